@@ -1,0 +1,90 @@
+#include "reactor/buffers.h"
+#include "reactor/flow.h"
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/memory.h"
+
+void buffers_init(struct buffers *buffers, size_t budget_bytes, size_t keep_bytes)
+{
+    *buffers = (struct buffers){.budget_bytes = budget_bytes, .keep_bytes = keep_bytes};
+    for (int i = 0; i < BUFFER_CLASSES; i++)
+        list_init(&buffers->kept[i]);
+    list_init(&buffers->waiters);
+}
+
+static void free_buffer(struct buffer *buffer)
+{
+    memory_free(buffer->data);
+    memory_free(buffer);
+}
+
+void buffers_done(struct buffers *buffers)
+{
+    check(buffers->used_bytes == 0);
+    for (int i = 0; i < BUFFER_CLASSES; i++)
+        for (struct list *node; (node = list_pop(&buffers->kept[i]));)
+            free_buffer(CONTAINER_OF(node, struct buffer, link));
+}
+
+static int class_of(size_t size)
+{
+    int class = 0;
+    while (class < BUFFER_CLASSES && ((size_t)BUFFER_ALIGNMENT << class) < size)
+        class++;
+    return class < BUFFER_CLASSES ? class : -1;
+}
+
+struct buffer *buffers_take_always(struct buffers *buffers, size_t size)
+{
+    int class = class_of(size);
+    size_t rounded =
+        class >= 0 ? (size_t)BUFFER_ALIGNMENT << class : align_up(size, BUFFER_ALIGNMENT);
+    struct list *node = class >= 0 ? list_pop(&buffers->kept[class]) : NULL;
+    struct buffer *buffer;
+    if (node) {
+        buffer = CONTAINER_OF(node, struct buffer, link);
+        buffers->kept_bytes -= buffer->size;
+    } else {
+        buffer = memory_zeroed(sizeof *buffer);
+        buffer->data = memory_aligned(BUFFER_ALIGNMENT, rounded);
+        buffer->size = rounded;
+        buffer->class = (int8_t)class;
+        buffer->owner = buffers;
+        list_init(&buffer->link);
+    }
+    check(buffer->references == 0);
+    buffer->references = 1;
+    buffers->used_bytes += buffer->size;
+    return buffer;
+}
+
+struct buffer *buffers_take(struct buffers *buffers, size_t size)
+{
+    if (buffers->used_bytes > 0 && buffers->used_bytes + size > buffers->budget_bytes)
+        return NULL;
+    return buffers_take_always(buffers, size);
+}
+
+void buffer_reference(struct buffer *buffer)
+{
+    check(buffer->references > 0);
+    buffer->references++;
+}
+
+void buffer_release(struct buffer *buffer)
+{
+    if (!buffer)
+        return;
+    check(buffer->references > 0);
+    if (--buffer->references > 0)
+        return;
+    struct buffers *owner = buffer->owner;
+    owner->used_bytes -= buffer->size;
+    if (buffer->class >= 0 && owner->kept_bytes + buffer->size <= owner->keep_bytes) {
+        owner->kept_bytes += buffer->size;
+        list_push_front(&owner->kept[buffer->class], &buffer->link);
+    } else {
+        free_buffer(buffer);
+    }
+    waiters_wake(&owner->waiters);
+}

@@ -1,0 +1,33 @@
+#pragma once
+/* An arena: memory of one request, freed at once, within a budget. Chunks come from the heap the
+ * first time and are kept by arena_reset, so a warm arena allocates nothing.
+ * Owner: one flow at a time; not shared between cores. */
+#include "base/bytes.h"
+#include <stddef.h>
+
+struct arena_chunk;
+
+struct arena {
+    struct arena_chunk *chunks; /* newest first */
+    size_t used_bytes;          /* handed out since the last reset */
+    size_t budget_bytes;        /* arena_take returns null beyond it */
+};
+
+/* Sets up an empty arena that hands out at most `budget_bytes` between resets. Allocates nothing. */
+void arena_init(struct arena *arena, size_t budget_bytes);
+
+/* Frees everything. The arena may be used again. */
+void arena_done(struct arena *arena);
+
+/* Forgets what was handed out; keeps one chunk of at most `keep_bytes`, so the next use is free. */
+void arena_reset(struct arena *arena, size_t keep_bytes);
+
+/* `size` zeroed bytes aligned to 16, or null when the budget is used up. */
+void *arena_take(struct arena *arena, size_t size);
+
+/* A copy of `bytes` in the arena; null on budget. A copy of `size` 0 is not null. */
+void *arena_copy(struct arena *arena, const void *bytes, size_t size);
+
+/* printf into the arena; "" with size 0 when the budget is used up. Terminated beyond `size`. */
+struct string arena_format(struct arena *arena, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));

@@ -1,0 +1,39 @@
+#include "base/memory.h"
+#include "base/check.h"
+#include <stdlib.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <string.h>
+
+void check_failed(const char *file, int line, const char *what)
+{
+    dprintf(2, "%s:%d: check failed: %s\n", file, line, what);
+    abort();
+}
+
+void *memory_zeroed(size_t size)
+{
+    void *memory = calloc(1, size ? size : 1);
+    check(memory != NULL);
+    return memory;
+}
+
+void *memory_aligned(size_t alignment, size_t size)
+{
+    check(alignment >= 16 && (alignment & (alignment - 1)) == 0);
+    void *memory = aligned_alloc(alignment, (size + alignment - 1) & ~(alignment - 1));
+    check(memory != NULL);
+    return memory;
+}
+
+void *memory_resized(void *memory, size_t size)
+{
+    void *resized = realloc(memory, size);
+    check(resized != NULL || size == 0);
+    return resized;
+}
+
+void memory_free(void *memory)
+{
+    free(memory);
+}

@@ -1,0 +1,16 @@
+#pragma once
+/* The process's heap, behind three names. Nothing outside base/ calls malloc. Out of memory is not
+ * an error that a caller could handle: budgets keep us from it, and if it comes the process ends. */
+#include <stddef.h>
+
+/* `size` zeroed bytes. Never null. Free with memory_free. */
+void *memory_zeroed(size_t size);
+
+/* `size` bytes, content undefined, aligned to `alignment` (a power of two, ≥ 16). Never null. */
+void *memory_aligned(size_t alignment, size_t size);
+
+/* Grows or shrinks as realloc does; never null unless size is 0. */
+void *memory_resized(void *memory, size_t size);
+
+/* Null is accepted. */
+void memory_free(void *memory);

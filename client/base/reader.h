@@ -1,0 +1,52 @@
+#pragma once
+/* A reader of big-endian bytes with a sticky error: after the first failure every read returns zero
+ * or null and the position stays, so decoding needs no `if` per field; look at `error` at the end.
+ * Varints are Kafka's (zigzag for varint and varlong, plain for uvarint); overlong ones are refused
+ * as MALFORMED, as are those whose value does not fit. */
+#include "base/bytes.h"
+#include "base/error.h"
+
+struct reader {
+    const uint8_t *next, *end;
+    enum error error; /* ERROR_TRUNCATED, ERROR_MALFORMED; NONE while all is well */
+};
+
+void reader_init(struct reader *reader, const void *data, size_t size);
+void reader_fail(struct reader *reader, enum error error);
+
+static inline size_t reader_left(const struct reader *reader)
+{
+    return (size_t)(reader->end - reader->next);
+}
+
+/* `size` bytes, borrowed; null and an error if fewer are left. */
+const uint8_t *reader_take(struct reader *reader, size_t size);
+
+static inline int8_t read_i8(struct reader *reader)
+{
+    const uint8_t *at = reader_take(reader, 1);
+    return at ? (int8_t)*at : 0;
+}
+
+static inline int16_t read_i16(struct reader *reader)
+{
+    const uint8_t *at = reader_take(reader, 2);
+    return at ? (int16_t)load_be16(at) : 0;
+}
+
+static inline int32_t read_i32(struct reader *reader)
+{
+    const uint8_t *at = reader_take(reader, 4);
+    return at ? (int32_t)load_be32(at) : 0;
+}
+
+static inline int64_t read_i64(struct reader *reader)
+{
+    const uint8_t *at = reader_take(reader, 8);
+    return at ? (int64_t)load_be64(at) : 0;
+}
+
+uint32_t read_uvarint(struct reader *reader);
+uint64_t read_uvarlong(struct reader *reader);
+int32_t read_varint(struct reader *reader);
+int64_t read_varlong(struct reader *reader);
