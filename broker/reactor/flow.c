@@ -2,9 +2,14 @@
 #include "reactor/core.h"
 #include "base/check.h"
 
-void flow_start(struct flow *flow, const struct flow_kind *kind, struct core *core)
+void flow_begin(struct flow *flow, const struct flow_kind *kind, struct core *core)
 {
     *flow = (struct flow){.kind = kind, .core = core, .alive = true};
+}
+
+void flow_start(struct flow *flow, const struct flow_kind *kind, struct core *core)
+{
+    flow_begin(flow, kind, core);
     list_push(&core->run_queue, &flow->link);
 }
 

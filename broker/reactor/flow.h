@@ -44,6 +44,10 @@ struct flow {
 /* Starts `flow` on `core`, whose thread calls: queues its first step. The memory is the caller's. */
 void flow_start(struct flow *flow, const struct flow_kind *kind, struct core *core);
 
+/* The same, but queues nothing: the first step runs when the holds that the caller takes before it
+ * returns have been released. For work that begins at the end of a turn with its operation. */
+void flow_begin(struct flow *flow, const struct flow_kind *kind, struct core *core);
+
 /* Takes and releases a hold. On the flow's own core only. */
 void flow_hold(struct flow *flow);
 void flow_release(struct flow *flow);

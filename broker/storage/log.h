@@ -71,9 +71,10 @@ struct log_read {
     /* inside */
     struct buffer *buffers[LOG_READ_PARTS + 1];
     struct op op;
+    struct file_stat stat;
     struct waiter waiter;
     struct segment *segment;
-    int64_t position, file_size;
+    int64_t position;
     int32_t state, wanted;
 };
 

@@ -1,0 +1,338 @@
+/* Checkpoints: they make room in the journal.
+ *
+ *   mark -> drain -> flush -> folders -> anchor -> finish
+ *
+ * All that was reserved before the mark is awaited (durable), drained and flushed, names too; only
+ * then does a durable anchor move the start of the live journal to the mark (invariants 1 and 3 of
+ * store.h). Appends go on meanwhile, behind the mark. */
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/mutant.h"
+#include "base/reached.h"
+#include "storage/log_state.h"
+#include "storage/store.h"
+#include <stdio.h>
+
+static enum step checkpoint_mark(struct flow *flow);
+static enum step checkpoint_drain(struct flow *flow);
+static enum step checkpoint_flush(struct flow *flow);
+static enum step checkpoint_folders(struct flow *flow);
+static enum step checkpoint_anchor(struct flow *flow);
+static enum step checkpoint_finish(struct flow *flow);
+
+static const struct flow_kind checkpoint_flow = {"checkpoint",
+                                                 {{"mark", checkpoint_mark},
+                                                  {"drain", checkpoint_drain},
+                                                  {"flush", checkpoint_flush},
+                                                  {"folders", checkpoint_folders},
+                                                  {"anchor", checkpoint_anchor},
+                                                  {"finish", checkpoint_finish}}};
+
+static struct store *store_of(struct flow *flow)
+{
+    return CONTAINER_OF(flow, struct store, checkpoint.flow);
+}
+
+static void start_op(struct store *store, struct op op)
+{
+    store->checkpoint.op = op;
+    store->checkpoint.op.flow = &store->checkpoint.flow;
+    op_start(store->core->port, &store->checkpoint.op);
+}
+
+static enum step give_up(struct store *store, const char *what)
+{
+    enum error error = op_error(store->checkpoint.op.result);
+    store_fence(store, error ? error : ERROR_INPUT_OUTPUT, what);
+    return STEP_FAIL;
+}
+
+void checkpoint_request(struct store *store, bool everything)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    if (store->fenced)
+        return;
+    if (checkpoint->running) {
+        checkpoint->again |= everything;
+        return;
+    }
+    checkpoint->running = true;
+    checkpoint->again = false;
+    checkpoint->flushed_all = false;
+    checkpoint->forced = 0;
+    checkpoint->phase = 0;
+    checkpoint->segment = NULL;
+    journal_mark(&store->journal);
+    flow_start(&checkpoint->flow, &checkpoint_flow, store->core);
+}
+
+static enum step checkpoint_mark(struct flow *flow)
+{
+    struct store *store = store_of(flow);
+    if (store->fenced)
+        return STEP_FAIL;
+    if (journal_mark_is_durable(&store->journal))
+        return STEP_NEXT;
+    waiter_park(&store->checkpoint.waiter, &store->journal.durable_waiters, flow);
+    return STEP_AGAIN;
+}
+
+/* Forces every log that has something before the mark, then waits until the last has settled. */
+static enum step checkpoint_drain(struct flow *flow)
+{
+    struct store *store = store_of(flow);
+    struct checkpoint *checkpoint = &store->checkpoint;
+    if (store->fenced)
+        return STEP_FAIL;
+    if (checkpoint->phase++ == 0) {
+        struct list *next;
+        for (struct list *node = store->unsettled.next; node != &store->unsettled; node = next) {
+            struct log *log = CONTAINER_OF(node, struct log, unsettled);
+            next = node->next;
+            if (log_is_settled(log))
+                continue;
+            log->forced = true;
+            checkpoint->forced++;
+            drain_request(log);
+        }
+        if (checkpoint->forced > 0 && !MUTANT(flush_before_all_completions)) {
+            waiter_park(&checkpoint->waiter, &checkpoint->parked, flow);
+            return STEP_AGAIN;
+        }
+    }
+    checkpoint->phase = 0;
+    list_splice(&checkpoint->segments, &store->dirty_segments);
+    list_splice(&checkpoint->folders, &store->dirty_folders);
+    return STEP_NEXT;
+}
+
+/* After its flush a segment that nobody writes any more is sealed, and its handle is closed. */
+static bool may_close(const struct segment *segment)
+{
+    return segment->handle >= 0 && segment->users == 0 && !segment->log->draining &&
+           segment->drained == segment->size && segment->allocated == segment->size &&
+           !segment->trim && list_is_empty(&segment->dirty);
+}
+
+/* Takes the next segment: flushes it, then closes its handle where that is due. */
+static enum step checkpoint_flush(struct flow *flow)
+{
+    struct store *store = store_of(flow);
+    struct checkpoint *checkpoint = &store->checkpoint;
+    if (checkpoint->op.running || store->fenced)
+        return STEP_FAIL;
+    if (checkpoint->phase == 0) {
+        uint32_t count = 0;
+        for (struct list *node = checkpoint->segments.next; node != &checkpoint->segments;
+             node = node->next)
+            count++;
+        if (MUTANT(lap_freed_before_segments_flushed)) {
+            checkpoint->flushed_all = true;
+            checkpoint->phase = 2;
+        } else if (count > store->options.flush_all_files) {
+            checkpoint->phase = 1;
+            store->counters.segment_flushes++;
+            start_op(store, (struct op){.kind = OP_FLUSH_ALL, .handle = store->directory_handle});
+            return STEP_AGAIN;
+        } else {
+            checkpoint->phase = 2;
+        }
+    }
+    if (checkpoint->phase == 1) {
+        if (checkpoint->op.result < 0)
+            return give_up(store, "the segments could not be flushed");
+        checkpoint->flushed_all = true;
+        checkpoint->phase = 2;
+    }
+    struct segment *segment = checkpoint->segment;
+    if (checkpoint->phase == 3) { /* this segment's flush has ended */
+        segment->users--;
+        if (checkpoint->op.result < 0)
+            return give_up(store, "a segment could not be flushed");
+        checkpoint->phase = 4;
+    } else if (checkpoint->phase == 5) { /* its close has */
+        checkpoint->phase = 2;
+        return STEP_AGAIN;
+    }
+    if (checkpoint->phase == 2) {
+        struct list *node = list_pop(&checkpoint->segments);
+        if (!node) {
+            checkpoint->phase = 0;
+            return STEP_NEXT;
+        }
+        checkpoint->segment = segment = CONTAINER_OF(node, struct segment, dirty);
+        checkpoint->phase = 4;
+        if (!checkpoint->flushed_all && segment->handle >= 0) {
+            checkpoint->phase = 3;
+            segment->users++;
+            store->counters.segment_flushes++;
+            start_op(store, (struct op){.kind = OP_FLUSH, .handle = segment->handle});
+            return STEP_AGAIN;
+        }
+    }
+    checkpoint->phase = 2;
+    if (may_close(segment)) {
+        segment->sealed = segment != log_active(segment->log);
+        memory_free(segment->partial);
+        segment->partial = NULL;
+        int32_t handle = segment->handle;
+        segment->handle = -1;
+        checkpoint->phase = 5;
+        start_op(store, (struct op){.kind = OP_CLOSE, .handle = handle});
+    }
+    return STEP_AGAIN;
+}
+
+/* One small flush of `path`: open, flush, close. Returns false when it has ended. */
+static bool flush_path(struct store *store, uint32_t flags)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    switch (checkpoint->phase++) {
+    case 0:
+        start_op(store, (struct op){.kind = OP_OPEN, .path = checkpoint->path, .flags = flags});
+        return true;
+    case 1:
+        if (checkpoint->op.result < 0)
+            return false;
+        start_op(store,
+                 (struct op){.kind = OP_FLUSH, .handle = (int32_t)checkpoint->op.result});
+        return true;
+    case 2:
+        if (checkpoint->op.result < 0)
+            return false;
+        start_op(store, (struct op){.kind = OP_CLOSE, .handle = checkpoint->op.handle});
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Names: of each folder that got new files its partition.metadata and itself, then the directory. */
+static enum step checkpoint_folders(struct flow *flow)
+{
+    struct store *store = store_of(flow);
+    struct checkpoint *checkpoint = &store->checkpoint;
+    if (store->fenced)
+        return STEP_FAIL;
+    if (checkpoint->flushed_all || MUTANT(skip_directory_fsync)) {
+        while (list_pop(&checkpoint->folders)) {
+        }
+        store->directory_dirty = false;
+        return STEP_NEXT;
+    }
+    if (checkpoint->phase > 0 && checkpoint->phase < 10) {
+        bool metadata = checkpoint->path[strlen(checkpoint->path) - 1] == 'a' &&
+                        strstr(checkpoint->path, "/partition.metadata");
+        if (flush_path(store, metadata ? OPEN_WRITE : OPEN_READ | OPEN_DIRECTORY))
+            return STEP_AGAIN;
+        /* NOT_FOUND: the topic was deleted meanwhile and its folder is gone */
+        if (checkpoint->op.result < 0 && op_error(checkpoint->op.result) != ERROR_NOT_FOUND)
+            return give_up(store, "a folder could not be flushed");
+        checkpoint->phase = 0;
+        if (metadata) {
+            checkpoint->path[strlen(checkpoint->path) - strlen("/partition.metadata")] = 0;
+            flush_path(store, OPEN_READ | OPEN_DIRECTORY);
+            return STEP_AGAIN;
+        }
+    }
+    struct list *node = list_pop(&checkpoint->folders);
+    if (node) {
+        struct log *log = CONTAINER_OF(node, struct log, dirty_folder);
+        snprintf(checkpoint->path, sizeof checkpoint->path, "%s/partition.metadata", log->folder);
+        flush_path(store, OPEN_WRITE);
+        return STEP_AGAIN;
+    }
+    if (store->directory_dirty) {
+        store->directory_dirty = false;
+        snprintf(checkpoint->path, sizeof checkpoint->path, "%s", store->options.directory);
+        flush_path(store, OPEN_READ | OPEN_DIRECTORY);
+        return STEP_AGAIN;
+    }
+    return STEP_NEXT;
+}
+
+static enum step checkpoint_anchor(struct flow *flow)
+{
+    struct store *store = store_of(flow);
+    struct checkpoint *checkpoint = &store->checkpoint;
+    if (store->fenced)
+        return STEP_FAIL;
+    struct anchor anchor;
+    journal_anchor_at_mark(&store->journal, &anchor);
+    checkpoint->slot = buffers_take_always(&store->core->buffers, JOURNAL_ANCHOR_SLOT);
+    anchor_encode(&anchor, checkpoint->slot->data);
+    checkpoint->vector = (struct iovec){checkpoint->slot->data, JOURNAL_ANCHOR_SLOT};
+    start_op(store, (struct op){.kind = OP_WRITE, .handle = store->journal.handle,
+                                .flags = WRITE_DURABLE, .vectors = &checkpoint->vector,
+                                .vector_count = 1,
+                                .offset = (int64_t)(anchor.generation & 1) * JOURNAL_ANCHOR_SLOT});
+    return STEP_NEXT;
+}
+
+static enum step checkpoint_finish(struct flow *flow)
+{
+    struct store *store = store_of(flow);
+    struct checkpoint *checkpoint = &store->checkpoint;
+    if (checkpoint->slot) {
+        /* A short write of an anchor leaves a slot whose CRC is wrong and the other in force: it is
+         * as good as none, and the next checkpoint will be asked for at once. */
+        int64_t result = checkpoint->op.result;
+        buffer_release(checkpoint->slot);
+        checkpoint->slot = NULL;
+        if (result == JOURNAL_ANCHOR_SLOT) {
+            store->counters.checkpoints++;
+            journal_free_to_mark(&store->journal);
+        } else if (result < 0 && !store->fenced) {
+            store_fence(store, op_error(result), "the journal's anchor could not be written");
+        } else {
+            checkpoint->again = true;
+        }
+    }
+    list_splice(&store->dirty_segments, &checkpoint->segments);
+    bool soon = store->core->now.monotonic_ns - checkpoint->ended_ns < 1000000000;
+    checkpoint->ended_ns = store->core->now.monotonic_ns;
+    checkpoint->running = false;
+    if (soon && store->journal.lap > 0)
+        journal_grow(&store->journal);
+    waiters_wake(&checkpoint->waiters);
+    if (!store->fenced && (checkpoint->again || journal_is_half_full(&store->journal)))
+        checkpoint_request(store, checkpoint->again);
+    return STEP_NEXT;
+}
+
+/* ---- idle: an hour-old tail in memory serves nobody ------------------------------------------ */
+
+static enum step idle_tick(struct flow *flow)
+{
+    struct store *store = CONTAINER_OF(flow, struct store, checkpoint.idle_flow);
+    struct checkpoint *checkpoint = &store->checkpoint;
+    if (store->stopping || store->fenced)
+        return STEP_FAIL;
+    if (checkpoint->idle_timer.fired) {
+        if (checkpoint->idle_appended == store->counters.appended_bytes &&
+            !list_is_empty(&store->unsettled))
+            checkpoint_request(store, true);
+        checkpoint->idle_appended = store->counters.appended_bytes;
+    }
+    timer_start(&checkpoint->idle_timer, store->core, flow,
+                store->core->now.monotonic_ns + store->options.idle_ns);
+    return STEP_AGAIN;
+}
+
+static enum step idle_end(struct flow *flow)
+{
+    return STEP_NEXT;
+}
+
+static const struct flow_kind idle_flow = {"idle", {{"tick", idle_tick}, {"end", idle_end}}};
+
+void checkpoint_init(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    list_init(&checkpoint->waiters);
+    list_init(&checkpoint->parked);
+    list_init(&checkpoint->segments);
+    list_init(&checkpoint->folders);
+    checkpoint->idle_timer = TIMER_INIT;
+    flow_start(&checkpoint->idle_flow, &idle_flow, store->core);
+}

@@ -1,0 +1,505 @@
+#include "storage/drain.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/mutant.h"
+#include "base/reached.h"
+#include "storage/folder.h"
+#include "storage/log_state.h"
+#include "storage/store.h"
+#include <stdio.h>
+
+enum {
+    CHUNK_BYTES = 256 << 10,
+    ALLOCATE_LEAST = 64 << 10,
+    ALLOCATE_MOST = 16 << 20,
+    INDEX_LAG = 512, /* entries not written yet before they are, though the segment goes on */
+};
+
+static enum step drain_folder(struct flow *flow);
+static enum step drain_open(struct flow *flow);
+static enum step drain_partial(struct flow *flow);
+static enum step drain_allocate(struct flow *flow);
+static enum step drain_write(struct flow *flow);
+static enum step drain_trim(struct flow *flow);
+static enum step drain_index(struct flow *flow);
+static enum step drain_finish(struct flow *flow);
+
+static const struct flow_kind drain_flow = {"drain",
+                                            {{"folder", drain_folder},
+                                             {"open", drain_open},
+                                             {"partial", drain_partial},
+                                             {"allocate", drain_allocate},
+                                             {"write", drain_write},
+                                             {"trim", drain_trim},
+                                             {"index", drain_index},
+                                             {"finish", drain_finish}}};
+
+void drain_init(struct store *store)
+{
+    list_init(&store->ready);
+    list_init(&store->idle_drains);
+    store->drains = memory_zeroed((size_t)store->options.drains * sizeof(struct drain));
+    for (int i = 0; i < store->options.drains; i++)
+        list_push(&store->idle_drains, &store->drains[i].idle);
+}
+
+void drain_done(struct store *store)
+{
+    memory_free(store->drains);
+    store->drains = NULL;
+}
+
+static void start_drains(struct store *store)
+{
+    while (!list_is_empty(&store->ready) && !list_is_empty(&store->idle_drains)) {
+        struct log *log = CONTAINER_OF(list_pop(&store->ready), struct log, ready);
+        struct drain *drain = CONTAINER_OF(list_pop(&store->idle_drains), struct drain, idle);
+        *drain = (struct drain){.log = log, .handle = -1};
+        list_init(&drain->idle);
+        log->draining = true;
+        flow_start(&drain->flow, &drain_flow, store->core);
+    }
+}
+
+void drain_request(struct log *log)
+{
+    if (log->draining || !list_is_empty(&log->ready) || log->store->fenced || log->removed)
+        return;
+    list_push(&log->store->ready, &log->ready);
+    start_drains(log->store);
+}
+
+static struct drain *drain_of(struct flow *flow)
+{
+    return CONTAINER_OF(flow, struct drain, flow);
+}
+
+static void start_op(struct drain *drain, struct op op)
+{
+    drain->op = op;
+    drain->op.flow = &drain->flow;
+    op_start(drain->log->store->core->port, &drain->op);
+}
+
+/* Fences the store and skips to the end. Nothing on the drain's way may fail and be passed over. */
+static enum step give_up(struct drain *drain, const char *what)
+{
+    enum error error = op_error(drain->op.result);
+    store_fence(drain->log->store, error ? error : ERROR_INPUT_OUTPUT, what);
+    return STEP_FAIL;
+}
+
+/* Chooses the chunk: durable pieces of the oldest one's segment. */
+static void choose_chunk(struct drain *drain)
+{
+    struct log *log = drain->log;
+    struct store *store = log->store;
+    struct piece *piece = log->oldest;
+    drain->segment = NULL;
+    if (!piece || piece == log->first_not_durable)
+        return;
+    struct segment *segment = piece->segment;
+    int64_t end = segment->drained;
+    bool all = log->forced || segment != log_active(log);
+    for (; piece && piece != log->first_not_durable && piece->segment == segment;
+         piece = piece->next) {
+        end = piece->position + (int64_t)piece->size;
+        if (end - segment->drained >= CHUNK_BYTES)
+            break;
+    }
+    int64_t most = (int64_t)align_down((uint64_t)segment->drained, store->alignment) + CHUNK_BYTES;
+    end = min_i64(end, most);
+    if (!all)
+        end = (int64_t)align_down((uint64_t)end, store->alignment);
+    if (end <= segment->drained)
+        return;
+    drain->segment = segment;
+    drain->from = (int64_t)align_down((uint64_t)segment->drained, store->alignment);
+    drain->end = end;
+    segment->users++;
+}
+
+/* Creates the log's folder, with partition.metadata in it, at the first drain. */
+static enum step drain_folder(struct flow *flow)
+{
+    struct drain *drain = drain_of(flow);
+    struct log *log = drain->log;
+    if (log->store->fenced || log->removed)
+        return STEP_FAIL;
+    if (log->folder_exists) {
+        choose_chunk(drain);
+        return STEP_NEXT;
+    }
+    switch (drain->phase++) {
+    case 0:
+        start_op(drain, (struct op){.kind = OP_MAKE_DIRECTORY, .path = log->folder});
+        return STEP_AGAIN;
+    case 1:
+        if (drain->op.result < 0 && op_error(drain->op.result) != ERROR_ALREADY_EXISTS)
+            return give_up(drain, "a partition's folder could not be created");
+        snprintf(drain->path, sizeof drain->path, "%s/partition.metadata", log->folder);
+        start_op(drain, (struct op){.kind = OP_OPEN, .path = drain->path,
+                                    .flags = OPEN_WRITE | OPEN_CREATE});
+        return STEP_AGAIN;
+    case 2:
+        if (drain->op.result < 0)
+            return give_up(drain, "partition.metadata could not be created");
+        drain->handle = (int32_t)drain->op.result;
+        drain->chunk = buffers_take_always(&log->store->core->buffers, BUFFER_ALIGNMENT);
+        drain->vector = (struct iovec){
+            drain->chunk->data, partition_metadata_encode(log->topic_id, (char *)drain->chunk->data)};
+        start_op(drain, (struct op){.kind = OP_WRITE, .handle = drain->handle,
+                                    .vectors = &drain->vector, .vector_count = 1});
+        return STEP_AGAIN;
+    case 3:
+        if (drain->op.result != (int64_t)drain->vector.iov_len) {
+            if (drain->op.result <= 0)
+                return give_up(drain, "partition.metadata could not be written");
+            drain->phase = 3; /* short: once more, whole */
+            start_op(drain, (struct op){.kind = OP_WRITE, .handle = drain->handle,
+                                        .vectors = &drain->vector, .vector_count = 1});
+            return STEP_AGAIN;
+        }
+        start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
+        drain->handle = -1;
+        return STEP_AGAIN;
+    default:
+        drain->phase = 0;
+        buffer_release(drain->chunk);
+        drain->chunk = NULL;
+        log->folder_exists = true;
+        if (list_is_empty(&log->dirty_folder))
+            list_push(&log->store->dirty_folders, &log->dirty_folder);
+        log->store->directory_dirty = true;
+        return STEP_AGAIN;
+    }
+}
+
+static enum step drain_open(struct flow *flow)
+{
+    struct drain *drain = drain_of(flow);
+    struct segment *segment = drain->segment;
+    if (!segment || segment->handle >= 0)
+        return STEP_NEXT;
+    if (drain->phase++ == 0) {
+        struct log *log = drain->log;
+        char name[SEGMENT_NAME_SIZE];
+        segment_name(segment->base_offset, ".log", name);
+        snprintf(drain->path, sizeof drain->path, "%s/%s", log->folder, name);
+        start_op(drain, (struct op){.kind = OP_OPEN, .path = drain->path,
+                                    .flags = OPEN_READ | OPEN_WRITE | OPEN_DIRECT |
+                                             (segment->exists ? 0 : OPEN_CREATE)});
+        return STEP_AGAIN;
+    }
+    if (drain->op.result < 0)
+        return give_up(drain, "a segment could not be opened");
+    drain->phase = 0;
+    segment->handle = (int32_t)drain->op.result;
+    if (!segment->exists) {
+        segment->exists = true;
+        if (list_is_empty(&drain->log->dirty_folder))
+            list_push(&drain->log->store->dirty_folders, &drain->log->dirty_folder);
+    }
+    return STEP_NEXT;
+}
+
+/* Reads the file's last, not full sector back, if no copy of it is in memory. */
+static enum step drain_partial(struct flow *flow)
+{
+    struct drain *drain = drain_of(flow);
+    struct segment *segment = drain->segment;
+    if (!segment || drain->from == segment->drained || segment->partial)
+        return STEP_NEXT;
+    struct store *store = drain->log->store;
+    if (drain->phase++ == 0) {
+        drain->chunk = buffers_take_always(&store->core->buffers, store->alignment);
+        start_op(drain, (struct op){.kind = OP_READ, .handle = segment->handle,
+                                    .data = drain->chunk->data, .size = store->alignment,
+                                    .offset = drain->from});
+        return STEP_AGAIN;
+    }
+    if (drain->op.result < segment->drained - drain->from)
+        return give_up(drain, "the end of a segment could not be read back");
+    drain->phase = 0;
+    segment->partial = memory_aligned(16, store->alignment);
+    memcpy(segment->partial, drain->chunk->data, (size_t)(segment->drained - drain->from));
+    buffer_release(drain->chunk);
+    drain->chunk = NULL;
+    return STEP_NEXT;
+}
+
+/* Extents ahead of the data, in growing steps, so that writes neither extend the file nor wait for
+ * the file system's journal. Where there is no such call the write itself extends the file. */
+static enum step drain_allocate(struct flow *flow)
+{
+    struct drain *drain = drain_of(flow);
+    struct segment *segment = drain->segment;
+    struct log *log = drain->log;
+    if (!segment)
+        return STEP_NEXT;
+    int64_t needed = (int64_t)align_up((uint64_t)drain->end, log->store->alignment);
+    if (needed <= segment->allocated)
+        return STEP_NEXT;
+    if (drain->phase++ == 0) {
+        int64_t ahead = max_i64(ALLOCATE_LEAST, min_i64(needed, ALLOCATE_MOST));
+        int64_t end = min_i64(needed + ahead, (int64_t)align_up((uint64_t)log->settings->segment_bytes,
+                                                                 log->store->alignment));
+        end = max_i64(end, needed);
+        start_op(drain, (struct op){.kind = OP_ALLOCATE, .handle = segment->handle,
+                                    .offset = segment->allocated,
+                                    .size = (size_t)(end - segment->allocated)});
+        return STEP_AGAIN;
+    }
+    drain->phase = 0;
+    if (op_error(drain->op.result) == ERROR_NOT_SUPPORTED) {
+        segment->allocated = needed;
+        return STEP_NEXT;
+    }
+    if (drain->op.result < 0)
+        return give_up(drain, "no room could be allocated for a segment");
+    segment->allocated = drain->op.offset + (int64_t)drain->op.size;
+    return STEP_NEXT;
+}
+
+/* Gathers the chunk: the partial sector, then the pieces from the drained end on, then zeros. */
+static void fill_chunk(struct drain *drain)
+{
+    struct segment *segment = drain->segment;
+    uint8_t *to = drain->chunk->data;
+    size_t kept = (size_t)(segment->drained - drain->from);
+    if (kept)
+        memcpy(to, segment->partial, kept);
+    int64_t at = segment->drained;
+    for (struct piece *piece = drain->log->oldest; at < drain->end; piece = piece->next) {
+        check(piece && piece->segment == segment && piece->position <= at);
+        int64_t skip = at - piece->position;
+        int64_t size = min_i64(piece->size - skip, drain->end - at);
+        memcpy(to + (at - drain->from), piece->data + skip, (size_t)size);
+        at += size;
+    }
+    size_t padded = align_up((uint64_t)(drain->end - drain->from), drain->log->store->alignment);
+    memset(to + (drain->end - drain->from), 0, padded - (size_t)(drain->end - drain->from));
+    drain->vector = (struct iovec){to, padded};
+}
+
+static void chunk_is_written(struct drain *drain)
+{
+    struct segment *segment = drain->segment;
+    struct log *log = drain->log;
+    struct store *store = log->store;
+    int64_t last_sector = (int64_t)align_down((uint64_t)drain->end, store->alignment);
+    memory_free(segment->partial);
+    segment->partial = NULL;
+    if (last_sector < drain->end) {
+        segment->partial = memory_aligned(16, store->alignment);
+        memcpy(segment->partial, drain->chunk->data + (last_sector - drain->from),
+               (size_t)(drain->end - last_sector));
+    }
+    segment->drained = drain->end;
+    while (log->oldest && log->oldest != log->first_not_durable &&
+           log->oldest->segment == segment &&
+           log->oldest->position + (int64_t)log->oldest->size <= segment->drained)
+        log_drop_oldest(log);
+    if (list_is_empty(&segment->dirty))
+        list_push(&store->dirty_segments, &segment->dirty);
+    store->counters.drain_writes++;
+    store->counters.drain_bytes += align_up((uint64_t)(drain->end - drain->from), store->alignment);
+    waiters_wake(&store->room);
+}
+
+static enum step drain_write(struct flow *flow)
+{
+    struct drain *drain = drain_of(flow);
+    if (!drain->segment)
+        return STEP_NEXT;
+    if (drain->phase++ == 0) {
+        drain->chunk = buffers_take_always(&drain->log->store->core->buffers, CHUNK_BYTES);
+        fill_chunk(drain);
+    } else {
+        if (drain->op.result <= 0)
+            return give_up(drain, "a write of a segment failed");
+        size_t written = (size_t)align_down((uint64_t)drain->op.result,
+                                            drain->log->store->alignment);
+        drain->vector.iov_base = (uint8_t *)drain->vector.iov_base + written;
+        drain->vector.iov_len -= written;
+        if (drain->vector.iov_len == 0) {
+            drain->phase = 0;
+            chunk_is_written(drain);
+            buffer_release(drain->chunk);
+            drain->chunk = NULL;
+            return STEP_NEXT;
+        }
+        REACHED("short drain write");
+    }
+    int64_t offset = drain->from + ((uint8_t *)drain->vector.iov_base - drain->chunk->data);
+    start_op(drain, (struct op){.kind = OP_WRITE, .handle = drain->segment->handle,
+                                .vectors = &drain->vector, .vector_count = 1, .offset = offset});
+    return STEP_AGAIN;
+}
+
+/* The segment that is to be cut to its size now: the oldest that was rolled and is wholly drained,
+ * or the active one of a log that the checkpoint settles. */
+static struct segment *segment_to_trim(struct log *log)
+{
+    struct segment *rolled = log_untrimmed_segment(log), *active = log_active(log);
+    if (rolled || !active || !active->exists)
+        return rolled;
+    bool due = log->forced && !log->oldest &&
+               log->touched_sequence < log->store->journal.mark_sequence &&
+               active->drained == active->size;
+    bool needed = active->allocated != active->size ||
+                  active->index_written != active->index_count;
+    return due && needed ? active : NULL;
+}
+
+static enum step drain_trim(struct flow *flow)
+{
+    struct drain *drain = drain_of(flow);
+    if (drain->segment)
+        drain->segment->users--;
+    if (drain->phase == 0) {
+        drain->segment = segment_to_trim(drain->log);
+        if (!drain->segment)
+            return STEP_NEXT;
+        drain->segment->users++; /* kept over both calls of this step and over the next */
+        if (drain->segment->allocated == drain->segment->size)
+            return STEP_NEXT;
+        if (drain->segment->handle < 0) {
+            drain->segment->users--;
+            drain->segment = NULL; /* opened by nobody: it was never written by this process */
+            return STEP_NEXT;
+        }
+        drain->phase = 1;
+        drain->segment->users++;
+        start_op(drain, (struct op){.kind = OP_TRUNCATE, .handle = drain->segment->handle,
+                                    .size = (size_t)drain->segment->size});
+        return STEP_AGAIN;
+    }
+    drain->phase = 0;
+    if (drain->op.result < 0)
+        return give_up(drain, "a segment could not be trimmed");
+    drain->segment->allocated = drain->segment->size;
+    if (list_is_empty(&drain->segment->dirty))
+        list_push(&drain->log->store->dirty_segments, &drain->segment->dirty);
+    return STEP_NEXT;
+}
+
+/* Writes the entries of the index that its file lacks: at a trim, or when many wait. */
+static enum step drain_index(struct flow *flow)
+{
+    struct drain *drain = drain_of(flow);
+    struct segment *segment = drain->segment;
+    struct log *log = drain->log;
+    switch (drain->phase++) {
+    case 0:
+        if (!segment) {
+            segment = log_active(log);
+            if (!segment || !segment->exists ||
+                segment->index_count - segment->index_written < INDEX_LAG) {
+                drain->phase = 0;
+                return STEP_NEXT;
+            }
+            drain->segment = segment;
+            segment->users++;
+        } else if (segment->index_count == segment->index_written) {
+            drain->phase = 0;
+            return STEP_NEXT;
+        }
+        {
+            char name[SEGMENT_NAME_SIZE];
+            segment_name(segment->base_offset, ".index", name);
+            snprintf(drain->path, sizeof drain->path, "%s/%s", log->folder, name);
+        }
+        start_op(drain, (struct op){.kind = OP_OPEN, .path = drain->path,
+                                    .flags = OPEN_WRITE | OPEN_CREATE});
+        return STEP_AGAIN;
+    case 1:
+        if (drain->op.result < 0)
+            return give_up(drain, "an index could not be opened");
+        drain->handle = (int32_t)drain->op.result;
+        start_op(drain, (struct op){.kind = OP_TRUNCATE, .handle = drain->handle,
+                                    .size = 8 * (size_t)segment->index_written});
+        return STEP_AGAIN;
+    case 2: {
+        if (drain->op.result < 0)
+            return give_up(drain, "an index could not be cut");
+        int32_t count = segment->index_count - segment->index_written;
+        count = count < CHUNK_BYTES / 8 ? count : CHUNK_BYTES / 8;
+        drain->chunk = buffers_take_always(&log->store->core->buffers, CHUNK_BYTES);
+        index_encode(segment, segment->index_written, count, drain->chunk->data);
+        drain->vector = (struct iovec){drain->chunk->data, 8 * (size_t)count};
+        start_op(drain, (struct op){.kind = OP_WRITE, .handle = drain->handle,
+                                    .vectors = &drain->vector, .vector_count = 1,
+                                    .offset = 8 * (int64_t)segment->index_written});
+        return STEP_AGAIN;
+    }
+    case 3:
+        if (drain->op.result < 8)
+            return give_up(drain, "an index could not be written");
+        segment->index_written += (int32_t)(drain->op.result / 8);
+        buffer_release(drain->chunk);
+        drain->chunk = NULL;
+        if (segment->index_written < segment->index_count) {
+            drain->phase = 2; /* the rest, from a whole entry on */
+            drain->op.result = 0;
+            return STEP_AGAIN;
+        }
+        start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
+        drain->handle = -1;
+        return STEP_AGAIN;
+    default:
+        drain->phase = 0;
+        return STEP_NEXT;
+    }
+}
+
+/* Does this log still want a drain? */
+static bool wants_more(struct log *log)
+{
+    if (log->store->fenced || log->removed)
+        return false;
+    if (log->forced)
+        return !log_is_settled(log);
+    return log->undrained_bytes >= (int64_t)log->store->options.drain_bytes ||
+           segment_to_trim(log) != NULL;
+}
+
+static enum step drain_finish(struct flow *flow)
+{
+    struct drain *drain = drain_of(flow);
+    struct log *log = drain->log;
+    struct store *store = log->store;
+    if (drain->handle >= 0) { /* left open by a failure */
+        start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
+        drain->handle = -1;
+        return STEP_AGAIN;
+    }
+    buffer_release(drain->chunk);
+    drain->chunk = NULL;
+    if (drain->segment) {
+        struct segment *segment = drain->segment;
+        segment->users--;
+        drain->segment = NULL;
+        if (!store->fenced && segment != log_active(log) && segment->drained == segment->size &&
+            segment->allocated == segment->size && segment->index_written == segment->index_count)
+            segment->trim = false;
+    }
+    log->draining = false;
+    if (log->forced && (log_is_settled(log) || store->fenced || log->removed)) {
+        log->forced = false;
+        if (--store->checkpoint.forced == 0)
+            waiters_wake(&store->checkpoint.parked);
+    }
+    if (!log->oldest && log_is_settled(log) && !log->forced) {
+        struct segment *active = log_active(log);
+        if (!active || active->allocated == active->size)
+            list_remove(&log->unsettled);
+    }
+    bool more = wants_more(log);
+    list_push(&store->idle_drains, &drain->idle);
+    waiters_wake(&log->idle_waiters);
+    if (more)
+        drain_request(log);
+    start_drains(store);
+    return STEP_NEXT;
+}

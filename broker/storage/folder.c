@@ -1,0 +1,67 @@
+#include "storage/folder.h"
+#include <stdio.h>
+
+static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+void uuid_encode(struct uuid uuid, char *text)
+{
+    uint32_t bits = 0;
+    int held = 0, at = 0;
+    for (int i = 0; i < 16; i++) {
+        bits = (bits << 8) | uuid.bytes[i];
+        for (held += 8; held >= 6; held -= 6)
+            text[at++] = digits[(bits >> (held - 6)) & 63];
+    }
+    text[at++] = digits[(bits << (6 - held)) & 63];
+    text[at] = 0;
+}
+
+bool uuid_decode(const char *text, struct uuid *ret)
+{
+    uint32_t bits = 0;
+    int held = 0, at = 0;
+    for (int i = 0; i < 22; i++) {
+        const char *digit = text[i] ? strchr(digits, text[i]) : NULL;
+        if (!digit)
+            return false;
+        bits = (bits << 6) | (uint32_t)(digit - digits);
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            ret->bytes[at++] = (uint8_t)(bits >> held);
+        }
+    }
+    return at == 16;
+}
+
+size_t partition_metadata_encode(struct uuid topic_id, char *text)
+{
+    char id[UUID_TEXT_SIZE];
+    uuid_encode(topic_id, id);
+    return (size_t)snprintf(text, PARTITION_METADATA_SIZE, "version: 0\ntopic_id: %s\n", id);
+}
+
+bool partition_metadata_decode(struct bytes text, struct uuid *ret_topic_id)
+{
+    static const char prefix[] = "version: 0\ntopic_id: ";
+    size_t size = sizeof prefix - 1;
+    if (text.size < (int32_t)size + 22 || memcmp(text.data, prefix, size) != 0)
+        return false;
+    return uuid_decode((const char *)text.data + size, ret_topic_id);
+}
+
+bool folder_name_parse(const char *name, struct string *ret_topic, int32_t *ret_partition)
+{
+    const char *dash = strrchr(name, '-');
+    if (!dash || dash == name || !dash[1] || strlen(dash + 1) > 9)
+        return false;
+    int32_t partition = 0;
+    for (const char *at = dash + 1; *at; at++) {
+        if (*at < '0' || *at > '9')
+            return false;
+        partition = 10 * partition + (*at - '0');
+    }
+    *ret_topic = (struct string){name, (int32_t)(dash - name)};
+    *ret_partition = partition;
+    return true;
+}

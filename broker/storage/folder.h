@@ -1,0 +1,20 @@
+#pragma once
+/* Names and small files of a data directory, in Kafka's formats. Pure. */
+#include "base/bytes.h"
+#include <stdbool.h>
+#include <stddef.h>
+
+enum { PARTITION_METADATA_SIZE = 128, UUID_TEXT_SIZE = 23 };
+
+/* "version: 0\ntopic_id: <22 characters>\n" into text[PARTITION_METADATA_SIZE]; returns its size. */
+size_t partition_metadata_encode(struct uuid topic_id, char *text);
+
+/* False if it is not such a text of version 0. */
+bool partition_metadata_decode(struct bytes text, struct uuid *ret_topic_id);
+
+/* Base64url without padding, as Kafka prints ids: 22 characters and a NUL. */
+void uuid_encode(struct uuid uuid, char *text);
+bool uuid_decode(const char *text, struct uuid *ret);
+
+/* "topic-7" -> topic, 7. False for other names (".lock", "journal-0", "x-7.abc-delete"). */
+bool folder_name_parse(const char *name, struct string *ret_topic, int32_t *ret_partition);

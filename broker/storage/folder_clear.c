@@ -1,0 +1,171 @@
+#include "storage/folder_clear.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "storage/store.h"
+#include <stdio.h>
+
+struct folder_clearing {
+    struct flow flow;
+    struct op op;
+    struct list link; /* in store->clearings */
+    struct store *store;
+    struct list waiters;
+    struct buffer *names;
+    int64_t listed, at; /* bytes of names: there, and looked at */
+    int32_t handle, removed;
+    char *folder;
+    char path[1024];
+};
+
+static enum step clear_open(struct flow *flow);
+static enum step clear_files(struct flow *flow);
+static enum step clear_flush(struct flow *flow);
+static enum step clear_close(struct flow *flow);
+static enum step clear_folder(struct flow *flow);
+static enum step clear_parent(struct flow *flow);
+static enum step clear_finish(struct flow *flow);
+
+static const struct flow_kind clear_flow = {"folder clear",
+                                            {{"open", clear_open},
+                                             {"files", clear_files},
+                                             {"flush", clear_flush},
+                                             {"close", clear_close},
+                                             {"folder", clear_folder},
+                                             {"parent", clear_parent},
+                                             {"finish", clear_finish}}};
+
+static struct folder_clearing *clearing_of(struct flow *flow)
+{
+    return CONTAINER_OF(flow, struct folder_clearing, flow);
+}
+
+static void start_op(struct folder_clearing *clearing, struct op op)
+{
+    clearing->op = op;
+    clearing->op.flow = &clearing->flow;
+    op_start(clearing->store->core->port, &clearing->op);
+}
+
+void folder_clear_start(struct store *store, const char *folder)
+{
+    struct folder_clearing *clearing = memory_zeroed(sizeof *clearing);
+    clearing->store = store;
+    clearing->handle = -1;
+    size_t size = strlen(folder) + 1;
+    clearing->folder = memory_zeroed(size);
+    memcpy(clearing->folder, folder, size);
+    list_init(&clearing->waiters);
+    list_push(&store->clearings, &clearing->link);
+    flow_start(&clearing->flow, &clear_flow, store->core);
+}
+
+bool folder_clear_await(struct store *store, const char *folder, struct waiter *waiter,
+                        struct flow *flow)
+{
+    for (struct list *node = store->clearings.next; node != &store->clearings; node = node->next) {
+        struct folder_clearing *clearing = CONTAINER_OF(node, struct folder_clearing, link);
+        if (strcmp(clearing->folder, folder) == 0) {
+            waiter_park(waiter, &clearing->waiters, flow);
+            return true;
+        }
+    }
+    return false;
+}
+
+bool folder_clear_await_all(struct store *store, struct waiter *waiter, struct flow *flow)
+{
+    if (list_is_empty(&store->clearings))
+        return false;
+    waiter_park(waiter,
+                &CONTAINER_OF(store->clearings.next, struct folder_clearing, link)->waiters, flow);
+    return true;
+}
+
+static enum step clear_open(struct flow *flow)
+{
+    struct folder_clearing *clearing = clearing_of(flow);
+    start_op(clearing, (struct op){.kind = OP_OPEN, .path = clearing->folder,
+                                   .flags = OPEN_READ | OPEN_DIRECTORY});
+    return STEP_NEXT;
+}
+
+/* Lists, removes what was listed, and lists again from the start until nothing is left. */
+static enum step clear_files(struct flow *flow)
+{
+    struct folder_clearing *clearing = clearing_of(flow);
+    struct op *op = &clearing->op;
+    if (op->kind == OP_OPEN) {
+        if (op->result < 0)
+            return STEP_FAIL; /* there is no such folder */
+        clearing->handle = (int32_t)op->result;
+        clearing->names = buffers_take_always(&clearing->store->core->buffers, BUFFER_ALIGNMENT);
+    } else if (op->kind == OP_LIST) {
+        if (op->result < 0)
+            return STEP_FAIL;
+        if (op->result == 0)
+            return STEP_NEXT;
+        clearing->listed = op->result;
+        clearing->at = 0;
+    } else if (op->result < 0 && op_error(op->result) != ERROR_NOT_FOUND) {
+        return STEP_FAIL;
+    }
+    if (clearing->at >= clearing->listed) {
+        start_op(clearing,
+                 (struct op){.kind = OP_LIST, .handle = clearing->handle,
+                             .data = clearing->names->data, .size = clearing->names->size});
+        return STEP_AGAIN;
+    }
+    const char *name = (const char *)clearing->names->data + clearing->at + 1;
+    clearing->at += 2 + (int64_t)strlen(name);
+    snprintf(clearing->path, sizeof clearing->path, "%s/%s", clearing->folder, name);
+    start_op(clearing, (struct op){.kind = OP_REMOVE, .path = clearing->path});
+    return STEP_AGAIN;
+}
+
+static enum step clear_flush(struct flow *flow)
+{
+    struct folder_clearing *clearing = clearing_of(flow);
+    start_op(clearing, (struct op){.kind = OP_FLUSH, .handle = clearing->handle});
+    return STEP_NEXT;
+}
+
+static enum step clear_close(struct flow *flow)
+{
+    struct folder_clearing *clearing = clearing_of(flow);
+    int32_t handle = clearing->handle;
+    clearing->handle = -1;
+    start_op(clearing, (struct op){.kind = OP_CLOSE, .handle = handle});
+    return STEP_NEXT;
+}
+
+static enum step clear_folder(struct flow *flow)
+{
+    struct folder_clearing *clearing = clearing_of(flow);
+    start_op(clearing, (struct op){.kind = OP_REMOVE, .path = clearing->folder});
+    return STEP_NEXT;
+}
+
+static enum step clear_parent(struct flow *flow)
+{
+    struct folder_clearing *clearing = clearing_of(flow);
+    start_op(clearing,
+             (struct op){.kind = OP_FLUSH, .handle = clearing->store->directory_handle});
+    return STEP_NEXT;
+}
+
+static enum step clear_finish(struct flow *flow)
+{
+    struct folder_clearing *clearing = clearing_of(flow);
+    if (clearing->handle >= 0) {
+        int32_t handle = clearing->handle;
+        clearing->handle = -1;
+        start_op(clearing, (struct op){.kind = OP_CLOSE, .handle = handle});
+        return STEP_AGAIN;
+    }
+    list_remove(&clearing->link);
+    waiters_wake(&clearing->waiters);
+    buffer_release(clearing->names);
+    memory_free(clearing->folder);
+    memory_free(clearing);
+    return STEP_NEXT;
+}

@@ -1,0 +1,18 @@
+#pragma once
+/* Removes a partition's folder with all its files: of a deleted topic, or what an earlier topic of
+ * the same name left behind. The removal is flushed before anyone may use the name again, so a crash
+ * can never mix the old files with new ones. */
+#include "reactor/core.h"
+
+struct store;
+
+/* Starts removing `folder` (copied). A flow of its own; errors are logged and leave the rest for
+ * the next start, which clears what no topic names. */
+void folder_clear_start(struct store *store, const char *folder);
+
+/* Is `folder` being removed? Then `waiter` is parked for `flow`: look again when woken. */
+bool folder_clear_await(struct store *store, const char *folder, struct waiter *waiter,
+                        struct flow *flow);
+
+/* True while anything is being removed; `waiter` is parked until one has ended. */
+bool folder_clear_await_all(struct store *store, struct waiter *waiter, struct flow *flow);

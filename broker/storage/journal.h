@@ -1,0 +1,110 @@
+#pragma once
+/* One core's journal: a ring of blocks in one file whose extents were written ahead, direct and
+ * durable writes, one in flight (format: journal_format.h).
+ *
+ *   filling -> sealed, in flight -> durable                      [end of turn, completion]
+ *
+ * Blocks are carved one after the other from slabs of memory, which double as the tails that
+ * consumers and the drain read: a slab lives as long as a piece of a log points into it.
+ * Invariants
+ *  1. A sealed block is immutable. At most one write is in flight, of all blocks that waited.
+ *  2. live_bytes + pending_bytes + the waste of one wrap ≤ size of the ring.
+ *  3. The ring grows only while its live part does not wrap.
+ * Owner: struct store; everything on its core. */
+#include "base/list.h"
+#include "base/random.h"
+#include "reactor/core.h"
+#include "storage/journal_format.h"
+
+struct store;
+struct log;
+
+enum { JOURNAL_VECTORS = 16 };
+
+struct journal_block {
+    struct list link;
+    struct buffer *slab;
+    uint8_t *data;
+    uint64_t sequence;
+    uint32_t used, entries;
+    uint32_t disk_size;   /* 0 until sealed */
+    struct log **touched; /* logs with appends here, each once */
+    int32_t touched_count, touched_capacity;
+};
+
+struct journal {
+    struct store *store;
+    char *path;
+    int32_t handle;
+    uint32_t alignment;
+    int64_t ring_end;         /* of the part in use */
+    int64_t grown_end;        /* of the file; taken into use when the live part does not wrap */
+    int64_t head;             /* where the next block will lie, unless it must wrap */
+    int64_t live_bytes;       /* sealed and not freed, with what was skipped at the wrap */
+    int64_t pending_bytes;    /* of blocks not sealed, as they will lie on disk */
+    int64_t sealed_bytes;     /* ever; positions in this count measure what a checkpoint frees */
+    uint64_t salt, generation;
+    uint64_t next_sequence, durable_sequence;
+    uint32_t chain, lap;
+    /* the mark of the checkpoint that runs, or of the last one */
+    uint64_t mark_sequence;   /* of the first block behind it; logs bind anew from there on */
+    int64_t mark_position, mark_sealed_bytes;
+    uint32_t mark_chain;
+    struct list pending;      /* blocks, oldest first; the last may be filling */
+    struct list flying;
+    struct list spare;
+    struct buffer *slab;      /* new blocks are carved from here */
+    uint32_t slab_used;
+    bool writing;
+    struct flow write_flow;
+    struct op write_op;
+    struct iovec vectors[JOURNAL_VECTORS];
+    int32_t vector_first, vector_count;
+    struct turn_hook hook;
+    struct list durable_waiters; /* woken when durable_sequence grows, and on fencing */
+    bool growing;
+    struct flow grow_flow;
+    struct op grow_op;
+    struct iovec grow_vector;
+    struct buffer *zeros;
+};
+
+/* Opens or creates the file and writes an anchor with a new salt: the journal is empty. Blocks. */
+enum error journal_open(struct journal *journal, struct store *store, const char *name,
+                        struct random *random);
+void journal_close(struct journal *journal);
+
+/* Room for `size` bytes of entries in the filling block, or null: the ring or the memory is full (a
+ * checkpoint has been asked for; wait in store->room). Ended by journal_commit in the same step. */
+uint8_t *journal_reserve(struct journal *journal, uint32_t size);
+
+/* Keeps `size` bytes of what was reserved, with `entries` entries, for `log`. They are written at the end of
+ * this turn, or once the write in flight has ended. */
+void journal_commit(struct journal *journal, uint32_t size, uint32_t entries, struct log *log);
+
+/* The largest reservation that can ever succeed. */
+uint32_t journal_largest(const struct journal *journal);
+
+/* The sequence of the block that the next reservation will be in. */
+uint64_t journal_filling_sequence(const struct journal *journal);
+
+/* The slab that holds the last reservation; pieces take a reference. */
+struct buffer *journal_slab(const struct journal *journal);
+
+/* Begins a checkpoint: everything reserved so far lies before the mark. */
+void journal_mark(struct journal *journal);
+
+/* Is everything before the mark durable? */
+bool journal_mark_is_durable(const struct journal *journal);
+
+/* The anchor that frees everything before the mark. */
+void journal_anchor_at_mark(struct journal *journal, struct anchor *ret);
+
+/* Called once that anchor is durable: the room is free. */
+void journal_free_to_mark(struct journal *journal);
+
+/* Half of the ring is in use: time for a checkpoint. */
+bool journal_is_half_full(const struct journal *journal);
+
+/* Doubles the file, at most to its limit, off the acknowledged path. */
+void journal_grow(struct journal *journal);

@@ -1,0 +1,217 @@
+/* The journal's file: created and zero-filled ahead, opened, grown, closed. */
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/reached.h"
+#include "storage/journal.h"
+#include "storage/store.h"
+#include <stdio.h>
+
+enum { ZERO_CHUNK_BYTES = 1 << 20 };
+
+void journal_hook_init(struct journal *journal);
+
+static int64_t call(struct store *store, struct op *op)
+{
+    return port_call(store->core->port, op);
+}
+
+/* Writes all of `vector` at `offset`. */
+static enum error write_whole(struct store *store, int32_t handle, struct iovec vector,
+                              int64_t offset, uint32_t flags)
+{
+    while (vector.iov_len > 0) {
+        struct op op = {.kind = OP_WRITE, .handle = handle, .vectors = &vector, .vector_count = 1,
+                        .offset = offset, .flags = flags};
+        int64_t written = call(store, &op);
+        if (written <= 0)
+            return written ? op_error(written) : ERROR_INPUT_OUTPUT;
+        written = (int64_t)align_down((uint64_t)written, store->alignment);
+        vector.iov_base = (uint8_t *)vector.iov_base + written;
+        vector.iov_len -= (size_t)written;
+        offset += written;
+    }
+    return ERROR_NONE;
+}
+
+static enum error fill_with_zeros(struct journal *journal, int64_t from, int64_t to)
+{
+    struct store *store = journal->store;
+    while (from < to) {
+        int64_t size = min_i64(to - from, ZERO_CHUNK_BYTES);
+        struct iovec vector = {journal->zeros->data, (size_t)size};
+        enum error error = write_whole(store, journal->handle, vector, from, 0);
+        if (error)
+            return error;
+        from += size;
+    }
+    struct op op = {.kind = OP_FLUSH, .handle = journal->handle};
+    return op_error(call(store, &op));
+}
+
+static void take_zeros(struct journal *journal)
+{
+    journal->zeros = buffers_take_always(&journal->store->core->buffers, ZERO_CHUNK_BYTES);
+    memset(journal->zeros->data, 0, ZERO_CHUNK_BYTES);
+}
+
+static void drop_zeros(struct journal *journal)
+{
+    buffer_release(journal->zeros);
+    journal->zeros = NULL;
+}
+
+/* Both slots get the new anchor: an old one of a higher generation must not win. */
+static enum error write_anchors(struct journal *journal, const struct anchor *anchor)
+{
+    struct buffer *slot =
+        buffers_take_always(&journal->store->core->buffers, JOURNAL_ANCHOR_SLOT);
+    anchor_encode(anchor, slot->data);
+    enum error error = ERROR_NONE;
+    for (int i = 0; i < 2 && !error; i++)
+        error = write_whole(journal->store, journal->handle,
+                            (struct iovec){slot->data, JOURNAL_ANCHOR_SLOT},
+                            (int64_t)i * JOURNAL_ANCHOR_SLOT, WRITE_DURABLE);
+    buffer_release(slot);
+    return error;
+}
+
+static enum error prepare(struct journal *journal, struct random *random)
+{
+    struct store *store = journal->store;
+    struct file_stat stat;
+    struct op op = {.kind = OP_STAT, .handle = journal->handle, .data = &stat};
+    enum error error = op_error(call(store, &op));
+    if (error)
+        return error;
+    store->alignment = journal->alignment = stat.direct_alignment;
+    int64_t wanted = store->options.journal_initial_bytes;
+    int64_t size = (int64_t)align_down((uint64_t)stat.size_bytes, stat.direct_alignment);
+    if (size < wanted) {
+        take_zeros(journal);
+        error = fill_with_zeros(journal, size, wanted);
+        drop_zeros(journal);
+        size = wanted;
+    }
+    journal->ring_end = journal->grown_end = size;
+    journal->head = JOURNAL_RING_BEGIN;
+    journal->salt = random_next(random);
+    journal->generation = 1;
+    journal->next_sequence = journal->mark_sequence = 1;
+    journal->mark_position = JOURNAL_RING_BEGIN;
+    struct anchor anchor = {.alignment = journal->alignment, .generation = journal->generation,
+                            .salt = journal->salt, .start_position = JOURNAL_RING_BEGIN,
+                            .start_sequence = 1};
+    return error ? error : write_anchors(journal, &anchor);
+}
+
+enum error journal_open(struct journal *journal, struct store *store, const char *name,
+                        struct random *random)
+{
+    *journal = (struct journal){.store = store, .handle = -1};
+    journal_hook_init(journal);
+    size_t size = strlen(store->options.directory) + strlen(name) + 2;
+    journal->path = memory_zeroed(size);
+    snprintf(journal->path, size, "%s/%s", store->options.directory, name);
+    struct op op = {.kind = OP_OPEN, .path = journal->path,
+                    .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE | OPEN_DIRECT};
+    int64_t handle = call(store, &op);
+    if (handle < 0)
+        return op_error(handle);
+    journal->handle = (int32_t)handle;
+    return prepare(journal, random);
+}
+
+void journal_close(struct journal *journal)
+{
+    check(!journal->writing && !journal->growing);
+    if (journal->handle >= 0) {
+        struct op op = {.kind = OP_CLOSE, .handle = journal->handle};
+        (void)call(journal->store, &op); /* everything in it was flushed by its own write */
+    }
+    struct list *lists[] = {&journal->pending, &journal->spare};
+    for (int i = 0; i < ARRAY_COUNT(lists); i++)
+        for (struct list *node; (node = list_pop(lists[i]));) {
+            struct journal_block *block = CONTAINER_OF(node, struct journal_block, link);
+            if (i == 0)
+                buffer_release(block->slab);
+            memory_free(block->touched);
+            memory_free(block);
+        }
+    buffer_release(journal->slab);
+    memory_free(journal->path);
+    *journal = (struct journal){.handle = -1};
+}
+
+/* ---- growth: write zeros behind the end, flush, take into use ------------------------------ */
+
+static enum step grow_write(struct flow *flow);
+static enum step grow_flush(struct flow *flow);
+static enum step grow_finish(struct flow *flow);
+
+static const struct flow_kind grow_flow = {
+    "journal grow", {{"write", grow_write}, {"flush", grow_flush}, {"finish", grow_finish}}};
+
+void journal_grow(struct journal *journal)
+{
+    struct store *store = journal->store;
+    if (journal->growing || store->fenced || store->stopping ||
+        journal->grown_end > journal->ring_end || journal->ring_end >= store->options.journal_bytes)
+        return;
+    journal->growing = true;
+    take_zeros(journal);
+    journal->grow_vector = (struct iovec){NULL, 0};
+    journal->grow_op.offset = journal->ring_end;
+    journal->grow_op.result = 0;
+    flow_start(&journal->grow_flow, &grow_flow, store->core);
+}
+
+static enum step grow_write(struct flow *flow)
+{
+    struct journal *journal = CONTAINER_OF(flow, struct journal, grow_flow);
+    struct store *store = journal->store;
+    int64_t result = journal->grow_op.result;
+    if (result < 0 || store->fenced)
+        return STEP_FAIL;
+    int64_t end = min_i64(2 * journal->ring_end, store->options.journal_bytes);
+    end = (int64_t)align_down((uint64_t)end, journal->alignment);
+    int64_t offset =
+        journal->grow_op.offset + (int64_t)align_down((uint64_t)result, journal->alignment);
+    if (offset >= end)
+        return STEP_NEXT;
+    size_t size = (size_t)min_i64(end - offset, ZERO_CHUNK_BYTES);
+    journal->grow_vector = (struct iovec){journal->zeros->data, size};
+    journal->grow_op = (struct op){.kind = OP_WRITE, .flow = flow, .handle = journal->handle,
+                                   .vectors = &journal->grow_vector, .vector_count = 1,
+                                   .offset = offset};
+    op_start(store->core->port, &journal->grow_op);
+    return STEP_AGAIN;
+}
+
+static enum step grow_flush(struct flow *flow)
+{
+    struct journal *journal = CONTAINER_OF(flow, struct journal, grow_flow);
+    int64_t end = journal->grow_op.offset +
+                  (int64_t)align_down((uint64_t)journal->grow_op.result, journal->alignment);
+    journal->grow_op = (struct op){.kind = OP_FLUSH, .flow = flow, .handle = journal->handle,
+                                   .offset = end};
+    op_start(journal->store->core->port, &journal->grow_op);
+    return STEP_NEXT;
+}
+
+/* A disk that has no room for a larger journal is not a fault: the ring stays as it is. */
+static enum step grow_finish(struct flow *flow)
+{
+    struct journal *journal = CONTAINER_OF(flow, struct journal, grow_flow);
+    struct op *op = &journal->grow_op;
+    journal->growing = false;
+    drop_zeros(journal);
+    if (op->kind == OP_FLUSH && op->result == 0) {
+        journal->grown_end = op->offset;
+        journal->store->counters.journal_grown++;
+        waiters_wake(&journal->store->room);
+    } else if (op_error(op->result) == ERROR_INPUT_OUTPUT) {
+        store_fence(journal->store, ERROR_INPUT_OUTPUT, "the journal could not be grown");
+    }
+    waiters_wake(&journal->store->checkpoint.waiters);
+    return STEP_NEXT;
+}

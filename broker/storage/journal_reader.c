@@ -1,0 +1,197 @@
+#include "storage/journal_reader.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/mutant.h"
+#include "base/reached.h"
+#include <stdio.h>
+
+enum { WINDOW_BYTES = 1 << 20, ROT_SCAN_BYTES = 2 << 20, MEMORY_ALIGNMENT = 4096 };
+
+/* Makes [from, from + size) of the file available; returns the bytes there, fewer at its end; -1 on
+ * an error. */
+static int64_t load(struct journal_reader *reader, int64_t from, int64_t size)
+{
+    size = min_i64(size, reader->file_size - from);
+    if (from >= reader->window_from && from + size <= reader->window_from + reader->window_size)
+        return size;
+    int64_t wanted = max_i64(size, min_i64(WINDOW_BYTES, reader->file_size - from));
+    wanted = (int64_t)align_up((uint64_t)wanted, MEMORY_ALIGNMENT);
+    if (wanted > reader->window_capacity) {
+        memory_free(reader->window);
+        reader->window = memory_aligned(MEMORY_ALIGNMENT, (size_t)wanted);
+        reader->window_capacity = wanted;
+    }
+    reader->window_from = from;
+    reader->window_size = 0;
+    while (reader->window_size < size) {
+        struct op op = {.kind = OP_READ, .handle = reader->handle,
+                        .data = reader->window + reader->window_size,
+                        .size = (size_t)(wanted - reader->window_size),
+                        .offset = from + reader->window_size};
+        int64_t got = port_call(reader->port, &op);
+        if (got < 0) {
+            snprintf(reader->fault, sizeof reader->fault, "reading at %lld: %s",
+                     (long long)op.offset, error_text(op_error(got)));
+            return -1;
+        }
+        if (got == 0)
+            break;
+        reader->window_size += got;
+    }
+    return min_i64(size, reader->window_size);
+}
+
+static const uint8_t *window_at(const struct journal_reader *reader, int64_t position)
+{
+    return reader->window + (position - reader->window_from);
+}
+
+static enum error read_anchor(struct journal_reader *reader)
+{
+    bool found = false, zero = true;
+    enum error error = ERROR_NONE;
+    if (load(reader, 0, JOURNAL_RING_BEGIN) < 0)
+        return ERROR_INPUT_OUTPUT;
+    for (int i = 0; i < 2; i++) {
+        const uint8_t *slot = window_at(reader, i * JOURNAL_ANCHOR_SLOT);
+        if (reader->window_size < (i + 1) * JOURNAL_ANCHOR_SLOT)
+            break;
+        for (int at = 0; at < 64; at++)
+            zero = zero && slot[at] == 0;
+        struct anchor anchor;
+        enum error slot_error = anchor_decode(slot, &anchor);
+        if (slot_error == ERROR_NEWER_VERSION)
+            error = slot_error;
+        if (slot_error || (found && anchor.generation <= reader->anchor.generation))
+            continue;
+        found = true;
+        reader->anchor = anchor;
+    }
+    if (error) {
+        snprintf(reader->fault, sizeof reader->fault, "it was written by a newer version");
+        return error;
+    }
+    if (!found && !zero) {
+        snprintf(reader->fault, sizeof reader->fault, "both anchors (at 0 and 4096) are damaged");
+        return ERROR_CHECKSUM;
+    }
+    reader->fresh = !found;
+    return ERROR_NONE;
+}
+
+enum error journal_reader_open(struct journal_reader *reader, struct port *port, const char *path)
+{
+    *reader = (struct journal_reader){.port = port, .handle = -1};
+    struct op op = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ | OPEN_DIRECT};
+    int64_t handle = port_call(port, &op);
+    if (handle < 0)
+        return op_error(handle);
+    reader->handle = (int32_t)handle;
+    struct file_stat stat;
+    struct op stat_op = {.kind = OP_STAT, .handle = reader->handle, .data = &stat};
+    int64_t result = port_call(port, &stat_op);
+    if (result < 0)
+        return op_error(result);
+    reader->file_size = (int64_t)align_down((uint64_t)stat.size_bytes, stat.direct_alignment);
+    enum error error = read_anchor(reader);
+    reader->position = reader->anchor.start_position;
+    reader->sequence = reader->anchor.start_sequence;
+    reader->chain = reader->anchor.start_chain;
+    if (!error && !reader->fresh &&
+        (reader->position < JOURNAL_RING_BEGIN || reader->anchor.alignment < 512)) {
+        snprintf(reader->fault, sizeof reader->fault, "the anchor's fields are impossible");
+        return ERROR_CHECKSUM;
+    }
+    return error;
+}
+
+void journal_reader_close(struct journal_reader *reader)
+{
+    if (reader->handle >= 0) {
+        struct op op = {.kind = OP_CLOSE, .handle = reader->handle};
+        (void)port_call(reader->port, &op); /* only read */
+    }
+    memory_free(reader->window);
+    *reader = (struct journal_reader){.handle = -1};
+}
+
+/* Is the expected block at `position`, whole? -1: reading failed. */
+static int block_at(struct journal_reader *reader, int64_t position, struct block_header *header)
+{
+    int64_t have = load(reader, position, BLOCK_HEADER_SIZE);
+    if (have < 0)
+        return -1;
+    if (have < BLOCK_HEADER_SIZE || !block_peek(window_at(reader, position), header))
+        return 0;
+    if (!MUTANT(keep_stale_bytes) &&
+        (header->salt != reader->anchor.salt || header->sequence != reader->sequence ||
+         header->chain != reader->chain))
+        return 0;
+    if (header->length > reader->file_size - position)
+        return 0;
+    have = load(reader, position, header->length);
+    if (have < 0)
+        return -1;
+    return have == (int64_t)header->length && block_is_whole(window_at(reader, position), header);
+}
+
+/* Looks for a block of a later write behind `position`: then what is missing here was durable. */
+static int later_write_follows(struct journal_reader *reader, int64_t position)
+{
+    int64_t end = min_i64(position + ROT_SCAN_BYTES, reader->file_size);
+    for (; position + BLOCK_HEADER_SIZE <= end; position += reader->anchor.alignment) {
+        if (load(reader, position, BLOCK_HEADER_SIZE) < 0)
+            return -1;
+        struct block_header header;
+        if (!block_peek(window_at(reader, position), &header) ||
+            header.salt != reader->anchor.salt || header.sequence <= reader->sequence ||
+            header.sequence - header.place <= reader->sequence ||
+            header.length > reader->file_size - position)
+            continue;
+        if (load(reader, position, header.length) == (int64_t)header.length &&
+            block_is_whole(window_at(reader, position), &header))
+            return 1;
+    }
+    return 0;
+}
+
+enum error journal_reader_next(struct journal_reader *reader, struct bytes *ret_entries)
+{
+    *ret_entries = (struct bytes){NULL, 0};
+    if (reader->fresh)
+        return ERROR_NONE;
+    struct block_header header;
+    int64_t places[] = {reader->position, JOURNAL_RING_BEGIN};
+    for (int i = 0; i < 2; i++) {
+        int found = block_at(reader, places[i], &header);
+        if (found < 0)
+            return ERROR_INPUT_OUTPUT;
+        if (!found)
+            continue;
+        const uint8_t *block = window_at(reader, places[i]);
+        *ret_entries = (struct bytes){block + BLOCK_HEADER_SIZE,
+                                      (int32_t)(header.length - BLOCK_HEADER_SIZE)};
+        reader->position =
+            places[i] + (int64_t)align_up(header.length, reader->anchor.alignment);
+        reader->sequence++;
+        reader->chain = header.crc;
+        return ERROR_NONE;
+    }
+    for (int i = 0; i < 2; i++) {
+        int follows = later_write_follows(reader, places[i]);
+        if (follows < 0)
+            return ERROR_INPUT_OUTPUT;
+        if (follows) {
+            snprintf(reader->fault, sizeof reader->fault,
+                     "block %llu at position %lld is damaged, and later ones are whole",
+                     (unsigned long long)reader->sequence, (long long)reader->position);
+            return ERROR_CHECKSUM;
+        }
+    }
+    struct block_header torn;
+    if (load(reader, reader->position, BLOCK_HEADER_SIZE) == BLOCK_HEADER_SIZE &&
+        block_peek(window_at(reader, reader->position), &torn) &&
+        torn.salt == reader->anchor.salt && torn.sequence == reader->sequence)
+        REACHED("torn end met");
+    return ERROR_NONE;
+}

@@ -1,0 +1,285 @@
+#include "storage/log.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/mutant.h"
+#include "base/reached.h"
+#include "storage/log_state.h"
+#include "storage/store.h"
+#include <stdio.h>
+
+/* Fields of a batch header that appends need (client/protocol/batch.h has the whole of it). */
+enum { BATCH_LENGTH_AT = 8, BATCH_EPOCH_AT = 12, BATCH_LAST_DELTA_AT = 23, BATCH_PREFIX = 12 };
+
+struct log *log_new(struct store *store, const struct log_identity *identity,
+                    const struct log_settings *settings)
+{
+    struct log *log = memory_zeroed(sizeof *log);
+    log->store = store;
+    log->settings = settings;
+    log->topic_id = identity->topic_id;
+    log->partition = identity->partition;
+    log->id = store->next_log_id++;
+    size_t size = strlen(store->options.directory) + (size_t)identity->topic.size + 16;
+    log->folder = memory_zeroed(size);
+    snprintf(log->folder, size, "%s/%.*s-%d", store->options.directory, identity->topic.size,
+             identity->topic.data, identity->partition);
+    list_init(&log->unsettled);
+    list_init(&log->ready);
+    list_init(&log->dirty_folder);
+    list_init(&log->open_waiters);
+    list_init(&log->idle_waiters);
+    return log;
+}
+
+void log_free(struct log *log)
+{
+    if (!log)
+        return;
+    check(!log->draining && log->reads == 0 && !log->opening);
+    while (log->oldest)
+        log_drop_oldest(log);
+    list_remove(&log->unsettled);
+    list_remove(&log->ready);
+    list_remove(&log->dirty_folder);
+    for (int i = 0; i < log->segment_count; i++)
+        segment_free(log->segments[i]);
+    memory_free(log->segments);
+    memory_free(log->folder);
+    memory_free(log);
+}
+
+bool log_is_quiet(const struct log *log)
+{
+    if (log->draining || log->reads || log->opening || log->forced)
+        return false;
+    for (int i = 0; i < log->segment_count; i++)
+        if (log->segments[i]->users)
+            return false;
+    return log->touched_sequence <= log->store->journal.durable_sequence || log->store->fenced;
+}
+
+struct segment *log_untrimmed_segment(const struct log *log)
+{
+    struct segment *oldest = NULL;
+    for (int i = log->segment_count - 2; i >= 0 && log->segments[i]->trim; i--)
+        if (log->segments[i]->exists && log->segments[i]->drained == log->segments[i]->size)
+            oldest = log->segments[i];
+    return oldest;
+}
+
+bool log_is_settled(const struct log *log)
+{
+    uint64_t mark = log->store->journal.mark_sequence;
+    if (log_untrimmed_segment(log))
+        return false;
+    if (log->oldest)
+        return log->oldest->sequence >= mark;
+    struct segment *active = log_active(log);
+    return log->touched_sequence >= mark || !active || !active->exists ||
+           (active->allocated == active->size && active->index_written == active->index_count);
+}
+
+struct segment *log_active(const struct log *log)
+{
+    return log->segment_count ? log->segments[log->segment_count - 1] : NULL;
+}
+
+struct segment *log_add_segment(struct log *log, int64_t base_offset)
+{
+    if (log->segment_count == log->segment_capacity) {
+        log->segment_capacity = log->segment_capacity ? 2 * log->segment_capacity : 2;
+        log->segments = memory_resized(log->segments, (size_t)log->segment_capacity *
+                                                          sizeof(struct segment *));
+    }
+    struct segment *segment = segment_new(log, base_offset);
+    segment->index_loaded = true; /* from here on every entry is noted in memory */
+    log->segments[log->segment_count++] = segment;
+    return segment;
+}
+
+struct segment *log_segment_at(const struct log *log, int64_t offset)
+{
+    int32_t low = 0, high = log->segment_count;
+    while (low < high) { /* the first segment that begins beyond `offset` */
+        int32_t middle = low + (high - low) / 2;
+        if (log->segments[middle]->base_offset <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low ? log->segments[low - 1] : NULL;
+}
+
+void log_drop_oldest(struct log *log)
+{
+    struct piece *piece = log->oldest;
+    log->oldest = piece->next;
+    if (log->newest == piece)
+        log->newest = NULL;
+    if (log->first_not_durable == piece)
+        log->first_not_durable = piece->next;
+    else
+        log->undrained_bytes -= piece->size;
+    buffer_release(piece->slab);
+    *(struct list *)piece = (struct list){0};
+    list_push_front(&log->store->spare_pieces, (struct list *)piece);
+}
+
+void log_fail(struct log *log, enum error error)
+{
+    if (log->state == LOG_FAILED)
+        return;
+    log->state = LOG_FAILED;
+    log->error = error;
+    waiters_wake(&log->open_waiters);
+    if (log->moved)
+        log->moved(log, log->context);
+}
+
+/* ---- append ----------------------------------------------------------------------------- */
+
+struct list *log_room(struct log *log)
+{
+    return &log->store->room;
+}
+
+/* Walks whole batches, giving each its offset and epoch where `to` is not null. Returns the offset
+ * after the last record, or -1 if `batches` does not end with a whole batch. */
+static int64_t number_batches(uint8_t *to, struct bytes batches, int64_t offset,
+                              int32_t leader_epoch)
+{
+    int32_t at = 0;
+    while (at < batches.size) {
+        const uint8_t *batch = batches.data + at;
+        if (batches.size - at < BATCH_LAST_DELTA_AT + 4)
+            return -1;
+        int64_t size = BATCH_PREFIX + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
+        int32_t last_delta = (int32_t)load_be32(batch + BATCH_LAST_DELTA_AT);
+        if (size < BATCH_LAST_DELTA_AT + 4 || size > batches.size - at || last_delta < 0)
+            return -1;
+        if (to) {
+            store_be64(to + at, (uint64_t)offset);
+            store_be32(to + at + BATCH_EPOCH_AT, (uint32_t)leader_epoch);
+        }
+        offset += last_delta + 1;
+        at += (int32_t)size;
+    }
+    return offset;
+}
+
+static struct piece *new_piece(struct log *log)
+{
+    struct list *node = list_pop(&log->store->spare_pieces);
+    _Static_assert(sizeof(struct piece) >= sizeof(struct list), "spare pieces are linked");
+    struct piece *piece = node ? (struct piece *)node : memory_zeroed(sizeof *piece);
+    *piece = (struct piece){0};
+    if (log->newest)
+        log->newest->next = piece;
+    else
+        log->oldest = piece;
+    log->newest = piece;
+    if (!log->first_not_durable)
+        log->first_not_durable = piece;
+    return piece;
+}
+
+/* The segment the next append goes to; a new one when the active one is full. */
+static struct segment *segment_for(struct log *log, int32_t size, int64_t end_offset)
+{
+    struct segment *active = log_active(log);
+    if (!active)
+        return log_add_segment(log, log->appended_end);
+    bool full = active->size > 0 &&
+                (active->size + size > log->settings->segment_bytes ||
+                 8 * (int64_t)active->index_count >= log->settings->index_bytes ||
+                 end_offset - active->base_offset > INT32_MAX);
+    if (!full)
+        return active;
+    if (log->store->journal.writing)
+        REACHED("roll during a flush");
+    log->store->counters.rolls++;
+    active->trim = true;
+    return log_add_segment(log, log->appended_end);
+}
+
+/* Entries of the index for the batches of a piece that was just numbered. */
+static void note_in_index(struct log *log, const struct piece *piece)
+{
+    for (uint32_t at = 0; at < piece->size;) {
+        const uint8_t *batch = piece->data + at;
+        int64_t last = (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_DELTA_AT);
+        segment_index_note(piece->segment, last, piece->position + at,
+                           log->settings->index_interval_bytes);
+        at += BATCH_PREFIX + load_be32(batch + BATCH_LENGTH_AT);
+    }
+}
+
+enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoch,
+                      struct log_append_result *ret)
+{
+    struct store *store = log->store;
+    struct journal *journal = &store->journal;
+    if (log->state != LOG_OPEN)
+        return log->state == LOG_FAILED ? log->error : ERROR_BAD_ARGUMENT;
+    if (store->fenced)
+        return ERROR_KAFKA_STORAGE_ERROR;
+    int64_t end_offset = number_batches(NULL, batches, log->appended_end, 0);
+    if (batches.size <= 0 || end_offset < 0)
+        return ERROR_CORRUPT_MESSAGE;
+    uint32_t most = ENTRY_BIND_SIZE_MAX + ENTRY_APPEND_HEADER_MAX + (uint32_t)batches.size;
+    if (most > journal_largest(journal))
+        return ERROR_MESSAGE_TOO_LARGE;
+    uint8_t *to = journal_reserve(journal, most);
+    if (!to)
+        return ERROR_WOULD_WAIT;
+
+    struct segment *before = log_active(log);
+    struct segment *segment = segment_for(log, batches.size, end_offset);
+    uint64_t sequence = journal_filling_sequence(journal);
+    uint32_t used = 0, entries = 1;
+    if (log->bound_sequence < journal->mark_sequence || segment != before) {
+        struct entry bind = {.id = log->id, .topic_id = log->topic_id, .partition = log->partition,
+                             .segment_base = segment->base_offset,
+                             .position = (uint32_t)segment->size};
+        used += (uint32_t)entry_bind_encode(&bind, to);
+        log->bound_sequence = sequence;
+        entries++;
+    }
+    used += (uint32_t)entry_append_header_encode(log->id, (uint32_t)batches.size, to + used);
+    memcpy(to + used, batches.data, (size_t)batches.size);
+    number_batches(to + used, batches, log->appended_end, leader_epoch);
+
+    struct piece *piece = new_piece(log);
+    piece->slab = journal_slab(journal);
+    buffer_reference(piece->slab);
+    piece->data = to + used;
+    piece->segment = segment;
+    piece->sequence = sequence;
+    piece->base_offset = log->appended_end;
+    piece->end_offset = end_offset;
+    piece->size = (uint32_t)batches.size;
+    piece->position = (uint32_t)segment->size;
+    note_in_index(log, piece);
+    segment->size += batches.size;
+    log->appended_end = end_offset;
+    store->counters.appended_bytes += (uint64_t)batches.size;
+    if (list_is_empty(&log->unsettled))
+        list_push(&store->unsettled, &log->unsettled);
+    journal_commit(journal, used + (uint32_t)batches.size, entries, log);
+    *ret = (struct log_append_result){piece->base_offset, end_offset, log->log_start};
+    return ERROR_NONE;
+}
+
+void log_durable_moved(struct log *log, uint64_t sequence)
+{
+    struct piece *piece = log->first_not_durable;
+    for (; piece && piece->sequence <= sequence; piece = piece->next) {
+        log->durable_end = piece->end_offset;
+        log->undrained_bytes += piece->size;
+    }
+    log->first_not_durable = piece;
+    if (log->undrained_bytes >= (int64_t)log->store->options.drain_bytes)
+        drain_request(log);
+    if (log->moved && log->state == LOG_OPEN)
+        log->moved(log, log->context);
+}

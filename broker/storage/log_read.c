@@ -1,0 +1,422 @@
+/* Reads of a log: from the pieces in memory, else from a segment's file.
+ *
+ * A file read goes: size -> handle -> index -> bytes -> (more bytes) -> done. Until a segment is
+ * sealed it is read directly through the handle it is written with, so never through the page cache;
+ * a sealed one is read buffered. */
+#include "base/check.h"
+#include "base/reached.h"
+#include "storage/log_state.h"
+#include "storage/store.h"
+#include <stdio.h>
+
+enum { HEADER_SIZE = 61, SCAN_BYTES = 64 << 10, SMALL_PIECE = 4096 };
+
+enum read_state { READ_START, READ_SIZE, READ_OPEN, READ_INDEX_SIZE, READ_INDEX, READ_BUFFER, READ_BYTES, READ_ENDED };
+
+static int64_t batch_size(const uint8_t *batch)
+{
+    return 12 + (int64_t)(int32_t)load_be32(batch + 8);
+}
+
+static int64_t batch_end_offset(const uint8_t *batch)
+{
+    return (int64_t)load_be64(batch) + (int32_t)load_be32(batch + 23) + 1;
+}
+
+void log_read_done(struct log_read *read)
+{
+    for (int i = 0; i < ARRAY_COUNT(read->buffers); i++) {
+        buffer_release(read->buffers[i]);
+        read->buffers[i] = NULL;
+    }
+    read->parts_count = 0;
+}
+
+static bool end_read(struct log_read *read, enum error error)
+{
+    if (read->segment) {
+        read->segment->users--;
+        read->segment = NULL;
+        read->log->reads--;
+        waiters_wake(&read->log->idle_waiters);
+    }
+    read->error = error;
+    read->state = READ_ENDED;
+    if (error)
+        read->size = 0;
+    return true;
+}
+
+/* ---- memory ----------------------------------------------------------------------------- */
+
+struct collect {
+    struct log_read *read;
+    struct buffer *copy; /* small pieces lie here, one after the other */
+    uint32_t copied;
+};
+
+/* Adds bytes of a piece. False when there is no more place. */
+static bool add_part(struct collect *collect, const struct piece *piece, struct bytes bytes)
+{
+    struct log_read *read = collect->read;
+    if (bytes.size >= SMALL_PIECE || read->parts_count == 0) {
+        if (read->parts_count == LOG_READ_PARTS)
+            return false;
+        buffer_reference(piece->slab);
+        read->buffers[read->parts_count] = piece->slab;
+        read->parts[read->parts_count++] = bytes;
+    } else {
+        struct bytes *last = &read->parts[read->parts_count - 1];
+        if (!collect->copy) {
+            int64_t size = min_i64(read->max_bytes - read->size, SCAN_BYTES);
+            collect->copy = buffers_take(&read->log->store->core->buffers,
+                                         (size_t)max_i64(size, bytes.size));
+            if (!collect->copy)
+                return false;
+            read->buffers[LOG_READ_PARTS] = collect->copy;
+        }
+        if (collect->copied + (uint32_t)bytes.size > collect->copy->size)
+            return false;
+        uint8_t *to = collect->copy->data + collect->copied;
+        memcpy(to, bytes.data, (size_t)bytes.size);
+        collect->copied += (uint32_t)bytes.size;
+        if (last->data + last->size == to) {
+            last->size += bytes.size;
+        } else {
+            if (read->parts_count == LOG_READ_PARTS)
+                return false;
+            read->parts[read->parts_count++] = (struct bytes){to, bytes.size};
+        }
+    }
+    read->size += bytes.size;
+    return true;
+}
+
+static bool read_memory(struct log_read *read)
+{
+    struct collect collect = {.read = read};
+    for (struct piece *piece = read->log->oldest; piece && piece->end_offset <= read->end_offset;
+         piece = piece->next) {
+        if (piece->end_offset <= read->offset)
+            continue;
+        struct bytes bytes = {piece->data, (int32_t)piece->size};
+        while (batch_end_offset(bytes.data) <= read->offset) { /* whole batches before it */
+            int32_t size = (int32_t)batch_size(bytes.data);
+            bytes = (struct bytes){bytes.data + size, bytes.size - size};
+        }
+        int32_t room = read->max_bytes - read->size, fits = 0;
+        while (fits < bytes.size) {
+            int64_t size = batch_size(bytes.data + fits);
+            bool first = read->size == 0 && fits == 0 && read->at_least_one;
+            if (fits + size > room && !first)
+                break;
+            fits += (int32_t)size;
+        }
+        bool cut = fits < bytes.size;
+        bytes.size = fits;
+        if (fits == 0 || !add_part(&collect, piece, bytes) || cut)
+            break;
+    }
+    return end_read(read, ERROR_NONE);
+}
+
+/* ---- files ------------------------------------------------------------------------------ */
+
+static void start_op(struct log_read *read, struct flow *flow, struct op op)
+{
+    read->op = op;
+    read->op.flow = flow;
+    op_start(read->log->store->core->port, &read->op);
+}
+
+/* The path of one of the segment's files, in memory of the read until its operation has ended. */
+static const char *file_path(struct log_read *read, const char *suffix)
+{
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(read->segment->base_offset, suffix, name);
+    struct buffer *buffer = buffers_take_always(&read->log->store->core->buffers, 1024);
+    buffer_release(read->buffers[0]);
+    read->buffers[0] = buffer;
+    snprintf((char *)buffer->data, buffer->size, "%s/%s", read->log->folder, name);
+    return (const char *)buffer->data;
+}
+
+static bool use_segment(struct log_read *read, struct segment *segment)
+{
+    if (read->segment) {
+        read->segment->users--;
+        read->log->reads--;
+    }
+    read->segment = segment;
+    segment->users++;
+    read->log->reads++;
+    read->position = -1;
+    read->state = READ_SIZE;
+    return true;
+}
+
+/* The next state that needs an operation, started here; or READ_BUFFER when all is at hand. */
+static bool prepare(struct log_read *read, struct flow *flow)
+{
+    struct segment *segment = read->segment;
+    if (segment->size < 0) {
+        read->state = READ_SIZE;
+        start_op(read, flow, (struct op){.kind = OP_STAT, .path = file_path(read, ".log"),
+                                         .data = &read->stat});
+        return false;
+    }
+    if ((segment->sealed ? segment->read_handle : segment->handle) < 0) {
+        read->state = READ_OPEN;
+        start_op(read, flow,
+                 (struct op){.kind = OP_OPEN, .path = file_path(read, ".log"),
+                             .flags = segment->sealed ? OPEN_READ
+                                                      : OPEN_READ | OPEN_WRITE | OPEN_DIRECT});
+        return false;
+    }
+    read->state = READ_BUFFER;
+    return true;
+}
+
+/* Where to begin: where the last read ended, or the index's entry at or below the offset. */
+static void choose_position(struct log_read *read)
+{
+    struct segment *segment = read->segment;
+    if (segment->hint_position > 0 && segment->hint_offset == read->offset)
+        read->position = segment->hint_position;
+    else
+        read->position = segment_index_find(segment, read->offset);
+    read->wanted = (int32_t)min_i64((int64_t)read->max_bytes + SCAN_BYTES, INT32_MAX / 2);
+}
+
+/* Takes a buffer and starts the read of `wanted` bytes at `position`. */
+static bool start_bytes(struct log_read *read, struct flow *flow)
+{
+    struct segment *segment = read->segment;
+    struct store *store = read->log->store;
+    int64_t end = segment->sealed ? segment->size : segment->drained;
+    uint64_t alignment = segment->sealed ? 1 : store->alignment;
+    int64_t from = (int64_t)align_down((uint64_t)read->position, alignment);
+    int64_t to = (int64_t)align_up((uint64_t)min_i64(end, read->position + read->wanted), alignment);
+    check(to > from);
+    struct buffer *buffer = buffers_take(&store->core->buffers, (size_t)(to - from));
+    if (!buffer) {
+        waiter_park(&read->waiter, &store->core->buffers.waiters, flow);
+        return false;
+    }
+    buffer_release(read->buffers[0]);
+    read->buffers[0] = buffer;
+    read->state = READ_BYTES;
+    start_op(read, flow, (struct op){.kind = OP_READ,
+                                     .handle = segment->sealed ? segment->read_handle
+                                                               : segment->handle,
+                                     .data = buffer->data, .size = (size_t)(to - from),
+                                     .offset = from});
+    return false;
+}
+
+/* Looks through what was read. True: results are set. False: more must be read. */
+static bool take_batches(struct log_read *read)
+{
+    struct segment *segment = read->segment;
+    int64_t end = segment->sealed ? segment->size : segment->drained;
+    int64_t have = min_i64(read->op.offset + read->op.result, end);
+    const uint8_t *data = read->buffers[0]->data;
+    int64_t begin = read->op.offset;
+    int64_t at = read->position, first = -1;
+    while (at + HEADER_SIZE <= have) {
+        const uint8_t *batch = data + (at - begin);
+        int64_t size = batch_size(batch), end_offset = batch_end_offset(batch);
+        if (size < HEADER_SIZE || at + size > end) /* rot: whoever opens or scrubs it says more */
+            return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
+        if (at == read->position && at > 0 && (int64_t)load_be64(batch) > read->offset) {
+            REACHED("index not believed"); /* an entry counts only if its batch begins below */
+            segment->index_count = 0;
+            segment->hint_position = 0;
+            read->position = 0;
+            read->state = READ_BUFFER;
+            return false;
+        }
+        if (end_offset > read->end_offset)
+            break;
+        if (end_offset > read->offset) {
+            if (first < 0)
+                first = at;
+            bool fits = at + size - first <= read->max_bytes || (at == first && read->at_least_one);
+            if (!fits)
+                break;
+            if (at + size > have) {
+                if (at > first)
+                    break;
+                read->position = at; /* the first one is longer than what was read */
+                read->wanted = (int32_t)size;
+                read->state = READ_BUFFER;
+                return false;
+            }
+        }
+        at += size;
+        if (first >= 0) {
+            segment->hint_offset = end_offset;
+            segment->hint_position = at;
+        }
+        if (at > have)
+            break;
+    }
+    if (first >= 0) {
+        if (at > first) {
+            read->parts[0] = (struct bytes){data + (first - begin), (int32_t)(at - first)};
+            read->parts_count = 1;
+            read->size = (int32_t)(at - first);
+        }
+        return end_read(read, ERROR_NONE);
+    }
+    if (at + HEADER_SIZE <= end && at > read->position) { /* not reached yet */
+        read->position = at;
+        read->state = READ_BUFFER;
+        return false;
+    }
+    if (at + HEADER_SIZE <= end && have < end && at + HEADER_SIZE > have) {
+        read->position = at;
+        read->wanted = HEADER_SIZE > read->wanted ? HEADER_SIZE : read->wanted;
+        read->state = READ_BUFFER;
+        return false;
+    }
+    return end_read(read, ERROR_NONE); /* nothing below end_offset */
+}
+
+static bool next_segment(struct log_read *read)
+{
+    struct log *log = read->log;
+    for (int i = 0; i + 1 < log->segment_count; i++)
+        if (log->segments[i] == read->segment)
+            return use_segment(read, log->segments[i + 1]);
+    return false;
+}
+
+static bool read_bytes_ended(struct log_read *read)
+{
+    if (read->op.result <= 0)
+        return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
+    return take_batches(read);
+}
+
+static enum error loaded_index(struct log_read *read)
+{
+    struct segment *segment = read->segment;
+    if (read->op.result >= 0)
+        index_decode(segment, read->buffers[0]->data, (size_t)read->op.result, segment->size);
+    segment->index_loaded = true; /* a missing index is no fault: the scan is only longer */
+    return ERROR_NONE;
+}
+
+/* The index of a sealed segment is read once, whole, from its file. */
+static bool start_index(struct log_read *read, struct flow *flow)
+{
+    struct segment *segment = read->segment;
+    if (segment->index_loaded || !segment->sealed)
+        return false;
+    read->state = READ_INDEX_SIZE;
+    start_op(read, flow, (struct op){.kind = OP_OPEN, .path = file_path(read, ".index"),
+                                     .flags = OPEN_READ});
+    return true;
+}
+
+static bool read_index(struct log_read *read, struct flow *flow)
+{
+    struct segment *segment = read->segment;
+    if (read->op.kind == OP_OPEN) {
+        if (read->op.result < 0) {
+            segment->index_loaded = true;
+            return false;
+        }
+        int32_t handle = (int32_t)read->op.result;
+        size_t size = (size_t)(segment->size / 64 + 8); /* more entries than batches can be */
+        size = size > (10u << 20) ? (10u << 20) : size;
+        struct buffer *buffer = buffers_take_always(&read->log->store->core->buffers, size);
+        buffer_release(read->buffers[0]);
+        read->buffers[0] = buffer;
+        start_op(read, flow, (struct op){.kind = OP_READ, .handle = handle, .data = buffer->data,
+                                         .size = size});
+        return true;
+    }
+    if (read->op.kind == OP_READ) {
+        (void)loaded_index(read);
+        start_op(read, flow, (struct op){.kind = OP_CLOSE, .handle = read->op.handle});
+        return true;
+    }
+    return false;
+}
+
+static bool step_file(struct log_read *read, struct flow *flow)
+{
+    struct segment *segment = read->segment;
+    switch ((enum read_state)read->state) {
+    case READ_SIZE:
+        if (read->op.kind == OP_STAT && segment->size < 0) {
+            if (read->op.result < 0)
+                return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
+            segment->size = segment->drained = segment->allocated = read->stat.size_bytes;
+        }
+        break;
+    case READ_OPEN: {
+        if (read->op.result < 0)
+            return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
+        int32_t *handle = segment->sealed ? &segment->read_handle : &segment->handle;
+        if (*handle >= 0) { /* somebody else was quicker */
+            start_op(read, flow,
+                     (struct op){.kind = OP_CLOSE, .handle = (int32_t)read->op.result});
+            read->state = READ_BUFFER;
+            return false;
+        }
+        *handle = (int32_t)read->op.result;
+        break;
+    }
+    case READ_INDEX_SIZE:
+        if (read_index(read, flow))
+            return false;
+        break;
+    case READ_BYTES:
+        if (read_bytes_ended(read))
+            return true;
+        break;
+    default:
+        break;
+    }
+    if (!prepare(read, flow))
+        return false;
+    if (start_index(read, flow))
+        return false;
+    if (read->position < 0)
+        choose_position(read);
+    int64_t end = segment->sealed ? segment->size : segment->drained;
+    if (read->position >= end) {
+        if (next_segment(read))
+            return step_file(read, flow);
+        return end_read(read, ERROR_NONE);
+    }
+    return start_bytes(read, flow);
+}
+
+bool log_read_step(struct log_read *read, struct flow *flow)
+{
+    struct log *log = read->log;
+    if (read->state == READ_START) {
+        read->size = read->parts_count = 0;
+        read->segment = NULL;
+        memset(read->buffers, 0, sizeof read->buffers);
+        read->waiter.flow = NULL;
+        if (log->state != LOG_OPEN)
+            return end_read(read, log->state == LOG_FAILED ? log->error : ERROR_BAD_ARGUMENT);
+        if (read->offset < log->log_start || read->offset > log->appended_end)
+            return end_read(read, ERROR_OFFSET_OUT_OF_RANGE);
+        if (read->offset >= read->end_offset)
+            return end_read(read, ERROR_NONE);
+        if (log->oldest && read->offset >= log->oldest->base_offset)
+            return read_memory(read);
+        REACHED("read from a file");
+        struct segment *segment = log_segment_at(log, read->offset);
+        if (!segment)
+            return end_read(read, ERROR_OFFSET_OUT_OF_RANGE);
+        use_segment(read, segment);
+    }
+    return step_file(read, flow);
+}

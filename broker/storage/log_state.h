@@ -1,0 +1,88 @@
+#pragma once
+/* The inside of a log, shared by the files of this folder and by cluster/partition.c, which embeds
+ * nothing of it but keeps a pointer. See log.h for what it does. */
+#include "storage/log.h"
+#include "storage/segment.h"
+
+/* Bytes of one append, in a slab of the journal, until they have been drained. A piece lies wholly
+ * in one segment. */
+struct piece {
+    struct piece *next;
+    struct buffer *slab;
+    const uint8_t *data;
+    struct segment *segment;
+    uint64_t sequence; /* of the journal block */
+    int64_t base_offset, end_offset;
+    uint32_t size, position; /* bytes; place in the segment's file */
+};
+
+/* Names of a log. The folder is `<directory>/<topic>-<partition>`. */
+struct log_identity {
+    struct uuid topic_id;
+    int32_t partition;
+    struct string topic; /* copied */
+};
+
+struct log {
+    struct store *store;
+    const struct log_settings *settings;
+    struct uuid topic_id;
+    int32_t partition;
+    uint32_t id;              /* in the journal */
+    enum log_state state;
+    enum error error;         /* of LOG_FAILED */
+    bool removed;             /* its topic is gone: pieces are dropped, files removed */
+    char *folder;             /* path, no trailing slash */
+    struct segment **segments;/* by base offset; the last one is active */
+    int32_t segment_count, segment_capacity;
+    int64_t log_start, durable_end, appended_end;
+    uint64_t bound_sequence;  /* of the block with the last BIND */
+    uint64_t touched_sequence;/* of the last block with an append */
+    struct piece *oldest, *newest, *first_not_durable;
+    int64_t undrained_bytes;  /* durable and not drained: what a drain may take */
+    struct list unsettled;    /* in store->unsettled: has pieces, or its file is not trimmed */
+    struct list ready;        /* in store->ready while it is due */
+    struct list dirty_folder;
+    bool folder_exists, draining;
+    bool forced; /* the running checkpoint waits for it */
+    struct list open_waiters, idle_waiters; /* opened or failed; no drain or read at work any more */
+    struct log_opening *opening;
+    int32_t reads;            /* at work */
+    /* Told when durable_end has moved or the log has failed. May wake flows, nothing more. */
+    void (*moved)(struct log *log, void *context);
+    void *context;
+};
+
+struct log *log_new(struct store *store, const struct log_identity *identity,
+                    const struct log_settings *settings);
+
+/* Frees the memory. Its drains and reads must have ended (log_is_quiet), its files been closed. */
+void log_free(struct log *log);
+
+/* The oldest segment that was rolled and is wholly drained, but not trimmed; or null. */
+struct segment *log_untrimmed_segment(const struct log *log);
+
+/* Has everything before the running checkpoint's mark reached the segments, and is the newest one
+ * trimmed unless something came after the mark? */
+bool log_is_settled(const struct log *log);
+
+/* Nothing of the store points at it any more: no piece, drain, read or flush. */
+bool log_is_quiet(const struct log *log);
+
+/* Called by the journal: blocks up to `sequence` are on stable storage. */
+void log_durable_moved(struct log *log, uint64_t sequence);
+
+/* Fails the log: every later call returns `error`; who waits is woken. */
+void log_fail(struct log *log, enum error error);
+
+/* The newest segment, or null before the first append to an empty log. */
+struct segment *log_active(const struct log *log);
+
+/* Adds a segment at the end. */
+struct segment *log_add_segment(struct log *log, int64_t base_offset);
+
+/* Drops the oldest piece. */
+void log_drop_oldest(struct log *log);
+
+/* The newest segment whose base is at or below `offset`, or null. */
+struct segment *log_segment_at(const struct log *log, int64_t offset);

@@ -1,0 +1,228 @@
+#include "storage/recovery.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/mutant.h"
+#include "base/reached.h"
+#include "storage/folder.h"
+#include "storage/journal_reader.h"
+#include "storage/redo.h"
+#include <stdio.h>
+
+static enum error note_journal(void *context, char kind, const char *name)
+{
+    struct recovery *recovery = context;
+    if (kind != 'f' || strncmp(name, "journal-", 8) != 0)
+        return ERROR_NONE;
+    if (recovery->journal_count == recovery->journal_capacity) {
+        recovery->journal_capacity = recovery->journal_capacity ? 2 * recovery->journal_capacity : 4;
+        recovery->journals = memory_resized(
+            recovery->journals, (size_t)recovery->journal_capacity * sizeof(char *));
+    }
+    size_t size = strlen(recovery->directory) + strlen(name) + 2;
+    char *path = memory_zeroed(size);
+    snprintf(path, size, "%s/%s", recovery->directory, name);
+    recovery->journals[recovery->journal_count++] = path;
+    return ERROR_NONE;
+}
+
+enum error recovery_open(struct recovery *recovery, struct port *port, const char *directory)
+{
+    *recovery = (struct recovery){.port = port, .directory = directory, .directory_handle = -1};
+    map_init(&recovery->redos, 0);
+    struct op open = {.kind = OP_OPEN, .path = directory, .flags = OPEN_READ | OPEN_DIRECTORY};
+    int64_t handle = port_call(port, &open);
+    if (handle < 0)
+        return op_error(handle);
+    recovery->directory_handle = (int32_t)handle;
+    return redo_list(port, directory, note_journal, recovery);
+}
+
+void recovery_close(struct recovery *recovery)
+{
+    uint32_t position = 0;
+    for (struct redo *redo; (redo = map_next(&recovery->redos, &position));) {
+        memory_free(redo->gathered);
+        memory_free(redo);
+    }
+    map_done(&recovery->redos);
+    for (int i = 0; i < recovery->journal_count; i++)
+        memory_free(recovery->journals[i]);
+    memory_free(recovery->journals);
+    if (recovery->directory_handle >= 0) {
+        struct op close = {.kind = OP_CLOSE, .handle = recovery->directory_handle};
+        (void)port_call(recovery->port, &close); /* nothing was written through it */
+    }
+}
+
+/* ---- one journal -------------------------------------------------------------------------- */
+
+/* What the ids of one journal mean: null for logs that are not of this pass. */
+struct bindings {
+    struct redo **redos;
+    uint32_t count;
+    bool *bound;
+};
+
+static enum error bind(struct recovery *recovery, const struct recovery_names *names,
+                       struct bindings *bindings, const struct entry *entry)
+{
+    if (entry->id >= bindings->count) {
+        uint32_t count = entry->id + 64;
+        bindings->redos = memory_resized(bindings->redos, count * sizeof(struct redo *));
+        bindings->bound = memory_resized(bindings->bound, count * sizeof(bool));
+        for (uint32_t i = bindings->count; i < count; i++) {
+            bindings->redos[i] = NULL;
+            bindings->bound[i] = false;
+        }
+        bindings->count = count;
+    }
+    struct redo_key key = {entry->topic_id, entry->partition};
+    struct redo *redo = map_get(&recovery->redos, &key, sizeof key);
+    char folder[1024];
+    bindings->bound[entry->id] = true;
+    if (!redo) {
+        bindings->redos[entry->id] = NULL;
+        if (!names->folder(names->context, entry->topic_id, entry->partition, folder,
+                           sizeof folder))
+            return ERROR_NONE;
+        redo = memory_zeroed(sizeof *redo);
+        redo->key = key;
+        snprintf(redo->folder, sizeof redo->folder, "%s", folder);
+        map_put(&recovery->redos, &redo->key, sizeof redo->key, redo);
+        enum error error = redo_begin(redo, recovery);
+        if (error)
+            return error;
+    }
+    bindings->redos[entry->id] = redo;
+    return redo_bind(redo, entry->segment_base, entry->position);
+}
+
+static enum error replay_block(struct recovery *recovery, const struct recovery_names *names,
+                               struct bindings *bindings, struct bytes entries)
+{
+    struct reader reader;
+    reader_init(&reader, entries.data, (size_t)entries.size);
+    struct entry entry;
+    while (entry_decode(&reader, &entry)) {
+        enum error error = ERROR_NONE;
+        if (entry.kind == ENTRY_BIND)
+            error = bind(recovery, names, bindings, &entry);
+        else if (entry.id >= bindings->count || !bindings->bound[entry.id])
+            error = ERROR_MALFORMED;
+        else if (bindings->redos[entry.id])
+            error = redo_append(bindings->redos[entry.id], entry.batches);
+        if (error)
+            return error;
+    }
+    return reader.error;
+}
+
+static enum error replay_journal(struct recovery *recovery, const struct recovery_names *names,
+                                 const char *path)
+{
+    struct journal_reader reader;
+    struct bindings bindings = {0};
+    enum error error = journal_reader_open(&reader, recovery->port, path);
+    struct bytes entries = {NULL, 1};
+    while (!error && entries.size > 0) {
+        error = journal_reader_next(&reader, &entries);
+        if (!error && entries.size > 0) {
+            recovery->blocks++;
+            error = replay_block(recovery, names, &bindings, entries);
+        }
+    }
+    if (error && recovery->fault[0] == 0)
+        snprintf(recovery->fault, sizeof recovery->fault,
+                 "%s: %s; it is kept as it is: restore it from a copy, or move it away to start "
+                 "without what it alone held",
+                 path, reader.fault[0] ? reader.fault : error_text(error));
+    memory_free(bindings.redos);
+    memory_free(bindings.bound);
+    journal_reader_close(&reader);
+    return error;
+}
+
+enum error recovery_replay(struct recovery *recovery, const struct recovery_names *names)
+{
+    enum error error = ERROR_NONE;
+    for (int i = 0; i < recovery->journal_count && !error; i++)
+        error = replay_journal(recovery, names, recovery->journals[i]);
+    uint32_t position = 0;
+    for (struct redo *redo; !error && (redo = map_next(&recovery->redos, &position));)
+        error = redo_end(redo);
+    bool any = recovery->redos.count > 0;
+    position = 0;
+    for (struct redo *redo; (redo = map_next(&recovery->redos, &position));) {
+        if (redo->handle >= 0) {
+            struct op close = {.kind = OP_CLOSE, .handle = redo->handle};
+            (void)port_call(recovery->port, &close); /* the error above counts */
+        }
+        memory_free(redo->gathered);
+        memory_free(redo);
+    }
+    map_done(&recovery->redos);
+    map_init(&recovery->redos, 0);
+    if (!error && any && !MUTANT(skip_directory_fsync)) {
+        struct op flush = {.kind = OP_FLUSH, .handle = recovery->directory_handle};
+        error = op_error(port_call(recovery->port, &flush));
+    }
+    return error;
+}
+
+/* ---- what no topic names any more --------------------------------------------------------- */
+
+struct cleaning {
+    struct recovery *recovery;
+    const struct recovery_names *names;
+    char **folders;
+    int32_t count, capacity;
+};
+
+static enum error note_folder(void *context, char kind, const char *name)
+{
+    struct cleaning *cleaning = context;
+    struct string topic;
+    int32_t partition;
+    if (kind != 'd' || !folder_name_parse(name, &topic, &partition))
+        return ERROR_NONE;
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", cleaning->recovery->directory, name);
+    if (cleaning->names->folder(cleaning->names->context, (struct uuid){{0}}, partition, path,
+                                sizeof path))
+        return ERROR_NONE;
+    if (cleaning->count == cleaning->capacity) {
+        cleaning->capacity = cleaning->capacity ? 2 * cleaning->capacity : 8;
+        cleaning->folders = memory_resized(cleaning->folders,
+                                           (size_t)cleaning->capacity * sizeof(char *));
+    }
+    size_t size = strlen(path) + 1;
+    cleaning->folders[cleaning->count] = memory_zeroed(size);
+    memcpy(cleaning->folders[cleaning->count++], path, size);
+    return ERROR_NONE;
+}
+
+enum error recovery_clean(struct recovery *recovery, const struct recovery_names *names,
+                          int core_count)
+{
+    struct cleaning cleaning = {.recovery = recovery, .names = names};
+    enum error error =
+        redo_list(recovery->port, recovery->directory, note_folder, &cleaning);
+    for (int i = 0; i < cleaning.count; i++) {
+        if (!error) {
+            REACHED("folder of a deleted topic");
+            error = redo_remove_folder(recovery, cleaning.folders[i]);
+        }
+        memory_free(cleaning.folders[i]);
+    }
+    memory_free(cleaning.folders);
+    for (int i = 0; i < recovery->journal_count && !error; i++) {
+        const char *number = strrchr(recovery->journals[i], '-') + 1;
+        if (strtol(number, NULL, 10) < core_count)
+            continue;
+        struct op op = {.kind = OP_REMOVE, .path = recovery->journals[i]};
+        error = op_error(port_call(recovery->port, &op));
+    }
+    /* A journal that came back after a crash would be replayed over newer data. */
+    struct op flush = {.kind = OP_FLUSH, .handle = recovery->directory_handle};
+    return error ? error : op_error(port_call(recovery->port, &flush));
+}

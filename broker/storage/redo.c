@@ -1,0 +1,294 @@
+#include "storage/redo.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/mutant.h"
+#include "storage/folder.h"
+#include "storage/recovery.h"
+#include "storage/segment.h"
+#include <stdio.h>
+
+enum { GATHER_BYTES = 64 << 10, LIST_BYTES = 8192 };
+
+static int64_t call(struct recovery *recovery, struct op op)
+{
+    return port_call(recovery->port, &op);
+}
+
+static enum error fault(struct redo *redo, int64_t result, const char *what)
+{
+    enum error error = result < 0 ? op_error(result) : ERROR_INPUT_OUTPUT;
+    snprintf(redo->recovery->fault, sizeof redo->recovery->fault,
+             "%s: %s (segment %lld, position %lld): %s", redo->folder, what,
+             (long long)redo->segment_base, (long long)redo->written, error_text(error));
+    return error;
+}
+
+enum error redo_list(struct port *port, const char *folder,
+                     enum error (*each)(void *context, char kind, const char *name), void *context)
+{
+    struct op open = {.kind = OP_OPEN, .path = folder, .flags = OPEN_READ | OPEN_DIRECTORY};
+    int64_t handle = port_call(port, &open);
+    if (handle < 0)
+        return op_error(handle);
+    char *names = memory_zeroed(LIST_BYTES);
+    enum error error = ERROR_NONE;
+    while (!error) {
+        struct op list = {.kind = OP_LIST, .handle = (int32_t)handle, .data = names,
+                          .size = LIST_BYTES};
+        int64_t size = port_call(port, &list);
+        error = op_error(size);
+        if (size <= 0)
+            break;
+        for (int64_t at = 0; at < size && !error; at += 2 + (int64_t)strlen(names + at + 1))
+            error = each(context, names[at], names + at + 1);
+    }
+    memory_free(names);
+    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
+    (void)port_call(port, &close); /* only read */
+    return error;
+}
+
+/* ---- the folder --------------------------------------------------------------------------- */
+
+struct removal {
+    struct recovery *recovery;
+    const char *folder;
+    int64_t beyond;          /* only segments whose base is above; -1: every file */
+    bool found;
+    char victim[1400];
+};
+
+static enum error remove_file(void *context, char kind, const char *name)
+{
+    struct removal *removal = context;
+    if (removal->beyond >= 0) {
+        int64_t base;
+        if (!segment_name_parse(name, ".log", &base) && !segment_name_parse(name, ".index", &base))
+            return ERROR_NONE;
+        if (base <= removal->beyond)
+            return ERROR_NONE;
+    }
+    removal->found = true;
+    snprintf(removal->victim, sizeof removal->victim, "%s/%s", removal->folder, name);
+    return op_error(call(removal->recovery,
+                         (struct op){.kind = OP_REMOVE, .path = removal->victim}));
+}
+
+/* Removal changes what a listing walks over: list again until nothing is found. */
+static enum error remove_files(struct recovery *recovery, const char *folder, int64_t beyond)
+{
+    struct removal removal = {.recovery = recovery, .folder = folder, .beyond = beyond};
+    enum error error;
+    do {
+        removal.found = false;
+        error = redo_list(recovery->port, folder, remove_file, &removal);
+    } while (!error && removal.found);
+    return error;
+}
+
+static enum error flush_folder(struct recovery *recovery, const char *folder)
+{
+    int64_t handle = call(recovery, (struct op){.kind = OP_OPEN, .path = folder,
+                                                .flags = OPEN_READ | OPEN_DIRECTORY});
+    if (handle < 0)
+        return op_error(handle);
+    int64_t result = call(recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle});
+    (void)call(recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
+    return op_error(result);
+}
+
+enum error redo_remove_folder(struct recovery *recovery, const char *folder)
+{
+    enum error error = remove_files(recovery, folder, -1);
+    if (!error)
+        error = flush_folder(recovery, folder);
+    if (!error)
+        error = op_error(call(recovery, (struct op){.kind = OP_REMOVE, .path = folder}));
+    if (!error)
+        error = op_error(
+            call(recovery, (struct op){.kind = OP_FLUSH, .handle = recovery->directory_handle}));
+    return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
+}
+
+/* Whose folder is it? NOT_FOUND: there is none, or it says nothing of its owner. */
+static enum error read_owner(struct redo *redo, struct uuid *ret_owner)
+{
+    char path[1100];
+    snprintf(path, sizeof path, "%s/partition.metadata", redo->folder);
+    int64_t handle = call(redo->recovery,
+                          (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_READ});
+    if (handle < 0)
+        return op_error(handle);
+    uint8_t text[PARTITION_METADATA_SIZE];
+    int64_t size = 0, got;
+    do {
+        got = call(redo->recovery,
+                   (struct op){.kind = OP_READ, .handle = (int32_t)handle, .data = text + size,
+                               .size = sizeof text - (size_t)size, .offset = size});
+        size += got > 0 ? got : 0;
+    } while (got > 0 && size < (int64_t)sizeof text);
+    (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
+    if (got < 0)
+        return op_error(got);
+    bool parsed =
+        partition_metadata_decode((struct bytes){text, (int32_t)size}, ret_owner);
+    return parsed ? ERROR_NONE : ERROR_NOT_FOUND;
+}
+
+/* Writes `size` bytes of a file that is open. */
+static enum error write_whole(struct recovery *recovery, int32_t handle, const void *data,
+                              int64_t size, int64_t offset)
+{
+    struct iovec vector = {(void *)(uintptr_t)data, (size_t)size};
+    while (vector.iov_len > 0) {
+        int64_t written = call(recovery, (struct op){.kind = OP_WRITE, .handle = handle,
+                                                     .vectors = &vector, .vector_count = 1,
+                                                     .offset = offset});
+        if (written <= 0)
+            return written ? op_error(written) : ERROR_INPUT_OUTPUT;
+        vector.iov_base = (uint8_t *)vector.iov_base + written;
+        vector.iov_len -= (size_t)written;
+        offset += written;
+    }
+    return ERROR_NONE;
+}
+
+static enum error create_folder(struct redo *redo)
+{
+    struct recovery *recovery = redo->recovery;
+    int64_t result =
+        call(recovery, (struct op){.kind = OP_MAKE_DIRECTORY, .path = redo->folder});
+    if (result < 0 && op_error(result) != ERROR_ALREADY_EXISTS)
+        return fault(redo, result, "the folder can't be created");
+    char path[1100], text[PARTITION_METADATA_SIZE];
+    snprintf(path, sizeof path, "%s/partition.metadata", redo->folder);
+    int64_t handle = call(recovery, (struct op){.kind = OP_OPEN, .path = path,
+                                                .flags = OPEN_WRITE | OPEN_CREATE});
+    if (handle < 0)
+        return fault(redo, handle, "partition.metadata can't be created");
+    size_t size = partition_metadata_encode(redo->key.topic_id, text);
+    enum error error = write_whole(recovery, (int32_t)handle, text, (int64_t)size, 0);
+    if (!error)
+        error = op_error(
+            call(recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
+    (void)call(recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
+    return error ? fault(redo, -(int64_t)error, "partition.metadata can't be written") : error;
+}
+
+enum error redo_begin(struct redo *redo, struct recovery *recovery)
+{
+    redo->recovery = recovery;
+    redo->handle = -1;
+    struct uuid owner;
+    enum error error = read_owner(redo, &owner);
+    if (error == ERROR_NONE && uuid_equal(owner, redo->key.topic_id))
+        return ERROR_NONE;
+    if (error != ERROR_NONE && error != ERROR_NOT_FOUND)
+        return fault(redo, -(int64_t)error, "partition.metadata can't be read");
+    if (!MUTANT(recreated_topic_sees_old_files)) {
+        error = redo_remove_folder(recovery, redo->folder);
+        if (error)
+            return fault(redo, -(int64_t)error, "an earlier topic's folder can't be removed");
+    }
+    return create_folder(redo);
+}
+
+/* ---- the segment -------------------------------------------------------------------------- */
+
+static enum error write_gathered(struct redo *redo)
+{
+    if (redo->gathered_size == 0)
+        return ERROR_NONE;
+    enum error error = write_whole(redo->recovery, redo->handle, redo->gathered,
+                                   redo->gathered_size, redo->written);
+    if (error)
+        return fault(redo, -(int64_t)error, "the segment can't be written");
+    redo->written += redo->gathered_size;
+    redo->gathered_size = 0;
+    return ERROR_NONE;
+}
+
+/* Writes the rest, cuts the file there, flushes and closes it. */
+static enum error end_segment(struct redo *redo)
+{
+    if (redo->handle < 0)
+        return ERROR_NONE;
+    enum error error = write_gathered(redo);
+    int64_t end = redo->written;
+    if (MUTANT(cut_too_much))
+        end -= redo->last_entry_size;
+    struct op cut = {.kind = OP_TRUNCATE, .handle = redo->handle, .size = (size_t)end};
+    if (!error && !MUTANT(cut_too_little))
+        error = op_error(call(redo->recovery, cut));
+    if (!error)
+        error = op_error(
+            call(redo->recovery, (struct op){.kind = OP_FLUSH, .handle = redo->handle}));
+    (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = redo->handle});
+    redo->handle = -1;
+    return error ? fault(redo, -(int64_t)error, "the segment can't be cut and flushed") : error;
+}
+
+enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position)
+{
+    if (redo->handle >= 0 && redo->segment_base == segment_base) {
+        if (position == redo->written + redo->gathered_size)
+            return ERROR_NONE;
+        return fault(redo, -(int64_t)ERROR_MALFORMED, "the journal's entries do not join");
+    }
+    enum error error = end_segment(redo);
+    if (error)
+        return error;
+    char path[1100], name[SEGMENT_NAME_SIZE];
+    segment_name(segment_base, ".log", name);
+    snprintf(path, sizeof path, "%s/%s", redo->folder, name);
+    redo->segment_base = segment_base;
+    redo->written = position;
+    int64_t handle = call(redo->recovery, (struct op){.kind = OP_OPEN, .path = path,
+                                                      .flags = OPEN_READ | OPEN_WRITE |
+                                                               OPEN_CREATE});
+    if (handle < 0)
+        return fault(redo, handle, "the segment can't be opened");
+    redo->handle = (int32_t)handle;
+    if (MUTANT(replay_twice_appends_twice)) {
+        struct file_stat stat = {0};
+        (void)call(redo->recovery,
+                   (struct op){.kind = OP_STAT, .handle = redo->handle, .data = &stat});
+        redo->written = stat.size_bytes;
+    }
+    return ERROR_NONE;
+}
+
+enum error redo_append(struct redo *redo, struct bytes batches)
+{
+    if (redo->handle < 0)
+        return fault(redo, -(int64_t)ERROR_MALFORMED, "the journal has an entry before its bind");
+    if (redo->gathered_size + batches.size > redo->gathered_capacity) {
+        enum error error = write_gathered(redo);
+        if (error)
+            return error;
+        if (batches.size > redo->gathered_capacity) {
+            int64_t capacity = 2 * redo->gathered_capacity;
+            capacity = capacity < GATHER_BYTES ? capacity : GATHER_BYTES;
+            redo->gathered_capacity = batches.size > capacity ? batches.size : capacity;
+            redo->gathered = memory_resized(redo->gathered, (size_t)redo->gathered_capacity);
+        }
+    }
+    memcpy(redo->gathered + redo->gathered_size, batches.data, (size_t)batches.size);
+    redo->gathered_size += batches.size;
+    redo->last_entry_size = batches.size;
+    redo->recovery->replayed_bytes += (uint64_t)batches.size;
+    return ERROR_NONE;
+}
+
+enum error redo_end(struct redo *redo)
+{
+    int64_t last = redo->handle >= 0 ? redo->segment_base : INT64_MAX;
+    enum error error = end_segment(redo);
+    if (!error)
+        error = remove_files(redo->recovery, redo->folder, last);
+    if (!error && !MUTANT(skip_directory_fsync))
+        error = flush_folder(redo->recovery, redo->folder);
+    memory_free(redo->gathered);
+    redo->gathered = NULL;
+    return error;
+}

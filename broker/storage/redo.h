@@ -1,0 +1,39 @@
+#pragma once
+/* The replay of one log: gathers entries, writes them where they belong, cuts the end. Blocks. */
+#include "base/bytes.h"
+#include "reactor/port.h"
+
+struct recovery;
+
+struct redo {
+    struct redo_key {
+        struct uuid topic_id;
+        int32_t partition;
+    } key;
+    struct recovery *recovery;
+    char folder[1024];
+    int64_t segment_base;
+    int32_t handle;      /* of the segment; -1 */
+    int64_t written;     /* all bytes of the segment below it are in the file */
+    uint8_t *gathered;   /* the bytes from `written` on */
+    int64_t gathered_size, gathered_capacity, last_entry_size;
+};
+
+/* Begins with a log: makes sure its folder is there and of this topic. */
+enum error redo_begin(struct redo *redo, struct recovery *recovery);
+
+/* From here on bytes go to this segment and position. */
+enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position);
+
+enum error redo_append(struct redo *redo, struct bytes batches);
+
+/* Writes the rest, cuts the file there, removes segments beyond it, flushes file and folder. */
+enum error redo_end(struct redo *redo);
+
+/* Removes `folder` with its files and flushes the removal. */
+enum error redo_remove_folder(struct recovery *recovery, const char *folder);
+
+/* Lists a folder and calls `each` with kind ('d', 'f') and name, until it returns an error. */
+enum error redo_list(struct port *port, const char *folder,
+                     enum error (*each)(void *context, char kind, const char *name),
+                     void *context);

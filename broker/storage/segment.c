@@ -1,0 +1,103 @@
+#include "storage/segment.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include <stdio.h>
+
+void segment_name(int64_t base_offset, const char *suffix, char *name)
+{
+    snprintf(name, SEGMENT_NAME_SIZE, "%020lld%s", (long long)base_offset, suffix);
+}
+
+bool segment_name_parse(const char *name, const char *suffix, int64_t *ret_base_offset)
+{
+    int64_t base = 0;
+    for (int i = 0; i < 20; i++) {
+        if (name[i] < '0' || name[i] > '9' || base > (INT64_MAX - (name[i] - '0')) / 10)
+            return false;
+        base = base * 10 + (name[i] - '0');
+    }
+    if (strcmp(name + 20, suffix) != 0)
+        return false;
+    *ret_base_offset = base;
+    return true;
+}
+
+struct segment *segment_new(struct log *log, int64_t base_offset)
+{
+    struct segment *segment = memory_zeroed(sizeof *segment);
+    segment->log = log;
+    segment->base_offset = base_offset;
+    segment->handle = segment->read_handle = -1;
+    list_init(&segment->dirty);
+    return segment;
+}
+
+void segment_free(struct segment *segment)
+{
+    if (!segment)
+        return;
+    check(segment->users == 0 && segment->handle < 0 && segment->read_handle < 0);
+    list_remove(&segment->dirty);
+    memory_free(segment->partial);
+    memory_free(segment->index);
+    memory_free(segment);
+}
+
+static void push_entry(struct segment *segment, struct index_entry entry)
+{
+    if (segment->index_count == segment->index_capacity) {
+        segment->index_capacity = segment->index_capacity ? 2 * segment->index_capacity : 4;
+        segment->index = memory_resized(
+            segment->index, (size_t)segment->index_capacity * sizeof(struct index_entry));
+    }
+    segment->index[segment->index_count++] = entry;
+}
+
+void segment_index_note(struct segment *segment, int64_t last_offset, int64_t position,
+                        int32_t interval_bytes)
+{
+    if (position - segment->indexed_position < interval_bytes)
+        return;
+    push_entry(segment, (struct index_entry){(uint32_t)(last_offset - segment->base_offset),
+                                             (uint32_t)position});
+    segment->indexed_position = position;
+}
+
+uint32_t segment_index_find(const struct segment *segment, int64_t offset)
+{
+    int32_t low = 0, high = segment->index_count;
+    while (low < high) { /* the first entry beyond `offset` */
+        int32_t middle = low + (high - low) / 2;
+        if (segment->base_offset + segment->index[middle].relative_offset <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low ? segment->index[low - 1].position : 0;
+}
+
+void index_encode(const struct segment *segment, int32_t first, int32_t count, uint8_t *to)
+{
+    for (int32_t i = 0; i < count; i++) {
+        store_be32(to + 8 * i, segment->index[first + i].relative_offset);
+        store_be32(to + 8 * i + 4, segment->index[first + i].position);
+    }
+}
+
+void index_decode(struct segment *segment, const uint8_t *data, size_t data_size, int64_t size)
+{
+    segment->index_count = 0;
+    segment->indexed_position = 0;
+    struct index_entry before = {0, 0};
+    for (size_t i = 0; i + 8 <= data_size; i += 8) {
+        struct index_entry entry = {load_be32(data + i), load_be32(data + i + 4)};
+        bool grows = entry.position > before.position &&
+                     (i == 0 || entry.relative_offset > before.relative_offset);
+        if (!grows || entry.position >= size)
+            break;
+        push_entry(segment, entry);
+        before = entry;
+    }
+    segment->index_written = segment->index_count;
+    segment->indexed_position = before.position;
+}

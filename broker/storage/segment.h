@@ -1,0 +1,65 @@
+#pragma once
+/* A segment: `<base offset, 20 digits>.log` and its offset index, Kafka's formats. While it is the
+ * newest it is written directly, in aligned blocks, and may be allocated ahead: sizes here are
+ * logical. Rolled, drained, trimmed and flushed it is `sealed` and is read through the page cache. */
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/list.h"
+#include <stdbool.h>
+#include <stdint.h>
+
+struct log;
+
+struct index_entry {
+    uint32_t relative_offset; /* of the last record of the batch at `position`, less the base */
+    uint32_t position;
+};
+
+struct segment {
+    struct log *log;
+    int64_t base_offset;
+    int64_t size;            /* bytes appended; -1: not known yet (an older one, not looked at) */
+    int64_t drained;         /* bytes that are in the file */
+    int64_t allocated;       /* size of the file */
+    int32_t handle;          /* open for direct reading and writing; -1 */
+    int32_t read_handle;     /* of a sealed one; -1 */
+    bool sealed;
+    bool exists;             /* the file has been created */
+    bool trim;               /* to be cut to its size at the next drain */
+    int32_t users;           /* reads and drains at work on its handles */
+    uint8_t *partial;        /* copy of the last, not full sector of the file; null: none or unknown */
+    struct list dirty;       /* in store->dirty_segments: written since the last flush */
+    uint32_t flush_sequence; /* of the checkpoint that flushes it */
+    struct index_entry *index;
+    int32_t index_count, index_capacity, index_written;
+    int64_t indexed_position; /* of the batch the last entry points at */
+    bool index_loaded;        /* the entries of the file are in memory */
+    int64_t hint_offset, hint_position; /* where the last read ended: the next one begins there */
+};
+
+enum { SEGMENT_NAME_SIZE = 32 };
+
+/* "00000000000000000042.log" into name[SEGMENT_NAME_SIZE]. */
+void segment_name(int64_t base_offset, const char *suffix, char *name);
+
+/* Parses such a name; false if it is none or has another suffix. */
+bool segment_name_parse(const char *name, const char *suffix, int64_t *ret_base_offset);
+
+struct segment *segment_new(struct log *log, int64_t base_offset);
+void segment_free(struct segment *segment);
+
+/* Notes that the batch whose last record is `last_offset` lies at `position`: an entry at most
+ * every interval_bytes. */
+void segment_index_note(struct segment *segment, int64_t last_offset, int64_t position,
+                        int32_t interval_bytes);
+
+/* The position to begin scanning at for `offset`: of the entry with the largest offset at or below
+ * it, or 0. */
+uint32_t segment_index_find(const struct segment *segment, int64_t offset);
+
+/* Kafka's file form: big-endian pairs. `count` entries from `first` on, into `to` (8 bytes each). */
+void index_encode(const struct segment *segment, int32_t first, int32_t count, uint8_t *to);
+
+/* Reads a file's entries into the segment's index. Stops before the first entry that can't be right
+ * (not increasing, beyond `size`): the index is a cache, the scan does the rest. */
+void index_decode(struct segment *segment, const uint8_t *data, size_t data_size, int64_t size);

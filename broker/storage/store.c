@@ -1,0 +1,92 @@
+#include "storage/store.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "storage/log_state.h"
+#include <stdio.h>
+
+enum error store_open(struct store *store, struct core *core, const struct store_options *options,
+                      struct random *random)
+{
+    *store = (struct store){.core = core, .options = *options, .directory_handle = -1};
+    list_init(&store->unsettled);
+    list_init(&store->dirty_segments);
+    list_init(&store->dirty_folders);
+    list_init(&store->room);
+    list_init(&store->spare_pieces);
+    list_init(&store->clearings);
+    store->next_log_id = 1;
+    buffers_init(&store->tails, (size_t)options->journal_bytes, 4u << 20);
+    drain_init(store);
+    checkpoint_init(store);
+    struct op op = {.kind = OP_OPEN, .path = options->directory,
+                    .flags = OPEN_READ | OPEN_DIRECTORY};
+    int64_t handle = port_call(core->port, &op);
+    if (handle < 0)
+        return op_error(handle);
+    store->directory_handle = (int32_t)handle;
+    char name[32];
+    snprintf(name, sizeof name, "journal-%d", core->id);
+    enum error error = journal_open(&store->journal, store, name, random);
+    if (error)
+        return error;
+    struct op flush = {.kind = OP_FLUSH, .handle = store->directory_handle};
+    return op_error(port_call(core->port, &flush));
+}
+
+void store_fence(struct store *store, enum error error, const char *what)
+{
+    if (store->fenced)
+        return;
+    store->fenced = error;
+    fprintf(stderr, "level=error event=fenced directory=%s reason=\"%s\" error=\"%s\"\n",
+            store->options.directory, what, error_text(error));
+    struct list *node = store->unsettled.next;
+    while (node != &store->unsettled) {
+        struct log *log = CONTAINER_OF(node, struct log, unsettled);
+        node = node->next;
+        log_fail(log, ERROR_KAFKA_STORAGE_ERROR);
+    }
+    waiters_wake(&store->room);
+    waiters_wake(&store->journal.durable_waiters);
+    waiters_wake(&store->checkpoint.parked);
+    waiters_wake(&store->checkpoint.waiters);
+}
+
+enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    store->stopping = true;
+    timer_cancel(&checkpoint->idle_timer, store->core);
+    if (store->journal.writing || store->journal.growing || checkpoint->running ||
+        checkpoint->idle_flow.step == 0) {
+        if (!checkpoint->running && !store->fenced)
+            checkpoint_request(store, true);
+        if (checkpoint->running || store->journal.growing) {
+            waiter_park(waiter, &checkpoint->waiters, flow);
+            return ERROR_WOULD_WAIT;
+        }
+    }
+    if (store->fenced)
+        return store->fenced;
+    bool empty = list_is_empty(&store->unsettled) && list_is_empty(&store->dirty_segments) &&
+                 store->journal.live_bytes == 0 && list_is_empty(&store->journal.pending);
+    if (empty)
+        return ERROR_NONE;
+    checkpoint_request(store, true);
+    waiter_park(waiter, &checkpoint->waiters, flow);
+    return ERROR_WOULD_WAIT;
+}
+
+void store_close(struct store *store)
+{
+    journal_close(&store->journal);
+    if (store->directory_handle >= 0) {
+        struct op op = {.kind = OP_CLOSE, .handle = store->directory_handle};
+        (void)port_call(store->core->port, &op); /* nothing was written through it */
+    }
+    for (struct list *node; (node = list_pop(&store->spare_pieces));)
+        memory_free(node);
+    drain_done(store);
+    buffers_done(&store->tails);
+    store->directory_handle = -1;
+}

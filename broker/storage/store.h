@@ -1,0 +1,113 @@
+#pragma once
+/* A core's share of one log directory: its journal, its logs, and what moves data between them.
+ *
+ *   append -> journal block -> (written and flushed) durable -> drain -> segment -> checkpoint
+ *
+ *  drain:      moves durable bytes of one log to its segment's file, in large aligned direct writes;
+ *  checkpoint: makes room in the ring: drains all that lies before a mark, flushes the segments and
+ *              folders written since the last one, moves the journal's anchor to the mark.
+ *
+ * Invariants
+ *  1. What is acknowledged lies, until it has been drained and flushed, in live journal blocks.
+ *  2. Only durable bytes are drained, so a segment never holds what recovery would cut.
+ *  3. A log without live journal entries has its newest segment trimmed to the logical end and
+ *     flushed: the file's size is the end.
+ *  4. The first failed write or flush fences the store: nothing is acknowledged any more. */
+#include "base/random.h"
+#include "reactor/core.h"
+#include "storage/journal.h"
+
+struct drain;
+struct log;
+
+struct store_options {
+    const char *directory;       /* of the data; must outlive the store */
+    int64_t journal_initial_bytes, journal_bytes; /* size of the ring file: at first, at most */
+    uint32_t journal_block_bytes;/* of one block in memory and on disk, unless a batch is larger */
+    uint32_t drain_bytes;        /* a log is drained once so much of it is durable and waits */
+    int64_t idle_ns;             /* nothing appended for so long: a checkpoint empties the journal */
+    uint32_t flush_all_files;    /* more dirty files than this are flushed by one OP_FLUSH_ALL */
+    int32_t drains;              /* at once */
+};
+
+/* Counters, for metrics and tests. Bytes are those on disk. */
+struct store_counters {
+    uint64_t journal_writes, journal_bytes, journal_grown, journal_full_waits;
+    uint64_t appended_bytes; /* of record batches */
+    uint64_t drain_writes, drain_bytes, segment_flushes, checkpoints, rolls;
+};
+
+struct checkpoint {
+    struct flow flow;
+    struct op op;
+    bool running, again; /* again: somebody waits for one that begins later */
+    bool everything;     /* drain and trim all, whatever its place (stop, idle) */
+    int32_t forced;      /* logs it still waits for */
+    bool flushed_all;    /* by one OP_FLUSH_ALL */
+    uint8_t phase;       /* within a step */
+    struct list segments, folders; /* to be flushed */
+    struct segment *segment;       /* being flushed or closed */
+    struct list parked;            /* its own wait for the last forced drain */
+    char path[1024];
+    struct list waiters; /* of flows that wait for the end of one */
+    struct waiter waiter;
+    struct buffer *slot; /* the anchor being written */
+    struct iovec vector;
+    int64_t ended_ns;
+    struct timer idle_timer;
+    struct flow idle_flow;
+    uint64_t idle_appended; /* appended_bytes at the last tick */
+};
+
+struct store {
+    struct core *core;
+    struct store_options options;
+    uint32_t alignment;       /* of direct I/O in this directory */
+    struct journal journal;
+    struct list unsettled;    /* logs with pieces in memory or an untrimmed file */
+    struct list ready;        /* logs that are due to be drained now (struct log.ready) */
+    struct list idle_drains;  /* struct drain not at work */
+    struct drain *drains;
+    struct list dirty_segments; /* written since the last flush (struct segment.dirty) */
+    struct list dirty_folders;  /* names changed since (struct log.dirty_folder) */
+    bool directory_dirty;       /* names of the data directory itself */
+    int32_t directory_handle;
+    struct list room;           /* waiters for room in journal or memory */
+    struct list spare_pieces;
+    struct list clearings;      /* struct folder_clearing at work */
+    struct buffers tails;       /* slabs of the journal, until drained */
+    struct checkpoint checkpoint;
+    struct store_counters counters;
+    enum error fenced; /* NONE, or why */
+    bool stopping;
+    uint32_t next_log_id;
+    int32_t open_handles;
+};
+
+/* Sets up the store of `core` in options->directory and opens or creates its journal, empty, with a
+ * new salt from `random`. To be called on the core's thread, before it serves, and only after
+ * recovery has replayed what the journal held. Blocks (port_call). */
+enum error store_open(struct store *store, struct core *core, const struct store_options *options,
+                      struct random *random);
+
+/* Drains, trims and flushes everything and leaves the journal empty: a flow calls it at a clean
+ * stop. NONE: done. WOULD_WAIT: `waiter` is parked. Another error: the store is fenced. */
+enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow);
+
+/* Closes files and frees memory; every log must have been closed. Blocks. */
+void store_close(struct store *store);
+
+/* Fences the store after a failed write or flush: what waits is woken, nothing is acknowledged or
+ * written any more, and nothing is retried. The first reason stays. */
+void store_fence(struct store *store, enum error error, const char *what);
+
+/* Starts a checkpoint unless one runs; with `everything` all logs are drained and trimmed. */
+void checkpoint_request(struct store *store, bool everything);
+
+/* Sets up and stops what checkpoints hang on. */
+void checkpoint_init(struct store *store);
+
+/* Puts `log` in line to be drained, and starts drains while there are idle ones. */
+void drain_request(struct log *log);
+void drain_init(struct store *store);
+void drain_done(struct store *store);
