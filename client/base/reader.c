@@ -12,17 +12,6 @@ void reader_fail(struct reader *reader, enum error error)
     reader->end = reader->next; /* nothing is left, so every later read fails too */
 }
 
-const uint8_t *reader_take(struct reader *reader, size_t size)
-{
-    if (__builtin_expect(reader_left(reader) < size, 0)) {
-        reader_fail(reader, ERROR_TRUNCATED);
-        return NULL;
-    }
-    const uint8_t *at = reader->next;
-    reader->next += size;
-    return at;
-}
-
 /* Reads groups of 7 bits, least significant first; at most `bits` bits of value. */
 static uint64_t read_groups(struct reader *reader, int bits)
 {
@@ -45,7 +34,7 @@ static uint64_t read_groups(struct reader *reader, int bits)
     return 0;
 }
 
-uint32_t read_uvarint(struct reader *reader)
+uint32_t read_uvarint_long(struct reader *reader)
 {
     return (uint32_t)read_groups(reader, 32);
 }
