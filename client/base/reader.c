@@ -39,19 +39,7 @@ uint32_t read_uvarint_long(struct reader *reader)
     return (uint32_t)read_groups(reader, 32);
 }
 
-uint64_t read_uvarlong(struct reader *reader)
+uint64_t read_uvarlong_long(struct reader *reader)
 {
     return read_groups(reader, 64);
-}
-
-int32_t read_varint(struct reader *reader)
-{
-    uint32_t value = read_uvarint(reader);
-    return (int32_t)((value >> 1) ^ -(value & 1));
-}
-
-int64_t read_varlong(struct reader *reader)
-{
-    uint64_t value = read_uvarlong(reader);
-    return (int64_t)((value >> 1) ^ -(value & 1));
 }

@@ -65,6 +65,23 @@ static inline uint32_t read_uvarint(struct reader *reader)
     return read_uvarint_long(reader);
 }
 
-uint64_t read_uvarlong(struct reader *reader);
-int32_t read_varint(struct reader *reader);
-int64_t read_varlong(struct reader *reader);
+uint64_t read_uvarlong_long(struct reader *reader); /* of any size; call read_uvarlong */
+
+static inline uint64_t read_uvarlong(struct reader *reader)
+{
+    if (__builtin_expect(reader->next < reader->end && *reader->next < 0x80, 1))
+        return *reader->next++;
+    return read_uvarlong_long(reader);
+}
+
+static inline int32_t read_varint(struct reader *reader)
+{
+    uint32_t value = read_uvarint(reader);
+    return (int32_t)((value >> 1) ^ -(value & 1));
+}
+
+static inline int64_t read_varlong(struct reader *reader)
+{
+    uint64_t value = read_uvarlong(reader);
+    return (int64_t)((value >> 1) ^ -(value & 1));
+}
