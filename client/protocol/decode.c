@@ -192,6 +192,7 @@ static void decode_optional(struct decoder *d, const struct field *field, uint8_
     if (!present) {
         if (mark != -1 || !field_is_nullable(field, d->version))
             reader_fail(d->reader, ERROR_MALFORMED);
+        *(void **)at = NULL; /* not the default either */
         return;
     }
     uint8_t *element = arena_take(d->arena, field->element->size);
