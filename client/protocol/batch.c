@@ -1,6 +1,7 @@
 /* Views of a batch, walking and changing one. */
 #include "protocol/batch.h"
 #include "base/check.h"
+#include "codec/codec.h"
 #include "codec/crc32c.h"
 
 enum { LENGTH_MIN = 14 }; /* of a message of magic 0, the smallest there ever was */
@@ -56,15 +57,38 @@ enum error batch_check_crc(const struct batch *batch)
                : ERROR_CORRUPT_MESSAGE;
 }
 
+/* The records as they are without compression: borrowed from the batch, or in the arena. */
+static enum error plain_records(const struct batch *batch, struct arena *arena,
+                                struct bytes *ret_records)
+{
+    enum codec codec = batch->attributes & BATCH_CODEC_MASK;
+    struct bytes stored = {batch->whole.data + BATCH_RECORDS_AT,
+                           batch->whole.size - BATCH_RECORDS_AT};
+    if (codec == CODEC_NONE) {
+        *ret_records = stored;
+        return ERROR_NONE;
+    }
+    if (codec >= CODECS_END)
+        return ERROR_UNSUPPORTED_COMPRESSION_TYPE;
+    check(arena);
+    size_t left = arena->budget_bytes - arena->used_bytes;
+    struct codec_output output = {.arena = arena,
+                                  .limit_bytes = left < INT32_MAX ? left : INT32_MAX};
+    enum error error = codec_decompress(codec, stored.data, (size_t)stored.size, &output);
+    if (error == ERROR_NONE)
+        *ret_records = (struct bytes){output.data, (int32_t)output.size};
+    return error == ERROR_MALFORMED ? ERROR_INVALID_RECORD : error;
+}
+
 enum error batch_iterate(const struct batch *batch, struct arena *arena,
                          struct batch_iterator *ret_iterator)
 {
-    if (batch->attributes & BATCH_CODEC_MASK)
-        return ERROR_UNSUPPORTED_COMPRESSION_TYPE;
-    struct batch_iterator iterator = {.batch = batch};
-    reader_init(&iterator.reader, batch->whole.data + BATCH_RECORDS_AT,
-                (size_t)batch->whole.size - BATCH_RECORDS_AT);
-    *ret_iterator = iterator;
+    struct bytes records;
+    enum error error = plain_records(batch, arena, &records);
+    if (error != ERROR_NONE)
+        return error;
+    *ret_iterator = (struct batch_iterator){.batch = batch};
+    reader_init(&ret_iterator->reader, records.data, (size_t)records.size);
     return ERROR_NONE;
 }
 
@@ -157,4 +181,30 @@ void batch_stamp(void *data, size_t size, bool append_time, int64_t max_timestam
     store_be16(at + BATCH_ATTRIBUTES_AT, attributes);
     store_be64(at + BATCH_MAX_TIMESTAMP_AT, (uint64_t)max_timestamp);
     store_be32(at + BATCH_CRC_AT, crc_of(at, size));
+}
+
+enum error batch_recode(const struct batch *batch, enum codec codec, struct arena *arena,
+                        struct bytes *ret_batch)
+{
+    struct bytes records;
+    enum error error = plain_records(batch, arena, &records);
+    if (error != ERROR_NONE)
+        return error;
+    size_t left = arena->budget_bytes - arena->used_bytes;
+    struct codec_output output = {.arena = arena, .limit_bytes = left};
+    error = codec_compress(codec, records.data, (size_t)records.size, &output);
+    if (error != ERROR_NONE)
+        return error;
+    size_t size = BATCH_RECORDS_AT + output.size;
+    uint8_t *data = size <= INT32_MAX ? arena_take(arena, size) : NULL;
+    if (!data)
+        return ERROR_NO_MEMORY;
+    memcpy(data, batch->whole.data, BATCH_RECORDS_AT);
+    memcpy(data + BATCH_RECORDS_AT, output.data, output.size);
+    store_be32(data + BATCH_LENGTH_AT, (uint32_t)(size - BATCH_OVERHEAD));
+    store_be16(data + BATCH_ATTRIBUTES_AT,
+               (uint16_t)((batch->attributes & ~BATCH_CODEC_MASK) | (int)codec));
+    store_be32(data + BATCH_CRC_AT, crc_of(data, size));
+    *ret_batch = (struct bytes){data, (int32_t)size};
+    return ERROR_NONE;
 }

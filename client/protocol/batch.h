@@ -24,6 +24,7 @@
 #include "base/error.h"
 #include "base/reader.h"
 #include "base/writer.h"
+#include "codec/codec.h"
 
 enum {
     BATCH_LENGTH_AT = 8,
@@ -117,6 +118,7 @@ struct batch_rules {
     int64_t now_ms;                        /* wall clock */
     int64_t before_max_ms, after_max_ms;   /* message.timestamp.before.max.ms, after.max.ms */
     int32_t size_max_bytes;                /* max.message.bytes, header and records */
+    int32_t record_max_bytes;              /* max.decompressed.message.bytes, of one record */
     int16_t produce_version;               /* of the request: zstd from 7 on (KIP-110) */
     bool append_time;                      /* message.timestamp.type=LogAppendTime */
     bool keys_required;                    /* cleanup.policy has compact */
@@ -147,6 +149,12 @@ void batch_assign(void *data, int64_t base_offset, int32_t leader_epoch);
 /* Puts kind and value of the max timestamp into the batch at `data`, `size` bytes, and the CRC with
  * them; nothing if they are that already. */
 void batch_stamp(void *data, size_t size, bool append_time, int64_t max_timestamp);
+
+/* Makes a copy of the batch in the arena whose records are compressed with `codec`, or plain, whatever
+ * they were; all else in the header stays, but length, codec and CRC. INVALID_RECORD if the compressed
+ * bytes are bad; NO_MEMORY. */
+enum error batch_recode(const struct batch *batch, enum codec codec, struct arena *arena,
+                        struct bytes *ret_batch);
 
 /* Builds an uncompressed batch record by record in memory of the caller. */
 struct batch_builder {

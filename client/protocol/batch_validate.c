@@ -5,7 +5,7 @@
 #include "base/check.h"
 #include "protocol/batch.h"
 
-enum { ZSTD = 4, CODECS_END = 5, ZSTD_FROM_PRODUCE_VERSION = 7 };
+enum { ZSTD_FROM_PRODUCE_VERSION = 7 };
 
 static enum error refuse(struct batch_report *report, enum error error, const char *text)
 {
@@ -36,8 +36,8 @@ static enum error check_frame(struct bytes data, struct batch_report *report)
 static enum error check_header(const struct batch_rules *rules, struct batch_report *report)
 {
     const struct batch *batch = &report->batch;
-    int codec = batch->attributes & BATCH_CODEC_MASK;
-    if (codec == ZSTD && rules->produce_version < ZSTD_FROM_PRODUCE_VERSION)
+    enum codec codec = batch->attributes & BATCH_CODEC_MASK;
+    if (codec == CODEC_ZSTD && rules->produce_version < ZSTD_FROM_PRODUCE_VERSION)
         return refuse(report, ERROR_UNSUPPORTED_COMPRESSION_TYPE,
                       "this version of Produce does not allow zstd");
     if (batch->whole.size > rules->size_max_bytes)
@@ -87,9 +87,14 @@ static enum error check_records(const struct batch_rules *rules, struct batch_it
     enum error error = ERROR_NONE;
     int64_t max_timestamp = -1;
     struct record record;
+    const uint8_t *begin = iterator->reader.next;
     for (int32_t index = 0; batch_next(iterator, &record); index++) {
         enum error found = ERROR_NONE;
-        if (rules->keys_required && record.key.size < 0)
+        int64_t taken_bytes = iterator->reader.next - begin;
+        begin = iterator->reader.next;
+        if (taken_bytes > rules->record_max_bytes)
+            found = refuse(report, ERROR_INVALID_RECORD, "a record is too large");
+        else if (rules->keys_required && record.key.size < 0)
             found = refuse(report, ERROR_INVALID_RECORD, "a compacted topic needs keys");
         else if (record.offset != index)
             found = refuse(report, ERROR_INVALID_RECORD, "the offsets are not dense from 0");

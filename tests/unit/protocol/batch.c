@@ -1,3 +1,4 @@
+#include "base/memory.h"
 #include "codec/crc32c.h"
 #include "protocol/batch.h"
 #include "support/test.h"
@@ -9,6 +10,7 @@ static const struct batch_rules rules = {
     .before_max_ms = INT64_MAX,
     .after_max_ms = 3600000,
     .size_max_bytes = 1 << 20,
+    .record_max_bytes = INT32_MAX,
     .produce_version = 13,
 };
 
@@ -247,4 +249,85 @@ TEST(batch, a_full_builder_says_so_and_stays_good)
     EQ(batch_builder_add(&builder, &record), ERROR_NO_MEMORY);
     batch_builder_end(&builder, &BATCH_FIELDS_PLAIN);
     EQ(validate(builder.data, builder.size_bytes, &rules, &report), ERROR_NONE);
+}
+
+TEST(batch, every_codec_is_validated_inside)
+{
+    uint8_t memory[512];
+    struct batch_builder built = build(memory, sizeof memory);
+    struct batch batch;
+    EQ(batch_view(built.data, built.size_bytes, &batch), ERROR_NONE);
+    for (int codec = CODEC_GZIP; codec < CODECS_END; codec++) {
+        struct arena arena;
+        struct bytes packed, plain;
+        struct batch_report report;
+        struct batch_iterator iterator;
+        struct record record;
+        arena_init(&arena, 1 << 20);
+        EQ(batch_recode(&batch, (enum codec)codec, &arena, &packed), ERROR_NONE);
+        EQ(batch_validate(packed, &rules, &arena, &report), ERROR_NONE);
+        EQ(report.max_timestamp, NOW + 5);
+        EQ(report.batch.attributes & BATCH_CODEC_MASK, codec);
+        EQ(batch_iterate(&report.batch, &arena, &iterator), ERROR_NONE);
+        for (int i = 0; i < 3; i++) {
+            TRUE_(batch_next(&iterator, &record));
+            EQ(record.offset, i);
+        }
+        EQ(batch_recode(&report.batch, CODEC_NONE, &arena, &plain), ERROR_NONE);
+        EQ(plain.size, built.size_bytes);
+        EQ_BYTES(plain.data, built.data, built.size_bytes);
+        arena_done(&arena);
+    }
+}
+
+TEST(batch, a_compressed_count_that_lies_is_refused)
+{
+    uint8_t memory[512];
+    struct batch_builder built = build(memory, sizeof memory);
+    struct batch batch;
+    EQ(batch_view(built.data, built.size_bytes, &batch), ERROR_NONE);
+    for (int32_t count = 2; count <= 4; count += 2) {
+        struct arena arena;
+        struct bytes packed;
+        struct batch_report report;
+        uint8_t copy[512];
+        arena_init(&arena, 1 << 20);
+        EQ(batch_recode(&batch, CODEC_LZ4, &arena, &packed), ERROR_NONE);
+        memcpy(copy, packed.data, (size_t)packed.size);
+        store_be32(copy + BATCH_COUNT_AT, (uint32_t)count);
+        store_be32(copy + BATCH_LAST_OFFSET_DELTA_AT, (uint32_t)count - 1);
+        redo_crc(copy, (size_t)packed.size);
+        EQ(batch_validate((struct bytes){copy, packed.size}, &rules, &arena, &report),
+           ERROR_INVALID_RECORD);
+        arena_done(&arena);
+    }
+}
+
+TEST(batch, a_bomb_meets_the_budget)
+{
+    size_t size = 4 << 20;
+    uint8_t *memory = memory_zeroed(size + 100), *value = memory_zeroed(size);
+    struct batch_builder builder;
+    struct record record = {.timestamp = NOW, .key = BYTES_NULL, .value = {value, (int32_t)size}};
+    struct batch batch;
+    batch_builder_init(&builder, memory, size + 100);
+    EQ(batch_builder_add(&builder, &record), ERROR_NONE);
+    batch_builder_end(&builder, &BATCH_FIELDS_PLAIN);
+    EQ(batch_view(builder.data, builder.size_bytes, &batch), ERROR_NONE);
+    for (int codec = CODEC_GZIP; codec < CODECS_END; codec++) {
+        struct arena roomy, tight;
+        struct bytes packed;
+        struct batch_report report;
+        arena_init(&roomy, SIZE_MAX);
+        arena_init(&tight, 1 << 20);
+        EQ(batch_recode(&batch, (enum codec)codec, &roomy, &packed), ERROR_NONE);
+        EQ(batch_validate(packed, &rules, &tight, &report), ERROR_NO_MEMORY);
+        struct batch_rules with = rules;
+        with.record_max_bytes = 1 << 20;
+        EQ(batch_validate(packed, &with, &roomy, &report), ERROR_INVALID_RECORD);
+        arena_done(&roomy);
+        arena_done(&tight);
+    }
+    memory_free(memory);
+    memory_free(value);
 }
