@@ -12,17 +12,6 @@ void reader_fail(struct reader *reader, enum error error)
     reader->end = reader->next; /* nothing is left, so every later read fails too */
 }
 
-const uint8_t *reader_take(struct reader *reader, size_t size)
-{
-    if (__builtin_expect(reader_left(reader) < size, 0)) {
-        reader_fail(reader, ERROR_TRUNCATED);
-        return NULL;
-    }
-    const uint8_t *at = reader->next;
-    reader->next += size;
-    return at;
-}
-
 /* Reads groups of 7 bits, least significant first; at most `bits` bits of value. */
 static uint64_t read_groups(struct reader *reader, int bits)
 {
@@ -45,24 +34,12 @@ static uint64_t read_groups(struct reader *reader, int bits)
     return 0;
 }
 
-uint32_t read_uvarint(struct reader *reader)
+uint32_t read_uvarint_long(struct reader *reader)
 {
     return (uint32_t)read_groups(reader, 32);
 }
 
-uint64_t read_uvarlong(struct reader *reader)
+uint64_t read_uvarlong_long(struct reader *reader)
 {
     return read_groups(reader, 64);
-}
-
-int32_t read_varint(struct reader *reader)
-{
-    uint32_t value = read_uvarint(reader);
-    return (int32_t)((value >> 1) ^ -(value & 1));
-}
-
-int64_t read_varlong(struct reader *reader)
-{
-    uint64_t value = read_uvarlong(reader);
-    return (int64_t)((value >> 1) ^ -(value & 1));
 }

@@ -5,6 +5,7 @@
  * as MALFORMED, as are those whose value does not fit. */
 #include "base/bytes.h"
 #include "base/error.h"
+#include <stddef.h>
 
 struct reader {
     const uint8_t *next, *end;
@@ -20,7 +21,16 @@ static inline size_t reader_left(const struct reader *reader)
 }
 
 /* `size` bytes, borrowed; null and an error if fewer are left. */
-const uint8_t *reader_take(struct reader *reader, size_t size);
+static inline const uint8_t *reader_take(struct reader *reader, size_t size)
+{
+    if (__builtin_expect(reader_left(reader) < size, 0)) {
+        reader_fail(reader, ERROR_TRUNCATED);
+        return NULL;
+    }
+    const uint8_t *at = reader->next;
+    reader->next += size;
+    return at;
+}
 
 static inline int8_t read_i8(struct reader *reader)
 {
@@ -46,7 +56,32 @@ static inline int64_t read_i64(struct reader *reader)
     return at ? (int64_t)load_be64(at) : 0;
 }
 
-uint32_t read_uvarint(struct reader *reader);
-uint64_t read_uvarlong(struct reader *reader);
-int32_t read_varint(struct reader *reader);
-int64_t read_varlong(struct reader *reader);
+uint32_t read_uvarint_long(struct reader *reader); /* of any size; call read_uvarint */
+
+static inline uint32_t read_uvarint(struct reader *reader)
+{
+    if (__builtin_expect(reader->next < reader->end && *reader->next < 0x80, 1))
+        return *reader->next++;
+    return read_uvarint_long(reader);
+}
+
+uint64_t read_uvarlong_long(struct reader *reader); /* of any size; call read_uvarlong */
+
+static inline uint64_t read_uvarlong(struct reader *reader)
+{
+    if (__builtin_expect(reader->next < reader->end && *reader->next < 0x80, 1))
+        return *reader->next++;
+    return read_uvarlong_long(reader);
+}
+
+static inline int32_t read_varint(struct reader *reader)
+{
+    uint32_t value = read_uvarint(reader);
+    return (int32_t)((value >> 1) ^ -(value & 1));
+}
+
+static inline int64_t read_varlong(struct reader *reader)
+{
+    uint64_t value = read_uvarlong(reader);
+    return (int64_t)((value >> 1) ^ -(value & 1));
+}
