@@ -1,9 +1,10 @@
 /* How many events a second the simulated world delivers: reads, durable writes and timers of
  * several cores, nothing else. Prints one line. */
 #include "sim/world.h"
+#include "base/check.h"
 #include "base/memory.h"
-#include <fcntl.h>
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 enum { CORES = 4, FLOWS = 64, BLOCK_BYTES = 512 };
