@@ -475,6 +475,10 @@ static int64_t flush(struct disk *disk, const struct disk_change *change)
 
 int64_t disk_execute(struct disk *disk, const struct disk_change *change)
 {
+    bool has_path = change->kind == OP_OPEN || change->kind == OP_RENAME ||
+                    change->kind == OP_REMOVE || change->kind == OP_MAKE_DIRECTORY;
+    if (!has_path && !disk->inodes[change->inode])
+        return -ERROR_NOT_FOUND; /* a replay, of a file without a name */
     switch (change->kind) {
     case OP_WRITE:
         return disk_write(disk, disk->inodes[change->inode], change);

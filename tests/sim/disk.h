@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
+#include "base/random.h"
 #include "reactor/port.h"
 
 enum { DISK_PAGE_BYTES = 4096, DISK_NAME_BYTES_MAX = 255, DISK_ROOT = 0 };
@@ -122,7 +123,8 @@ void disk_destroy(struct disk *disk); /* null is accepted */
 /* A copy, pending changes and all, that shares every page. Open files are not copied. */
 struct disk *disk_clone(const struct disk *disk);
 
-/* Does `change`; the result as in port.h. OP_OPEN gives the inode's id. */
+/* Does `change`; the result as in port.h. OP_OPEN gives the inode's id. NOT_FOUND for the id of an
+ * inode that is gone. */
 int64_t disk_execute(struct disk *disk, const struct disk_change *change);
 
 /* The inode at `path` (one leading slash is ignored), or null. */
@@ -136,6 +138,41 @@ void inode_release(struct disk *disk, struct inode *inode); /* null is accepted 
 
 /* The next entries after *cookie, as OP_LIST gives them. */
 int64_t disk_list(struct inode *directory, uint64_t *cookie, void *data, size_t size);
+
+/* ---- crashes ---- */
+
+/* What a crash leaves, unit by unit: operations in flight, names (each change, or with
+ * names_as_prefix each folder), sectors, sizes. Of each unit choice 0 is the durable state and the
+ * highest the newest; a unit may have more between. Units come in the same order every time. */
+enum disk_choice_kind {
+    CHOICE_OLD,     /* everything unflushed is lost */
+    CHOICE_NEW,     /* nothing is */
+    CHOICE_ONE_OLD, /* everything is kept but unit `number` */
+    CHOICE_ONE_NEW, /* everything is lost but unit `number` */
+    CHOICE_BITS,    /* unit i (below 64) is newest where bit i of `number` is set, else old */
+    CHOICE_RANDOM,  /* drawn from the seed `number`, with a lean drawn too */
+};
+
+struct disk_choice {
+    enum disk_choice_kind kind;
+    uint64_t number;
+    uint32_t units; /* counted: 0 before; how many units there were after */
+    struct random random;
+    uint32_t lean; /* of CHOICE_RANDOM: 0 even, 1 to the old, 2 to the new */
+};
+
+struct disk_choice disk_choice_of(enum disk_choice_kind kind, uint64_t number);
+
+/* The next unit's choice, below `count`. */
+uint32_t disk_choose(struct disk_choice *choice, uint32_t count);
+
+/* Leaves what a crash leaves; afterwards everything is durable. No file may be open. */
+void disk_crash(struct disk *disk, struct disk_choice *choice);
+
+/* An operation that was in flight at a crash: a write leaves versions of its sectors, anything else
+ * happened or not. Before disk_crash. */
+void disk_crash_in_flight(struct disk *disk, const struct disk_change *change,
+                          struct disk_choice *choice);
 
 /* ---- between the files of the disk ---- */
 

@@ -1,4 +1,5 @@
 /* The world's clock and agenda, machines, and the choice of what happens next. See world.h. */
+#include "sim/disk_record.h"
 #include "sim/world_parts.h"
 #include "base/memory.h"
 #include <stdarg.h>
@@ -197,6 +198,7 @@ void world_destroy(struct world *world)
         struct machine *machine = world->machines[i];
         if (machine->running)
             world_kill(world, i);
+        disk_recording_destroy(machine->recording);
         disk_destroy(machine->disk);
         memory_free(machine->handles);
         memory_free(machine);

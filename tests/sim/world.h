@@ -198,6 +198,21 @@ void world_stop_machine(struct world *world, int machine);
 /* A stopped machine runs again, with new ports. */
 void world_start(struct world *world, int machine);
 
+/* ---- recordings: disk_record.h ---- */
+
+/* Records what changes the disk of a machine, of which nothing may be in flight. Ends by itself when
+ * the machine stops. */
+void world_record_start(struct world *world, int machine);
+
+/* The recording so far, now the caller's (disk_recording_destroy); null if there was none. */
+struct disk_recording *world_record_stop(struct world *world, int machine);
+
+/* Puts `value` into the recording, e.g. the offset that was acknowledged just now. */
+void world_record_mark(struct world *world, int machine, int64_t value);
+
+/* Gives a machine on which nothing is open another disk, an image; the world's from then on. */
+void world_load_disk(struct world *world, int machine, struct disk *disk);
+
 /* Notes a broken rule. Printed with seed and time unless `quiet`. */
 void world_violation(struct world *world, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

@@ -1,5 +1,6 @@
 /* File operations of the world: handles, alignment, injected faults and the rules of use whose breach
  * is a violation; what a disk keeps is in disk.h. */
+#include "sim/disk_record.h"
 #include "sim/world_parts.h"
 #include "base/bytes.h"
 #include "base/memory.h"
@@ -109,6 +110,25 @@ static bool changes_disk(const struct op *op)
            (op->kind != OP_OPEN || op->flags & OPEN_CREATE);
 }
 
+static struct disk_change change_of(const struct op *op)
+{
+    const struct op_state *state = (const struct op_state *)op->scratch;
+    const struct open_file *file = state->object;
+    return (struct disk_change){
+        .kind = op->kind,
+        .durable = op->kind == OP_WRITE && op->flags & WRITE_DURABLE,
+        .flags = op->flags,
+        .inode = file ? file->inode->id : 0,
+        .offset = op->offset,
+        .size = op->kind == OP_WRITE ? vectors_size(op) : (int64_t)op->size,
+        .bound = state->bound,
+        .vectors = op->vectors,
+        .vector_count = op->vector_count,
+        .path = op->path,
+        .path_to = op->path_to,
+    };
+}
+
 void file_submit(struct op *op)
 {
     struct op_state *state = op_state(op);
@@ -134,29 +154,24 @@ void file_submit(struct op *op)
         struct open_file *file = state->object;
         list_push(op->kind == OP_WRITE ? &file->inode->in_flight : &machine->name_operations,
                   &op->link);
+        struct disk_change change = change_of(op);
+        if (machine->recording)
+            state->record = disk_record_submit(machine->recording, &change);
     }
     op_schedule(op);
 }
 
 /* ---- execution ---- */
 
-static struct disk_change change_of(const struct op *op)
+/* Asks the disk, for the recording too. */
+static int64_t change_disk(struct machine *machine, struct op *op, const struct disk_change *change)
 {
-    const struct op_state *state = (const struct op_state *)op->scratch;
-    const struct open_file *file = state->object;
-    return (struct disk_change){
-        .kind = op->kind,
-        .durable = op->kind == OP_WRITE && op->flags & WRITE_DURABLE,
-        .flags = op->flags,
-        .inode = file ? file->inode->id : 0,
-        .offset = op->offset,
-        .size = op->kind == OP_WRITE ? vectors_size(op) : (int64_t)op->size,
-        .bound = state->bound,
-        .vectors = op->vectors,
-        .vector_count = op->vector_count,
-        .path = op->path,
-        .path_to = op->path_to,
-    };
+    int64_t result = disk_execute(machine->disk, change);
+    if (machine->recording && op_state(op)->record >= 0) {
+        disk_record_complete(machine->recording, op_state(op)->record, change, result);
+        op_state(op)->record = -1;
+    }
+    return result;
 }
 
 /* Of a transfer of `size` bytes, how many are done: some, but not all. */
@@ -186,19 +201,19 @@ static int64_t execute_write(struct machine *machine, struct op *op)
         change.size = (int64_t)random_below(&world->random, (uint64_t)change.size + 1);
         change.size -= change.size % (int64_t)world->settings.sector_bytes;
         if (change.size > 0)
-            (void)disk_execute(machine->disk, &change); /* its result is the injected error */
+            (void)change_disk(machine, op, &change); /* its result is the injected error */
         return -state->error;
     }
     if (state->shortened)
         change.size = shorten(world, file, change.size);
-    return disk_execute(machine->disk, &change);
+    return change_disk(machine, op, &change);
 }
 
 static int64_t execute_open(struct machine *machine, struct op *op)
 {
     struct disk *disk = machine->disk;
     struct disk_change change = change_of(op);
-    int64_t id = disk_execute(disk, &change);
+    int64_t id = change_disk(machine, op, &change);
     if (id < 0)
         return id;
     struct inode *inode = disk->inodes[id];
@@ -249,7 +264,7 @@ static int64_t execute(struct machine *machine, struct op *op)
         if (!file)
             break;
         change.fails = state->error != 0;
-        return disk_execute(machine->disk, &change);
+        return change_disk(machine, op, &change);
     default:
         break;
     }
@@ -275,9 +290,9 @@ static int64_t execute(struct machine *machine, struct op *op)
         if (!(file->flags & OPEN_WRITE) || op->offset < 0 ||
             op->offset + (int64_t)op->size > FILE_BYTES_MAX)
             return -ERROR_BAD_ARGUMENT;
-        return disk_execute(machine->disk, &change);
+        return change_disk(machine, op, &change);
     default:
-        return disk_execute(machine->disk, &change);
+        return change_disk(machine, op, &change);
     }
 }
 
@@ -286,6 +301,8 @@ int64_t file_execute(struct op *op)
     struct op_state *state = op_state(op);
     struct machine *machine = state->port->machine;
     int64_t result = execute(machine, op);
+    if (machine->recording && state->record >= 0) /* it ended before the disk was asked */
+        disk_record_complete(machine->recording, state->record, NULL, result);
     list_remove(&op->link);
     open_file_release(machine, state->object);
     return result;
@@ -300,14 +317,74 @@ int64_t file_close(struct machine *machine, struct open_file *file)
     return 0;
 }
 
+/* ---- the end of a process ---- */
+
+/* What was in flight when the process ended. */
+static void end_in_flight(struct machine *machine, struct op *op, struct disk_choice *choice)
+{
+    struct disk_change change = change_of(op);
+    list_remove(&op->link);
+    if (choice)
+        disk_crash_in_flight(machine->disk, &change, choice);
+    else if (random_below(&machine->world->random, 2))
+        (void)disk_execute(machine->disk, &change); /* nobody waits for the result */
+}
+
 void file_stop_machine(struct machine *machine, bool power_lost)
 {
-    (void)power_lost;
+    struct disk_choice choice =
+        disk_choice_of(CHOICE_RANDOM, random_next(&machine->world->random));
+    struct disk_choice *crash = power_lost ? &choice : NULL;
+    if (machine->recording)
+        machine->recording->ended = true;
+    for (struct list *node = machine->files.next; node != &machine->files; node = node->next) {
+        struct list *writes = &CONTAINER_OF(node, struct open_file, link)->inode->in_flight;
+        while (!list_is_empty(writes))
+            end_in_flight(machine, CONTAINER_OF(writes->next, struct op, link), crash);
+    }
+    while (!list_is_empty(&machine->name_operations))
+        end_in_flight(machine, CONTAINER_OF(machine->name_operations.next, struct op, link),
+                      crash);
     while (!list_is_empty(&machine->files)) {
         struct open_file *file = CONTAINER_OF(machine->files.next, struct open_file, link);
-        list_init(&file->inode->in_flight);
         file->references = 1;
         open_file_release(machine, file);
     }
-    list_init(&machine->name_operations);
+    if (power_lost)
+        disk_crash(machine->disk, &choice);
+}
+
+/* ---- recordings and images ---- */
+
+void world_record_start(struct world *world, int machine)
+{
+    struct machine *m = world->machines[machine];
+    check(!m->recording);
+    for (struct list *node = m->files.next; node != &m->files; node = node->next)
+        check(list_is_empty(&CONTAINER_OF(node, struct open_file, link)->inode->in_flight));
+    check(list_is_empty(&m->name_operations)); /* else the recording would miss them */
+    m->recording = disk_recording_create(m->disk);
+}
+
+struct disk_recording *world_record_stop(struct world *world, int machine)
+{
+    struct disk_recording *recording = world->machines[machine]->recording;
+    world->machines[machine]->recording = NULL;
+    return recording;
+}
+
+void world_record_mark(struct world *world, int machine, int64_t value)
+{
+    if (world->machines[machine]->recording)
+        disk_record_mark(world->machines[machine]->recording, value);
+}
+
+void world_load_disk(struct world *world, int machine, struct disk *disk)
+{
+    struct machine *m = world->machines[machine];
+    check(list_is_empty(&m->files) && list_is_empty(&m->name_operations) && !m->recording);
+    disk_destroy(m->disk);
+    m->disk = disk;
+    disk->limit_bytes = world->settings.disk_limit_bytes;
+    world->settings.sector_bytes = disk->sector_bytes;
 }
