@@ -1,0 +1,393 @@
+/* What the simulated disk keeps: one test per rule of disk.h and of port.h's rule 5. */
+#include "sim/world_test.h"
+
+enum { SEEDS = 60, SECTOR = 512 };
+
+/* A file "f" of 2048 bytes of 'a', durable, name and all. */
+static int32_t durable_file(struct one *one)
+{
+    int32_t handle = create_at(one, "f");
+    EQ(fill(one, handle, 0, 2048, 'a', 0), 2048);
+    EQ(flush(one, handle), 0);
+    EQ(flush_folder(one, "."), 0);
+    return handle;
+}
+
+TEST(world_disk, reads_what_was_written)
+{
+    struct one one = one_create(1, NULL);
+    int32_t handle = create_at(&one, "f");
+    EQ(fill(&one, handle, 100, 10000, 'x', 0), 10000);
+    EQ(size_at(&one, "f"), 10100);
+    EQ(byte_at(&one, "f", 99), 0);
+    EQ(byte_at(&one, "f", 100), 'x');
+    EQ(byte_at(&one, "f", 10099), 'x');
+    EQ(byte_at(&one, "f", 10100), 0);
+    EQ(call(&one, (struct op){.kind = OP_TRUNCATE, .handle = handle, .size = 150}), 0);
+    EQ(call(&one, (struct op){.kind = OP_TRUNCATE, .handle = handle, .size = 9000}), 0);
+    EQ(byte_at(&one, "f", 149), 'x');
+    EQ(byte_at(&one, "f", 150), 0);
+    EQ(byte_at(&one, "f", 8999), 0);
+    world_destroy(one.world);
+}
+
+TEST(world_disk, names_behave_like_a_file_system)
+{
+    struct one one = one_create(1, NULL);
+    EQ(open_at(&one, "none", OPEN_READ), -ERROR_NOT_FOUND);
+    EQ(call(&one, (struct op){.kind = OP_MAKE_DIRECTORY, .path = "d"}), 0);
+    EQ(call(&one, (struct op){.kind = OP_MAKE_DIRECTORY, .path = "d"}), -ERROR_ALREADY_EXISTS);
+    TRUE_(create_at(&one, "d/one") >= 0);
+    TRUE_(create_at(&one, "/d/two") >= 0);
+    EQ(open_at(&one, "d/two", OPEN_WRITE | OPEN_CREATE | OPEN_EXCLUSIVE), -ERROR_ALREADY_EXISTS);
+    EQ(call(&one, (struct op){.kind = OP_RENAME, .path = "d/one", .path_to = "d/two"}), 0);
+    EQ(size_at(&one, "d/one"), -ERROR_NOT_FOUND);
+    EQ(call(&one, (struct op){.kind = OP_RENAME, .path = "d", .path_to = "e"}), 0);
+    EQ(size_at(&one, "e/two"), 0);
+    EQ(call(&one, (struct op){.kind = OP_REMOVE, .path = "e"}), -ERROR_ALREADY_EXISTS);
+    int32_t folder = open_at(&one, "e", OPEN_READ | OPEN_DIRECTORY);
+    char names[64];
+    struct op list = {.kind = OP_LIST, .handle = folder, .data = names, .size = sizeof names};
+    EQ(call(&one, list), 5);
+    EQ_TEXT(names, "ftwo");
+    EQ(call(&one, list), 0);
+    EQ(call(&one, (struct op){.kind = OP_REMOVE, .path = "e/two"}), 0);
+    EQ(call(&one, (struct op){.kind = OP_REMOVE, .path = "e"}), 0);
+    EQ(open_at(&one, "lock", OPEN_WRITE | OPEN_CREATE | OPEN_LOCK) >= 0, true);
+    EQ(open_at(&one, "lock", OPEN_WRITE | OPEN_LOCK), -ERROR_NO_PERMISSION);
+    world_destroy(one.world);
+}
+
+TEST(world_disk, an_unflushed_sector_may_be_lost_and_may_survive)
+{
+    int lost = 0, kept = 0, torn = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        fill(&one, durable_file(&one), 0, 2 * SECTOR, 'b', 0);
+        one_crash(&one);
+        EQ(size_at(&one, "f"), 2048);
+        int first = byte_at(&one, "f", 0), second = byte_at(&one, "f", SECTOR);
+        EQ(byte_at(&one, "f", SECTOR - 1), first); /* never mixed within a sector */
+        TRUE_((first == 'a' || first == 'b') && (second == 'a' || second == 'b'));
+        EQ(byte_at(&one, "f", 2 * SECTOR), 'a');
+        lost += first == 'a' && second == 'a';
+        kept += first == 'b' && second == 'b';
+        torn += first != second;
+        world_destroy(one.world);
+    }
+    TRUE_(lost > 0 && kept > 0 && torn > 0);
+}
+
+TEST(world_disk, any_version_since_the_last_flush_may_survive)
+{
+    int seen[256] = {0};
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        int32_t handle = durable_file(&one);
+        fill(&one, handle, 0, SECTOR, 'b', 0);
+        flush(&one, handle);
+        fill(&one, handle, 0, SECTOR, 'c', 0);
+        fill(&one, handle, 0, SECTOR, 'd', 0);
+        one_crash(&one);
+        seen[byte_at(&one, "f", 0) & 255]++;
+        world_destroy(one.world);
+    }
+    EQ(seen['a'], 0);
+    TRUE_(seen['b'] > 0 && seen['c'] > 0 && seen['d'] > 0);
+}
+
+TEST(world_disk, a_durable_write_survives_and_leaves_others_unflushed)
+{
+    int lost = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        int32_t handle = durable_file(&one);
+        fill(&one, handle, SECTOR, SECTOR, 'b', 0);
+        fill(&one, handle, 0, SECTOR, 'b', 0);
+        EQ(fill(&one, handle, 0, SECTOR, 'c', WRITE_DURABLE), SECTOR);
+        EQ(fill(&one, handle, 4096, SECTOR, 'd', WRITE_DURABLE), SECTOR);
+        one_crash(&one);
+        EQ(byte_at(&one, "f", 0), 'c');
+        EQ(byte_at(&one, "f", 4096), 'd');
+        EQ(size_at(&one, "f"), 4096 + SECTOR);
+        lost += byte_at(&one, "f", SECTOR) == 'a';
+        world_destroy(one.world);
+    }
+    TRUE_(lost > 0 && lost < SEEDS);
+}
+
+TEST(world_disk, a_durable_write_in_flight_leaves_any_subset)
+{
+    int lost = 0, kept = 0, torn = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        int32_t handle = durable_file(&one);
+        uint8_t bytes[2 * SECTOR];
+        memset(bytes, 'b', sizeof bytes);
+        struct iovec vector = {bytes, sizeof bytes};
+        struct op write = {.kind = OP_WRITE, .handle = handle, .vectors = &vector,
+                           .vector_count = 1, .flags = WRITE_DURABLE};
+        op_start(one.port, &write);
+        one_crash(&one);
+        int first = byte_at(&one, "f", 0), second = byte_at(&one, "f", SECTOR);
+        lost += first == 'a' && second == 'a';
+        kept += first == 'b' && second == 'b';
+        torn += first != second;
+        world_destroy(one.world);
+    }
+    TRUE_(lost > 0 && kept > 0 && torn > 0);
+}
+
+TEST(world_disk, a_size_is_old_or_new_until_the_flush)
+{
+    int shorter = 0, longer = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        int32_t handle = durable_file(&one);
+        if (seed % 2)
+            fill(&one, handle, 2048, SECTOR, 'b', 0);
+        else
+            call(&one, (struct op){.kind = OP_ALLOCATE, .handle = handle, .offset = 2048,
+                                   .size = SECTOR});
+        one_crash(&one);
+        int64_t size = size_at(&one, "f");
+        TRUE_(size == 2048 || size == 2048 + SECTOR);
+        shorter += size == 2048;
+        longer += size > 2048;
+        EQ(byte_at(&one, "f", 2047), 'a');
+        world_destroy(one.world);
+    }
+    TRUE_(shorter > 0 && longer > 0);
+}
+
+TEST(world_disk, a_truncation_may_be_undone_until_the_flush)
+{
+    int undone = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        int32_t handle = durable_file(&one);
+        call(&one, (struct op){.kind = OP_TRUNCATE, .handle = handle, .size = 700});
+        if (seed % 2)
+            flush(&one, handle);
+        one_crash(&one);
+        int64_t size = size_at(&one, "f");
+        TRUE_(size == 700 || (seed % 2 == 0 && size == 2048));
+        EQ(byte_at(&one, "f", 699), 'a');
+        undone += size == 2048;
+        world_destroy(one.world);
+    }
+    TRUE_(undone > 0 && undone < SEEDS / 2);
+}
+
+TEST(world_disk, a_flush_does_not_cover_a_write_in_flight)
+{
+    int lost = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct world_settings settings = world_settings_default();
+        settings.slow_once_in = 0;
+        settings.latency[OP_FLUSH] = (struct world_range){500000, 500000};
+        struct one one = one_create(seed, &settings);
+        int32_t handle = durable_file(&one);
+        uint8_t bytes[SECTOR];
+        memset(bytes, 'b', sizeof bytes);
+        struct iovec vector = {bytes, sizeof bytes};
+        struct op write = {.kind = OP_WRITE, .handle = handle, .vectors = &vector,
+                           .vector_count = 1};
+        struct op flush_it = {.kind = OP_FLUSH, .handle = handle};
+        op_start(one.port, &write);
+        op_start(one.port, &flush_it);
+        while (flush_it.running)
+            one.port->operations->wait(one.port, INT64_MAX);
+        TRUE_(!write.running); /* completed before the flush did, but after it was started */
+        EQ(flush_it.result, 0);
+        one_crash(&one);
+        lost += byte_at(&one, "f", 0) == 'a';
+        world_destroy(one.world);
+    }
+    TRUE_(lost > 0 && lost < SEEDS);
+}
+
+TEST(world_disk, a_failed_flush_is_not_made_good_by_the_next)
+{
+    int lost = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        int32_t handle = durable_file(&one);
+        fill(&one, handle, 0, SECTOR, 'b', 0);
+        world_fail(one.world, 0, OP_FLUSH, 1, ERROR_INPUT_OUTPUT);
+        EQ(flush(&one, handle), -ERROR_INPUT_OUTPUT);
+        EQ(byte_at(&one, "f", 0), 'b'); /* still in the page cache */
+        EQ(flush(&one, handle), 0);     /* the lie */
+        fill(&one, handle, SECTOR, SECTOR, 'c', 0);
+        EQ(flush(&one, handle), 0);
+        one_crash(&one);
+        lost += byte_at(&one, "f", 0) == 'a';
+        EQ(byte_at(&one, "f", SECTOR), 'c');
+        world_destroy(one.world);
+    }
+    TRUE_(lost > 0 && lost < SEEDS);
+}
+
+TEST(world_disk, a_name_needs_a_flush_of_its_folder)
+{
+    for (int prefix = 0; prefix < 2; prefix++) {
+        int none = 0, only_first = 0, only_second = 0, both = 0;
+        for (uint64_t seed = 0; seed < SEEDS; seed++) {
+            struct world_settings settings = world_settings_default();
+            settings.names_as_prefix = prefix;
+            struct one one = one_create(seed, &settings);
+            durable_file(&one);
+            flush(&one, create_at(&one, "g")); /* of the file, not of its name */
+            flush(&one, create_at(&one, "h"));
+            one_crash(&one);
+            bool first = size_at(&one, "g") >= 0, second = size_at(&one, "h") >= 0;
+            none += !first && !second;
+            only_first += first && !second;
+            only_second += second && !first;
+            both += first && second;
+            EQ(size_at(&one, "f"), 2048);
+            world_destroy(one.world);
+        }
+        TRUE_(none > 0 && both > 0 && only_first > 0);
+        EQ(only_second > 0, !prefix);
+    }
+}
+
+TEST(world_disk, a_rename_is_atomic_and_a_flush_makes_it_last)
+{
+    int old = 0, new = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        durable_file(&one);
+        int32_t handle = create_at(&one, "new");
+        fill(&one, handle, 0, SECTOR, 'n', 0);
+        flush(&one, handle);
+        flush_folder(&one, ".");
+        EQ(call(&one, (struct op){.kind = OP_RENAME, .path = "new", .path_to = "f"}), 0);
+        if (seed % 2)
+            flush_folder(&one, "/");
+        one_crash(&one);
+        int byte = byte_at(&one, "f", 0);
+        bool is_left = size_at(&one, "new") >= 0;
+        TRUE_((byte == 'n' && !is_left) || (byte == 'a' && is_left && seed % 2 == 0));
+        old += byte == 'a';
+        new += byte == 'n';
+        world_destroy(one.world);
+    }
+    TRUE_(old > 0 && new > SEEDS / 2);
+}
+
+TEST(world_disk, a_folder_lost_takes_what_is_in_it)
+{
+    int gone = 0, empty = 0, full = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        call(&one, (struct op){.kind = OP_MAKE_DIRECTORY, .path = "d"});
+        create_at(&one, "d/f");
+        if (seed % 2)
+            flush_folder(&one, "d"); /* its names; its own name is in the root */
+        one_crash(&one);
+        gone += size_at(&one, "d") < 0;
+        empty += size_at(&one, "d") >= 0 && size_at(&one, "d/f") < 0;
+        full += size_at(&one, "d/f") >= 0;
+        TRUE_(seed % 2 == 0 || size_at(&one, "d") < 0 || size_at(&one, "d/f") >= 0);
+        world_destroy(one.world);
+    }
+    TRUE_(gone > 0 && empty > 0 && full > 0);
+}
+
+TEST(world_disk, flush_all_covers_everything)
+{
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        struct one one = one_create(seed, NULL);
+        call(&one, (struct op){.kind = OP_MAKE_DIRECTORY, .path = "d"});
+        fill(&one, create_at(&one, "d/f"), 0, 5000, 'x', 0);
+        int32_t root = open_at(&one, ".", OPEN_READ | OPEN_DIRECTORY);
+        EQ(call(&one, (struct op){.kind = OP_FLUSH_ALL, .handle = root}), 0);
+        one_crash(&one);
+        EQ(size_at(&one, "d/f"), 5000);
+        EQ(byte_at(&one, "d/f", 4999), 'x');
+        world_destroy(one.world);
+    }
+}
+
+TEST(world_disk, kill_keeps_what_was_written_without_a_flush)
+{
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        struct one one = one_create(seed, NULL);
+        fill(&one, create_at(&one, "f"), 0, 5000, 'x', 0);
+        world_kill(one.world, 0);
+        world_start(one.world, 0);
+        one.port = world_port(one.world, 0, 0);
+        EQ(size_at(&one, "f"), 5000);
+        EQ(byte_at(&one, "f", 4999), 'x');
+        one_crash(&one); /* and only then is it lost, perhaps */
+        TRUE_(size_at(&one, "f") <= 5000);
+        world_destroy(one.world);
+    }
+}
+
+TEST(world_disk, sectors_of_4096_are_never_torn_at_512)
+{
+    struct world_settings settings = world_settings_default();
+    settings.sector_bytes = 4096;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, &settings);
+        fill(&one, durable_file(&one), 0, 2048, 'b', 0);
+        one_crash(&one);
+        EQ(byte_at(&one, "f", 0), byte_at(&one, "f", 1536));
+        world_destroy(one.world);
+    }
+}
+
+TEST(world_disk, space_is_limited)
+{
+    struct world_settings settings = world_settings_default();
+    settings.disk_limit_bytes = 4 * 4096;
+    struct one one = one_create(1, &settings);
+    int32_t handle = create_at(&one, "f");
+    EQ(call(&one, (struct op){.kind = OP_ALLOCATE, .handle = handle, .size = 8192}), 0);
+    EQ(fill(&one, handle, 0, 8192, 'x', 0), 8192);
+    EQ(fill(&one, handle, 8192, 12288, 'x', 0), 8192); /* short */
+    EQ(fill(&one, handle, 16384, 1, 'x', 0), -ERROR_NO_SPACE);
+    EQ(create_at(&one, "g"), -ERROR_NO_SPACE);
+    EQ(call(&one, (struct op){.kind = OP_CLOSE, .handle = handle}), 0);
+    EQ(call(&one, (struct op){.kind = OP_REMOVE, .path = "f"}), 0);
+    flush_folder(&one, ".");
+    EQ(fill(&one, create_at(&one, "g"), 0, 16384, 'x', 0), 16384);
+    world_destroy(one.world);
+}
+
+TEST(world_disk, faults_come_by_number_and_by_chance)
+{
+    struct one one = one_create(1, NULL);
+    int32_t handle = create_at(&one, "f");
+    world_fail(one.world, 0, OP_WRITE, 2, ERROR_INPUT_OUTPUT);
+    world_fail(one.world, 0, OP_WRITE, 3, ERROR_NONE);
+    EQ(fill(&one, handle, 0, 100, 'x', 0), 100);
+    EQ(fill(&one, handle, 0, 100, 'y', 0), -ERROR_INPUT_OUTPUT);
+    int64_t some = fill(&one, handle, 0, 100, 'z', 0);
+    TRUE_(some > 0 && some < 100);
+    one.world->settings.write_error_once_in = 4;
+    int failed = 0;
+    for (int i = 0; i < 100; i++)
+        failed += fill(&one, handle, 0, 100, 'x', 0) < 0;
+    TRUE_(failed > 5 && failed < 60);
+    world_destroy(one.world);
+}
+
+static void crash_first(struct world_action *action, struct world *world)
+{
+    world_crash(world, 0);
+}
+
+TEST(world_disk, a_call_during_a_crash_ends_with_stopped)
+{
+    struct one one = one_create(1, NULL);
+    int32_t handle = create_at(&one, "f");
+    struct world_action action = WORLD_ACTION(crash_first);
+    world_at(one.world, &action, 1);
+    EQ(flush(&one, handle), -ERROR_STOPPED);
+    EQ(flush(&one, handle), -ERROR_STOPPED); /* on a dead port too */
+    world_destroy(one.world);
+}
