@@ -35,7 +35,17 @@ static enum error open_uring(struct place *place, const struct port_options *opt
     return error;
 }
 
+static enum error open_epoll(struct place *place, const struct port_options *options, char *why,
+                             size_t why_size)
+{
+    enum error error = epoll_open(options, &place->port, why, why_size);
+    if (!error)
+        make_folder(place);
+    return error;
+}
+
 const struct port_row port_rows[] = {
     {"uring", open_uring, close_real},
+    {"epoll", open_epoll, close_real},
 };
 const int port_rows_count = ARRAY_COUNT(port_rows);
