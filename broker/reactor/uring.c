@@ -292,11 +292,11 @@ static void uring_close(struct port *port)
     struct uring *uring = uring_of(port);
     while (uring->in_flight > 0)
         uring_wait(port, INT64_MAX);
-    workers_done(&uring->workers);
-    uring->closing = true;
+    uring->closing = true; /* the armed read points into our memory: let it end first */
     uring_wake(port);
     while (uring->wake_armed)
         uring_wait(port, INT64_MAX);
+    workers_done(&uring->workers);
     free_uring(uring);
 }
 

@@ -244,7 +244,7 @@ static void lists_in_pieces(struct script *s)
 {
     char room[2];
     for (int i = 0; i < 20; i++) {
-        char name[16];
+        char name[32];
         snprintf(name, sizeof name, "%02d-long-name", i);
         touch(s, name);
     }

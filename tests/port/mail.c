@@ -18,7 +18,7 @@ struct side {
     port_opener open;
     struct port *port;
     struct core core;
-    sem_t opened;
+    sem_t opened, may_close;
     pthread_t thread;
 };
 
@@ -87,12 +87,19 @@ static void side_close(struct side *side)
     side->port->operations->close(side->port);
 }
 
+static void await(sem_t *semaphore)
+{
+    while (sem_wait(semaphore) != 0) {
+    }
+}
+
 static void *side_run(void *argument)
 {
     struct side *side = argument;
     side_open(side, 1);
     sem_post(&side->opened);
     core_run(&side->core);
+    await(&side->may_close); /* the other core may still be about to wake this one */
     side_close(side);
     return NULL;
 }
@@ -104,9 +111,9 @@ static void play(port_opener open, int player_count, int round_trips)
     int players_left = player_count;
     side_open(&first, 0);
     sem_init(&second.opened, 0, 0);
+    sem_init(&second.may_close, 0, 0);
     check(pthread_create(&second.thread, NULL, side_run, &second) == 0);
-    while (sem_wait(&second.opened) != 0) {
-    }
+    await(&second.opened);
     for (int i = 0; i < player_count; i++) {
         players[i] = (struct player){.first = &first,
                                      .second = &second,
@@ -115,12 +122,14 @@ static void play(port_opener open, int player_count, int round_trips)
         flow_start(&players[i].here, &here_kind, &first.core);
     }
     core_run(&first.core);
+    sem_post(&second.may_close);
     check(pthread_join(second.thread, NULL) == 0);
     for (int i = 0; i < player_count; i++)
         EQ(players[i].seen_there, round_trips / player_count);
     EQ(first.core.mailbox.taken, round_trips / player_count * player_count);
     EQ(second.core.mailbox.taken, first.core.mailbox.taken + 1);
     sem_destroy(&second.opened);
+    sem_destroy(&second.may_close);
     side_close(&first);
 }
 
