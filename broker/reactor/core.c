@@ -68,7 +68,7 @@ void core_turn(struct core *core, bool may_wait)
         hook->run(hook, core);
     }
     int64_t until_ns = 0;
-    if (may_wait && !core_has_work(core)) {
+    if (may_wait && !core->stopping && !core_has_work(core)) {
         atomic_store_explicit(&core->mailbox.sleeping, true, memory_order_seq_cst);
         until_ns = mailbox_is_empty(&core->mailbox) ? core_next_deadline(core) : 0;
     }

@@ -35,13 +35,14 @@ enum op_kind {
     OP_LISTEN,   /* address (port 0: any; filled in) -> handle of the listener */
     OP_ACCEPT,   /* handle -> handle of the connection; address filled in when not null */
     OP_CONNECT,  /* address -> handle */
-    OP_RECEIVE,  /* handle, data + size, or data null: into a buffer of the pool -> bytes, 0 at the
-                    end; ERROR_NO_BUFFERS when the pool is empty */
+    OP_RECEIVE,  /* handle, data + size, or data null: into a buffer of the pool, which data and
+                    pool_buffer then name (if bytes came) -> bytes, 0 at the end;
+                    ERROR_NO_BUFFERS when the pool is empty */
     OP_SEND,     /* handle, vectors + vector_count -> bytes */
     OP_SHUTDOWN, /* handle: both directions; a receive or send in flight completes -> 0 */
     /* files; paths are relative to the process's folder or absolute, and live until completion */
     OP_OPEN,     /* path, flags of enum open_flags -> handle */
-    OP_CLOSE,    /* handle of any kind -> 0 */
+    OP_CLOSE,    /* handle of any kind, with nothing else in flight on it -> 0 */
     OP_READ,     /* handle, data, size, offset -> bytes, 0 at the end */
     OP_WRITE,    /* handle, vectors, vector_count, offset, flags of enum write_flags -> bytes */
     OP_FLUSH,    /* handle of a file: its bytes and size; of a folder: its names -> 0 */
@@ -113,13 +114,16 @@ struct port_operations {
     /* Asks that `op` end soon; it still completes, with ERROR_CANCELLED or as it would have. */
     void (*cancel)(struct port *port, struct op *op);
     /* Submits what is prepared and delivers completions; if there are none, waits for one, for
-     * port_wake, or until `until_ns` of the monotonic clock (at or before now: does not wait). */
+     * port_wake, or until `until_ns` of the monotonic clock (at or before now: does not wait). May
+     * return early with nothing delivered. */
     void (*wait)(struct port *port, int64_t until_ns);
     void (*wake)(struct port *port); /* from any thread: ends a wait, now or the next one */
     void (*clock)(struct port *port, struct now *now);
     /* Gives a pool buffer back; it may be filled again at once. */
     void (*give_back)(struct port *port, int32_t pool_buffer);
-    void (*close)(struct port *port); /* nothing may be in flight, except cancelled operations */
+    /* Nothing may be in flight, except cancelled operations, which are waited for; and no thread may
+     * be about to wake it: cores close their ports once all of them have stopped. */
+    void (*close)(struct port *port);
 };
 
 /* A port begins with this; each implementation embeds it. */

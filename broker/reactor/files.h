@@ -1,0 +1,20 @@
+#pragma once
+/* File operations as blocking calls of Linux: for the threads of the epoll port, and in the uring
+ * port for those that the ring does not know. */
+#include "reactor/port.h"
+
+enum { TRANSFER_MAX = 0x7ffff000, VECTORS_MAX = 1024 }; /* of one call; the rest is a short transfer */
+
+/* Carries `op`, of a file kind, out and returns its result. Blocks. From any thread; `op` is only
+ * read, and what it points to written. */
+int64_t file_call(const struct op *op);
+
+/* The flags of open(2) for those of enum open_flags. */
+int file_open_flags(uint32_t flags);
+
+/* Takes the lock of OPEN_LOCK on a file that was just opened, and closes the file if it can't be
+ * had. Does not wait. Returns `handle` or the operation's result. */
+int64_t file_lock(int32_t handle);
+
+/* True for the handle of a folder, whose flush is an fsync: fdatasync may leave names behind. */
+bool file_is_folder(int32_t handle);
