@@ -9,7 +9,7 @@ test_packages=(libcunit1-dev librdkafka-dev kcat clang clang-format libclang-rt-
 # Fails, having said what to install, where it can't.
 install_missing() {
     if ! command -v dpkg-query >/dev/null; then
-        echo "This is not a Debian system. If the build stops, install what these packages hold:" >&2
+        echo "This is not a Debian system. If the build stops, install what these hold:" >&2
         echo "  $*" >&2
         return 0
     fi
@@ -23,7 +23,7 @@ install_missing() {
     [ ${#missing[@]} -gt 0 ] || return 0
     if [ "$(id -u)" -ne 0 ]; then
         if ! command -v sudo >/dev/null; then
-            echo "Missing, and neither root nor sudo is at hand. As root: apt-get install ${missing[*]}" >&2
+            echo "Missing, and there is no sudo. As root: apt-get install ${missing[*]}" >&2
             return 1
         fi
         become=(sudo)
