@@ -1,10 +1,21 @@
 /* Runs every TEST of the program, or those named on the command line, and ends with
- * "N passed, N failed". */
+ * "N passed, N failed". A crash or a time-out (SIGTERM)
+ * names the test it happened in. */
 #include "support/test.h"
 #include <CUnit/Automated.h>
 #include <CUnit/CUnit.h>
 #include <CUnit/TestRun.h>
+#include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
+
+#ifdef __SANITIZE_ADDRESS__
+#define SANITIZED
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define SANITIZED
+#endif
+#endif
 
 struct test *test_all(void);
 
@@ -18,6 +29,21 @@ static bool is_wanted(const struct test *test, int count, char **names)
     return count == 0;
 }
 
+static char running[256];
+
+static void remember(const CU_pTest test, const CU_pSuite suite)
+{
+    snprintf(running, sizeof running, "\nENDED in %s.%s\n", suite->pName, test->pName);
+}
+
+/* Says which test it was, and lets the signal do what it does. */
+static void on_crash(int signal)
+{
+    ssize_t ignored = write(STDOUT_FILENO, running, strlen(running));
+    (void)ignored; /* there is nobody left to tell */
+    raise(signal);
+}
+
 static void print_failed(const CU_pTest test, const CU_pSuite suite, const CU_pFailureRecord failed)
 {
     if (failed)
@@ -27,6 +53,14 @@ static void print_failed(const CU_pTest test, const CU_pSuite suite, const CU_pF
 int main(int count, char **arguments)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    struct sigaction crash = {.sa_handler = on_crash, .sa_flags = SA_RESETHAND};
+    sigaction(SIGABRT, &crash, NULL);
+    sigaction(SIGTERM, &crash, NULL);
+#ifndef SANITIZED /* whose own handlers show the stack */
+    sigaction(SIGSEGV, &crash, NULL);
+    sigaction(SIGBUS, &crash, NULL);
+    sigaction(SIGFPE, &crash, NULL);
+#endif
     if (CU_initialize_registry() != CUE_SUCCESS)
         return 2;
     int added = 0;
@@ -40,6 +74,7 @@ int main(int count, char **arguments)
             return 2;
         added++;
     }
+    CU_set_test_start_handler(remember);
     CU_set_test_complete_handler(print_failed);
     CU_run_all_tests();
     unsigned failed = CU_get_number_of_tests_failed();

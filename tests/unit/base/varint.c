@@ -5,8 +5,8 @@
 TEST(varint, comes_back_at_every_length)
 {
     for (int bits = 0; bits < 64; bits++) {
-        int64_t values[] = {(int64_t)(1ull << bits), -(int64_t)(1ull << bits),
-                            (int64_t)(1ull << bits) - 1};
+        uint64_t power = 1ull << bits;
+        int64_t values[] = {(int64_t)power, (int64_t)(0 - power), (int64_t)(power - 1)};
         for (int i = 0; i < 3; i++) {
             uint8_t bytes[16];
             struct writer writer;

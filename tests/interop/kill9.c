@@ -1,0 +1,281 @@
+/* kill -9 under a producer: librdkafka (acks=all, one request in flight) writes to several
+ * partitions, the broker is killed again and again with requests in flight and started on the same
+ * folder and port; at the end everything is read back, without groups. Of every partition
+ *  1. each acknowledged record is there, at the offset of its acknowledgement, as it was sent;
+ *  2. first occurrences are in the order of sending; a retry may repeat records, never reorder
+ * them;
+ *  3. nothing is there that was not sent, and offsets have no gaps.
+ * $BOLE_KILLS sets how often (10). kill -9 keeps the page cache: a missing flush shows in the crash
+ * tests, not here. */
+#include "interop/process.h"
+#include "support/test.h"
+#include <librdkafka/rdkafka.h>
+#include <signal.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+enum {
+    PARTITIONS = 4,
+    ACKNOWLEDGED_A_ROUND = 2000, /* before the kill */
+    OUTSTANDING_MOST = 1000,
+    OUTSTANDING_AT_KILL = 500,
+    LIMIT_MS = 60000, /* of every wait */
+    FILLER_MOST = 300,
+};
+static const char topic_name[] = "kill9";
+
+/* What is sent: the record's place in its partition's order, and bytes that follow from it. */
+struct payload {
+    uint32_t partition, id;
+    uint8_t filler[FILLER_MOST];
+};
+
+struct partition {
+    uint32_t sent;            /* ids 0 .. sent - 1 */
+    int64_t *acknowledged_at; /* by id: offset + 1; 0: not acknowledged */
+};
+
+struct run {
+    struct process broker;
+    rd_kafka_t *producer;
+    rd_kafka_topic_t *topic;
+    struct partition partitions[PARTITIONS];
+    uint32_t capacity; /* ids of each partition */
+    int64_t sent, acknowledged, refused;
+};
+
+static size_t fill(struct payload *payload, uint32_t partition, uint32_t id)
+{
+    size_t filler_size = (id * 37 + partition) % FILLER_MOST;
+    *payload = (struct payload){.partition = partition, .id = id};
+    for (size_t i = 0; i < filler_size; i++)
+        payload->filler[i] = (uint8_t)(id + i * 7);
+    return offsetof(struct payload, filler) + filler_size;
+}
+
+static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message, void *opaque)
+{
+    struct run *run = opaque;
+    uint32_t id = (uint32_t)(uintptr_t)message->_private;
+    if (message->err) {
+        run->refused++;
+        printf("record %u of partition %d: %s\n", id, message->partition,
+               rd_kafka_err2str(message->err));
+        return;
+    }
+    run->partitions[message->partition].acknowledged_at[id] = message->offset + 1;
+    run->acknowledged++;
+}
+
+static void set(rd_kafka_conf_t *settings, const char *name, const char *value)
+{
+    char text[256];
+    if (rd_kafka_conf_set(settings, name, value, text, sizeof text) != RD_KAFKA_CONF_OK)
+        test_expect(false, __FILE__, __LINE__, "%s", text);
+}
+
+static rd_kafka_t *client(struct run *run, rd_kafka_type_t type)
+{
+    char text[256];
+    rd_kafka_conf_t *settings = rd_kafka_conf_new();
+    set(settings, "bootstrap.servers", run->broker.address);
+    set(settings, "reconnect.backoff.ms", "10");
+    set(settings, "reconnect.backoff.max.ms", "100");
+    set(settings, "log_level", "2");
+    if (type == RD_KAFKA_PRODUCER) {
+        set(settings, "acks", "all");
+        set(settings, "enable.idempotence", "false");
+        set(settings, "max.in.flight", "1");
+        set(settings, "message.send.max.retries", "1000000");
+        set(settings, "retry.backoff.ms", "10");
+        set(settings, "message.timeout.ms", "120000");
+        set(settings, "linger.ms", "1");
+        set(settings, "batch.num.messages", "100");
+        rd_kafka_conf_set_dr_msg_cb(settings, on_delivery);
+        rd_kafka_conf_set_opaque(settings, run);
+    } else {
+        set(settings, "enable.partition.eof", "true");
+        set(settings, "check.crcs", "true");
+    }
+    return rd_kafka_new(type, settings, text, sizeof text);
+}
+
+static bool create_topic(rd_kafka_t *producer)
+{
+    char text[256];
+    rd_kafka_NewTopic_t *topic =
+        rd_kafka_NewTopic_new(topic_name, PARTITIONS, 1, text, sizeof text);
+    rd_kafka_queue_t *queue = rd_kafka_queue_new(producer);
+    rd_kafka_CreateTopics(producer, &topic, 1, NULL, queue);
+    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, LIMIT_MS);
+    bool created = event && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR;
+    if (created) {
+        size_t count;
+        const rd_kafka_topic_result_t **results =
+            rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
+        created = count == 1 && !rd_kafka_topic_result_error(results[0]);
+    }
+    if (event)
+        rd_kafka_event_destroy(event);
+    rd_kafka_queue_destroy(queue);
+    rd_kafka_NewTopic_destroy(topic);
+    return created;
+}
+
+/* Sends the next record of the partition whose turn it is; false when the client's queue is full.
+ */
+static bool send_one(struct run *run)
+{
+    uint32_t number = (uint32_t)(run->sent % PARTITIONS);
+    struct partition *partition = &run->partitions[number];
+    struct payload payload;
+    size_t size = fill(&payload, number, partition->sent);
+    if (partition->sent == run->capacity ||
+        rd_kafka_produce(run->topic, (int32_t)number, RD_KAFKA_MSG_F_COPY, &payload, size, NULL, 0,
+                         (void *)(uintptr_t)partition->sent) != 0)
+        return false;
+    partition->sent++;
+    run->sent++;
+    return true;
+}
+
+static int64_t outstanding(const struct run *run)
+{
+    return run->sent - run->acknowledged - run->refused;
+}
+
+/* Sends until a round's worth is acknowledged, then kills the broker with requests in flight. */
+static bool round_and_kill(struct run *run)
+{
+    int64_t until = run->acknowledged + ACKNOWLEDGED_A_ROUND;
+    int64_t deadline_ms = process_now_ms() + LIMIT_MS;
+    while (run->acknowledged < until) {
+        if (process_now_ms() > deadline_ms)
+            return TRUE_(!"a round's records were acknowledged in time");
+        while (outstanding(run) < OUTSTANDING_MOST && send_one(run))
+            ;
+        rd_kafka_poll(run->producer, 10);
+    }
+    while (outstanding(run) < OUTSTANDING_AT_KILL && send_one(run))
+        ;
+    TRUE_(outstanding(run) >= OUTSTANDING_AT_KILL);
+    int status = process_stop(&run->broker, SIGKILL);
+    return TRUE_(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* One record read back. `next` is the partition's first id not seen yet. Returns the record's id,
+ * -1 if it is wrong. */
+static int64_t check_record(const struct run *run, const rd_kafka_message_t *message,
+                            uint32_t *next)
+{
+    struct payload sent, got = {0};
+    bool fine =
+        TRUE_(message->len >= offsetof(struct payload, filler) && message->len <= sizeof got);
+    if (!fine)
+        return -1;
+    memcpy(&got, message->payload, message->len);
+    if (!TRUE_(got.id < run->partitions[message->partition].sent))
+        return -1;
+    size_t size = fill(&sent, (uint32_t)message->partition, got.id);
+    if (!TRUE_(size == message->len && memcmp(&sent, &got, size) == 0))
+        return -1;
+    if (!test_expect(got.id <= *next, __FILE__, __LINE__, "partition %d: %u follows %u",
+                     message->partition, got.id, *next))
+        return -1;
+    *next += got.id == *next;
+    return got.id;
+}
+
+/* Reads a partition from its beginning to its end. Marks (sets to 0) what is found where it was
+ * acknowledged; returns how many records there are. */
+static int64_t read_partition(struct run *run, rd_kafka_topic_t *topic, int32_t number)
+{
+    struct partition *partition = &run->partitions[number];
+    int64_t offset = 0, deadline_ms = process_now_ms() + LIMIT_MS;
+    uint32_t next = 0;
+    bool at_end = false, fine = true;
+    rd_kafka_consume_start(topic, number, RD_KAFKA_OFFSET_BEGINNING);
+    while (!at_end && fine && process_now_ms() < deadline_ms) {
+        rd_kafka_message_t *message = rd_kafka_consume(topic, number, 1000);
+        if (!message)
+            continue;
+        at_end = message->err == RD_KAFKA_RESP_ERR__PARTITION_EOF;
+        if (!message->err) {
+            int64_t id = check_record(run, message, &next);
+            fine = TRUE_(message->offset == offset) && id >= 0;
+            if (fine && partition->acknowledged_at[id] == message->offset + 1)
+                partition->acknowledged_at[id] = 0;
+            offset++;
+        }
+        rd_kafka_message_destroy(message);
+    }
+    rd_kafka_consume_stop(topic, number);
+    TRUE_(at_end);
+    return offset;
+}
+
+static void read_all_back(struct run *run)
+{
+    rd_kafka_t *consumer = client(run, RD_KAFKA_CONSUMER);
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(consumer, topic_name, NULL);
+    int64_t found = 0;
+    for (int32_t i = 0; i < PARTITIONS; i++) {
+        found += read_partition(run, topic, i);
+        int64_t lost = 0;
+        for (uint32_t id = 0; id < run->partitions[i].sent; id++)
+            lost += run->partitions[i].acknowledged_at[id] != 0;
+        test_expect(lost == 0, __FILE__, __LINE__,
+                    "partition %d: %lld acknowledged records are not where they were put", i,
+                    (long long)lost);
+    }
+    printf("kill9: %lld sent, %lld acknowledged, %lld read\n", (long long)run->sent,
+           (long long)run->acknowledged, (long long)found);
+    rd_kafka_topic_destroy(topic);
+    rd_kafka_destroy(consumer);
+}
+
+static int kills_wanted(void)
+{
+    const char *text = getenv("BOLE_KILLS");
+    long kills = text ? strtol(text, NULL, 10) : 10;
+    return kills > 0 ? (int)kills : 10;
+}
+
+static void produce_and_kill(struct run *run, int kills)
+{
+    run->producer = client(run, RD_KAFKA_PRODUCER);
+    bool fine = TRUE_(create_topic(run->producer));
+    run->topic = rd_kafka_topic_new(run->producer, topic_name, NULL);
+    for (int i = 0; fine && i < kills; i++)
+        fine = round_and_kill(run) && TRUE_(process_start(&run->broker));
+    if (fine) {
+        EQ(rd_kafka_flush(run->producer, LIMIT_MS), RD_KAFKA_RESP_ERR_NO_ERROR);
+        EQ(run->refused, 0);
+        EQ(run->acknowledged, run->sent);
+    } else {
+        rd_kafka_purge(run->producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
+    }
+    rd_kafka_topic_destroy(run->topic);
+    rd_kafka_destroy(run->producer);
+}
+
+TEST(kill9, keeps_every_acknowledged_record_in_order)
+{
+    struct run run = {0};
+    int kills = kills_wanted();
+    run.capacity = (uint32_t)(kills + 1) * (ACKNOWLEDGED_A_ROUND + OUTSTANDING_MOST);
+    for (int i = 0; i < PARTITIONS; i++)
+        run.partitions[i].acknowledged_at = calloc(run.capacity, sizeof(int64_t));
+    if (TRUE_(process_init(&run.broker)) && TRUE_(process_start(&run.broker))) {
+        produce_and_kill(&run, kills);
+        if (run.broker.id) {
+            read_all_back(&run);
+            EQ(process_stop(&run.broker, SIGTERM), 0);
+        }
+    }
+    process_done(&run.broker);
+    for (int i = 0; i < PARTITIONS; i++)
+        free(run.partitions[i].acknowledged_at);
+}
