@@ -17,12 +17,12 @@ enum compression_type {
 enum timestamp_type { TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME };
 
 struct topic_settings {
-#define TOPIC_FIELD_BOOLEAN bool
-#define TOPIC_FIELD_INT     int32_t
-#define TOPIC_FIELD_LONG    int64_t
-#define TOPIC_FIELD_CHOICE  int32_t
+#define TOPIC_C_BOOLEAN bool
+#define TOPIC_C_INT     int32_t
+#define TOPIC_C_LONG    int64_t
+#define TOPIC_C_CHOICE  int32_t
 #define FIELD_OF_BROKER(field, type)
-#define FIELD_OF_TOPIC(field, type)       TOPIC_FIELD_##type field;
+#define FIELD_OF_TOPIC(field, type)       TOPIC_C_##type field;
 #define HONOURED(scope, field, type, ...) FIELD_OF_##scope(field, type)
 #define IGNORED(...)
 #define REFUSED(...)
