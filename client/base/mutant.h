@@ -1,17 +1,33 @@
 #pragma once
-/* Mutants: faults that can be switched on, one at a time, to see that the tests find them
- * (tests/mutants.def). MUTANT(name) is the constant 0 unless the tree is built with BOLE_MUTANTS,
- * whose one mutable global lives in that build only. */
-#if BOLE_MUTANTS
+/* Mutants: faults on purpose, to see whether the tests notice. `if (MUTANT(skip_directory_fsync))` is
+ * constant 0 unless the build has BOLE_MUTANTS; with it, it is true while that one is active. The
+ * names are the rows of tests/mutants.def; a name that is in no row does not compile in any build. */
+#include <stdbool.h>
+
 enum mutant {
-    MUTANT_none,
+    MUTANT_NONE,
 #define MUTANT_ROW(name, text) MUTANT_##name,
 #include "tests/mutants.def"
 #undef MUTANT_ROW
     MUTANT_COUNT
 };
+
+#if BOLE_MUTANTS
+/* The active one; an exempted mutable global, in builds with BOLE_MUTANTS only. */
 extern enum mutant mutant_active;
-#define MUTANT(name) (mutant_active == MUTANT_##name)
+#define MUTANT(name) __builtin_expect(mutant_active == MUTANT_##name, 0)
 #else
-#define MUTANT(name) 0
+#define MUTANT(name) (0 * MUTANT_##name)
 #endif
+
+/* "skip_directory_fsync"; "NONE" for MUTANT_NONE. Static memory. */
+const char *mutant_name(enum mutant mutant);
+
+/* What it breaks, as a sentence. Static memory. */
+const char *mutant_text(enum mutant mutant);
+
+/* MUTANT_NONE for a name that is in no row. */
+enum mutant mutant_find(const char *name);
+
+/* Makes `mutant` the active one. False where the build has none compiled in. */
+bool mutant_activate(enum mutant mutant);
