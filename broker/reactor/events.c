@@ -53,10 +53,10 @@ void event_write(struct events *events, const struct now *now, enum event_level 
 const char *event_quote(char *to, size_t to_size, struct string text)
 {
     check(to_size >= 8);
-    size_t at = 0, limit = to_size - 6; /* room for one escape, or for `..."` and the end */
+    size_t at = 0;
     to[at++] = '"';
     int32_t i = 0;
-    for (; i < text.size && at + 4 < limit + 1; i++) {
+    for (; i < text.size && at + 4 + 5 <= to_size; i++) { /* an escape, and ..." with its end */
         unsigned char c = (unsigned char)text.data[i];
         if (c == '"' || c == '\\') {
             to[at++] = '\\';
