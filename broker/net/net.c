@@ -134,15 +134,15 @@ static int32_t least_loaded(const struct net *home)
 }
 
 /* Hands an accepted socket to its core. */
-static void hand_over(struct listener *listener, int32_t handle)
+static void hand_over(struct acceptor *acceptor, int32_t handle)
 {
-    struct net *home = listener->home;
+    struct net *home = acceptor->home;
     int32_t place = least_loaded(home);
     struct connection *c = memory_zeroed(sizeof *c);
     c->net = home->nets[place];
     c->handle = handle;
-    c->peer = listener->peer;
-    c->local = listener->address;
+    c->peer = acceptor->peer;
+    c->local = acceptor->address;
     list_init(&c->link);
     list_init(&c->half);
     list_init(&c->requests);
@@ -188,24 +188,24 @@ static void turn_away(struct net *home, int32_t handle)
     flow_start(&farewell->flow, &farewell_kind, home->core);
 }
 
-static void accepted(struct listener *listener)
+static void accepted(struct acceptor *acceptor)
 {
-    struct net *home = listener->home;
-    int64_t result = listener->op.result;
+    struct net *home = acceptor->home;
+    int64_t result = acceptor->op.result;
     if (result < 0) {
         enum error error = op_error(result);
         if (error == ERROR_CANCELLED || home->stopping || error == ERROR_CONNECTION_RESET)
             return;
         event_write(&home->core->events, &home->core->now, EVENT_ERROR, "accept_failed",
                     "why=\"%s\"", error_text(error));
-        timer_start(&listener->retry, home->core, &listener->flow,
+        timer_start(&acceptor->retry, home->core, &acceptor->flow,
                     home->core->now.monotonic_ns + ACCEPT_RETRY_NS);
         return;
     }
-    struct address_count *count = count_address(home, &listener->peer);
+    struct address_count *count = count_address(home, &acceptor->peer);
     count->count++;
     if (!home->stopping && count->count <= home->limits.connections_per_ip_max) {
-        hand_over(listener, (int32_t)result);
+        hand_over(acceptor, (int32_t)result);
         return;
     }
     if (!home->stopping) {
@@ -213,19 +213,19 @@ static void accepted(struct listener *listener)
         home->refused++;
         event_write(&home->core->events, &home->core->now, EVENT_WARN, "connection_refused",
                     "client=%s why=\"more than max.connections.per.ip\" limit=%d",
-                    address_format(&listener->peer, peer), home->limits.connections_per_ip_max);
+                    address_format(&acceptor->peer, peer), home->limits.connections_per_ip_max);
     }
     uncount_address(home, count);
     turn_away(home, (int32_t)result);
 }
 
-static enum step listener_accept(struct flow *flow)
+static enum step acceptor_accept(struct flow *flow)
 {
-    struct listener *listener = CONTAINER_OF(flow, struct listener, flow);
-    struct net *home = listener->home;
-    if (listener->accepting) {
-        listener->accepting = false;
-        accepted(listener);
+    struct acceptor *acceptor = CONTAINER_OF(flow, struct acceptor, flow);
+    struct net *home = acceptor->home;
+    if (acceptor->accepting) {
+        acceptor->accepting = false;
+        accepted(acceptor);
         if (flow->holds)
             return STEP_AGAIN;
     }
@@ -234,56 +234,56 @@ static enum step listener_accept(struct flow *flow)
     if (home->assigned_total >= home->limits.connections_max) {
         event_write(&home->core->events, &home->core->now, EVENT_WARN, "accept_paused",
                     "why=\"max.connections are open\" limit=%d", home->limits.connections_max);
-        waiter_park(&listener->room, &home->room_waiters, flow);
+        waiter_park(&acceptor->room, &home->room_waiters, flow);
         return STEP_AGAIN;
     }
-    listener->op = (struct op){.kind = OP_ACCEPT,
+    acceptor->op = (struct op){.kind = OP_ACCEPT,
                                .flow = flow,
-                               .handle = listener->handle,
-                               .address = &listener->peer};
-    listener->accepting = true;
-    op_start(home->core->port, &listener->op);
+                               .handle = acceptor->handle,
+                               .address = &acceptor->peer};
+    acceptor->accepting = true;
+    op_start(home->core->port, &acceptor->op);
     return STEP_AGAIN;
 }
 
-static enum step listener_close(struct flow *flow)
+static enum step acceptor_close(struct flow *flow)
 {
-    struct listener *listener = CONTAINER_OF(flow, struct listener, flow);
-    listener->op = (struct op){.kind = OP_CLOSE, .flow = flow, .handle = listener->handle};
-    op_start(listener->home->core->port, &listener->op);
+    struct acceptor *acceptor = CONTAINER_OF(flow, struct acceptor, flow);
+    acceptor->op = (struct op){.kind = OP_CLOSE, .flow = flow, .handle = acceptor->handle};
+    op_start(acceptor->home->core->port, &acceptor->op);
     return STEP_NEXT;
 }
 
-static enum step listener_done(struct flow *flow)
+static enum step acceptor_done(struct flow *flow)
 {
-    struct listener *listener = CONTAINER_OF(flow, struct listener, flow);
-    listener->open = false;
-    flow_release(&listener->home->stop_all);
+    struct acceptor *acceptor = CONTAINER_OF(flow, struct acceptor, flow);
+    acceptor->open = false;
+    flow_release(&acceptor->home->stop_all);
     return STEP_NEXT;
 }
 
-static const struct flow_kind listener_kind = {"listener",
+static const struct flow_kind acceptor_kind = {"acceptor",
                                                {
-                                                   {"accept", listener_accept},
-                                                   {"close", listener_close},
-                                                   {"done", listener_done},
+                                                   {"accept", acceptor_accept},
+                                                   {"close", acceptor_close},
+                                                   {"done", acceptor_done},
                                                }};
 
 enum error net_listen(struct net *home, struct address *address)
 {
-    check(home->home == home && home->listener_count < NET_LISTENERS_MAX);
-    struct listener *listener = &home->listeners[home->listener_count];
-    *listener = (struct listener){.home = home, .address = *address, .retry = TIMER_INIT};
-    list_init(&listener->room.link);
-    listener->op = (struct op){.kind = OP_LISTEN, .address = &listener->address};
-    int64_t result = port_call(home->core->port, &listener->op);
+    check(home->home == home && home->acceptor_count < NET_LISTENERS_MAX);
+    struct acceptor *acceptor = &home->acceptors[home->acceptor_count];
+    *acceptor = (struct acceptor){.home = home, .address = *address, .retry = TIMER_INIT};
+    list_init(&acceptor->room.link);
+    acceptor->op = (struct op){.kind = OP_LISTEN, .address = &acceptor->address};
+    int64_t result = port_call(home->core->port, &acceptor->op);
     if (result < 0)
         return op_error(result);
-    home->listener_count++;
-    listener->handle = (int32_t)result;
-    listener->open = true;
-    *address = listener->address;
-    flow_start(&listener->flow, &listener_kind, home->core);
+    home->acceptor_count++;
+    acceptor->handle = (int32_t)result;
+    acceptor->open = true;
+    *address = acceptor->address;
+    flow_start(&acceptor->flow, &acceptor_kind, home->core);
     return ERROR_NONE;
 }
 
@@ -336,13 +336,13 @@ static enum step stop_listeners(struct flow *flow)
 {
     struct net *home = CONTAINER_OF(flow, struct net, stop_all);
     home->stopping = true;
-    for (int32_t i = 0; i < home->listener_count; i++) {
-        struct listener *listener = &home->listeners[i];
+    for (int32_t i = 0; i < home->acceptor_count; i++) {
+        struct acceptor *acceptor = &home->acceptors[i];
         flow_hold(flow);
-        if (listener->accepting)
-            home->core->port->operations->cancel(home->core->port, &listener->op);
-        waiter_cancel(&listener->room);
-        timer_cancel(&listener->retry, home->core);
+        if (acceptor->accepting)
+            home->core->port->operations->cancel(home->core->port, &acceptor->op);
+        waiter_cancel(&acceptor->room);
+        timer_cancel(&acceptor->retry, home->core);
     }
     return STEP_NEXT;
 }

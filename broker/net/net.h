@@ -38,7 +38,7 @@ struct net_handler {
 
 enum { NET_LISTENERS_MAX = 4 };
 
-struct listener {
+struct acceptor {
     struct flow flow;
     struct op op;
     struct timer retry;
@@ -79,8 +79,8 @@ struct net {
     int32_t assigned_total;
     struct map by_address;
     struct list room_waiters;
-    struct listener listeners[NET_LISTENERS_MAX];
-    int32_t listener_count;
+    struct acceptor acceptors[NET_LISTENERS_MAX];
+    int32_t acceptor_count;
     struct flow stop_all;
 };
 
