@@ -13,6 +13,7 @@ struct broker;
 struct store;
 struct net;
 struct partition;
+struct api_state;
 
 struct shard {
     struct core core;          /* core.owner points back here */
@@ -22,6 +23,7 @@ struct shard {
     struct list machine_queue; /* core 0: of machine requests that wait their turn */
     struct store *store;       /* journal, drain, logs of this core */
     struct net *net;           /* listeners and connections of this core */
+    struct api_state *api;     /* what the calls under way need (api/deadline.h) */
     struct metrics metrics;
     struct random random;
 };
@@ -35,5 +37,7 @@ struct broker {
     int32_t node_id;
     char cluster_id[23];   /* base64url of a uuid, as in meta.properties */
     uint64_t incarnation;  /* random, new at each start */
+    /* Called on core 0 once no connection is left after net_stop; by who runs the cores. */
+    void (*stopped)(struct broker *broker);
     struct partition *metadata; /* __cluster_metadata-0, on core 0 */
 };

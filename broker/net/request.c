@@ -132,7 +132,7 @@ void request_done(struct request *request)
     net->kept_request_count++;
 }
 
-void request_refuse(struct request *request, const char *why)
+void request_refuse_later(struct request *request, const char *why, struct flow *sent)
 {
     struct connection *c = request->connection;
     struct core *core = request->net->core;
@@ -144,5 +144,10 @@ void request_refuse(struct request *request, const char *why)
                 event_quote(client, sizeof client, request->client_id), request->api_key,
                 request->api_version, why, request->frame.size);
     connection_close(c);
-    request_answer(request, NULL, 0, NULL);
+    request_answer(request, NULL, 0, sent);
+}
+
+void request_refuse(struct request *request, const char *why)
+{
+    request_refuse_later(request, why, NULL);
 }

@@ -71,6 +71,9 @@ void request_done(struct request *request);
  * who, what and why (`why` is a literal or lies in the arena), and ends the request unanswered. */
 void request_refuse(struct request *request, const char *why);
 
+/* The same for a request whose flow has something to release: `sent` as in request_answer. */
+void request_refuse_later(struct request *request, const char *why, struct flow *sent);
+
 /* For net/ only. */
 struct request *request_take(struct connection *connection);
 void request_sent(struct request *request);
