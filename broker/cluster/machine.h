@@ -6,7 +6,7 @@
  * may be lost (design: the runtime of `x_handle` and `x_apply`). */
 #include "base/arena.h"
 #include "cluster/broker.h"
-#include "logic/records.h"
+#include "logic/record_list.h"
 
 struct machine_request {
     /* Decides, on core 0: fills `records` (nothing: only an answer), and its own response from

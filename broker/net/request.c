@@ -70,6 +70,11 @@ bool request_is_abandoned(const struct request *request)
     return request->connection->closed;
 }
 
+const struct address *request_local_address(const struct request *request)
+{
+    return &request->connection->local;
+}
+
 bool request_is_next(struct request *request, struct flow *flow)
 {
     struct connection *c = request->connection;

@@ -57,6 +57,10 @@ bool request_is_next(struct request *request, struct flow *flow);
 /* True once the connection is closed: an answer will reach nobody. */
 bool request_is_abandoned(const struct request *request);
 
+/* The address of this machine by which the peer came; as the listener has it where the port could
+ * not tell. */
+const struct address *request_local_address(const struct request *request);
+
 /* The answer: `count` vectors (the length first), which with their bytes must live until it is done;
  * none: no answer is sent, in its turn. All answers that are ready leave at the end of the turn.
  * `sent` null: request_done follows by itself. Else a hold on `sent` is released when the bytes have
