@@ -6,6 +6,7 @@
  *
  * All topics are meant by null from version 1 on, and in version 0 by an empty list. */
 #include "api/route.h"
+#include "base/check.h"
 #include "cluster/machine.h"
 #include "logic/topic_name.h"
 #include "logic/topics.h"
@@ -87,7 +88,7 @@ static enum step metadata_check(struct flow *flow)
 
 /* The text must live until the answer is encoded: in the arena. */
 static void fill_address(struct call *call, const struct image_broker *broker,
-                         struct metadata_response_metadata_response_broker *out)
+                         struct metadata_response_broker *out)
 {
     struct broker *self = call->shard->broker;
     bool is_self = !broker || broker->id == self->node_id;
@@ -107,12 +108,12 @@ static bool fill_brokers(struct call *call, struct metadata_response *out)
 {
     const struct image *image = &call->shard->image;
     struct broker *self = call->shard->broker;
-    out->brokers = call_take_messages(call, &metadata_response_metadata_response_broker_message,
+    out->brokers = call_take_messages(call, &metadata_response_broker_message,
                                       image->broker_count + 1);
     if (!out->brokers)
         return false;
     if (!image_broker(image, self->node_id)) {
-        struct metadata_response_metadata_response_broker *to = &out->brokers[out->brokers_count++];
+        struct metadata_response_broker *to = &out->brokers[out->brokers_count++];
         to->node_id = self->node_id;
         fill_address(call, NULL, to);
     }
@@ -120,7 +121,7 @@ static bool fill_brokers(struct call *call, struct metadata_response *out)
         const struct image_broker *broker = &image->brokers[i];
         if (broker->is_fenced && broker->id != self->node_id)
             continue;
-        struct metadata_response_metadata_response_broker *to = &out->brokers[out->brokers_count++];
+        struct metadata_response_broker *to = &out->brokers[out->brokers_count++];
         to->node_id = broker->id;
         to->rack = string_of(broker->rack);
         fill_address(call, broker, to);
@@ -131,7 +132,7 @@ static bool fill_brokers(struct call *call, struct metadata_response *out)
 }
 
 static void fill_partition(const struct image_partition *partition, int32_t index,
-                           struct metadata_response_metadata_response_partition *out)
+                           struct metadata_response_partition *out)
 {
     out->partition_index = index;
     out->leader_id = partition->leader;
@@ -144,7 +145,7 @@ static void fill_partition(const struct image_partition *partition, int32_t inde
 }
 
 static bool fill_topic(struct call *call, const struct image_topic *topic,
-                       struct metadata_response_metadata_response_topic *out)
+                       struct metadata_response_topic *out)
 {
     const struct metadata_request *in = call->in;
     out->name = image_topic_name(topic);
@@ -153,7 +154,7 @@ static bool fill_topic(struct call *call, const struct image_topic *topic,
     if (in->include_topic_authorized_operations)
         out->topic_authorized_operations = TOPIC_OPERATIONS;
     out->partitions =
-        call_take_messages(call, &metadata_response_metadata_response_partition_message,
+        call_take_messages(call, &metadata_response_partition_message,
                            topic->partition_count);
     if (!out->partitions)
         return false;
@@ -185,13 +186,13 @@ static bool fill_asked(struct metadata *metadata, struct metadata_response *out)
     struct call *call = &metadata->call;
     const struct metadata_request *in = call->in;
     const struct image *image = &call->shard->image;
-    out->topics = call_take_messages(call, &metadata_response_metadata_response_topic_message,
+    out->topics = call_take_messages(call, &metadata_response_topic_message,
                                      in->topics_count);
     if (!out->topics)
         return false;
     for (int32_t i = 0; i < in->topics_count; i++) {
-        const struct metadata_request_metadata_request_topic *asked = &in->topics[i];
-        struct metadata_response_metadata_response_topic *to = &out->topics[i];
+        const struct metadata_request_topic *asked = &in->topics[i];
+        struct metadata_response_topic *to = &out->topics[i];
         const struct image_topic *topic = asked->name.size >= 0
                                               ? image_topic_by_name(image, asked->name)
                                               : image_topic_by_id(image, asked->topic_id);
@@ -210,7 +211,7 @@ static bool fill_asked(struct metadata *metadata, struct metadata_response *out)
 static bool fill_all(struct call *call, struct metadata_response *out)
 {
     const struct image *image = &call->shard->image;
-    out->topics = call_take_messages(call, &metadata_response_metadata_response_topic_message,
+    out->topics = call_take_messages(call, &metadata_response_topic_message,
                                      image->topic_count);
     if (!out->topics)
         return false;
