@@ -1,0 +1,64 @@
+#pragma once
+/* One partition on the core that owns it: the log, the leader's decisions (logic/replica.h), and
+ * those who wait for it. A partition object exists on its owner's shard from the moment the image
+ * names it until the topic is deleted; flows that use it hold a reference (partition_reference). */
+#include "cluster/broker.h"
+#include "logic/replica.h"
+#include "storage/log.h"
+
+struct partition {
+    struct partition_key {
+        struct uuid topic_id;
+        int32_t index;
+    } key; /* of shard->partitions */
+    struct shard *shard;
+    struct log *log;
+    struct replica replica; /* ends and high watermark */
+    struct log_settings log_settings;
+    int32_t max_message_bytes;
+    int32_t leader_epoch;
+    int32_t references;  /* flows at work on it */
+    bool deleted;        /* the topic is gone: nothing is accepted, the last reference frees it */
+    struct list waiters; /* of struct waiter: woken when the high watermark moves, on failure and on
+                            deletion */
+};
+
+/* The partition on this shard, or null if this core does not own it (or it does not exist). */
+struct partition *partition_find(struct shard *shard, struct uuid topic_id, int32_t index);
+
+void partition_reference(struct partition *partition);
+void partition_release(struct partition *partition);
+
+/* Opens the log at first use. NONE: ready. WOULD_WAIT: `waiter` is parked for `flow`, call again.
+ * UNKNOWN_TOPIC_OR_PARTITION when deleted meanwhile; KAFKA_STORAGE_ERROR when the log has failed. */
+enum error partition_open(struct partition *partition, struct waiter *waiter, struct flow *flow);
+
+/* Appends as the leader (log_append). The partition must be open. WOULD_WAIT: `waiter` is parked
+ * for `flow` until there is room; call again, after partition_open. */
+enum error partition_append(struct partition *partition, struct bytes batches,
+                            struct log_append_result *ret, struct waiter *waiter,
+                            struct flow *flow);
+
+/* Is everything below `end_offset` committed (at or below the high watermark)? NONE: yes.
+ * WOULD_WAIT: `waiter` is parked until something changes; call again. KAFKA_STORAGE_ERROR: it
+ * never will be. */
+enum error partition_await(struct partition *partition, int64_t end_offset, struct waiter *waiter,
+                           struct flow *flow);
+
+/* Where consumers may read to: the high watermark. The partition must be open. */
+int64_t partition_high_watermark(const struct partition *partition);
+int64_t partition_log_start(const struct partition *partition);
+
+/* ListOffsets. timestamp_ms -1: the high watermark; -2: the log start; -3 and ≥ 0 need a scan, of
+ * which this is one part: call again in the next step until it is not WOULD_WAIT (a hold was taken).
+ * Found nothing: offset -1, timestamp -1. */
+struct offset_lookup {
+    int64_t timestamp_ms; /* wanted */
+    int64_t ret_offset, ret_timestamp_ms;
+    int32_t ret_leader_epoch;
+    struct log_read read; /* inside */
+    int64_t next_offset;
+    bool started;
+};
+enum error partition_lookup(struct partition *partition, struct offset_lookup *lookup,
+                            struct flow *flow);
