@@ -41,3 +41,14 @@ struct broker {
     void (*stopped)(struct broker *broker);
     struct partition *metadata; /* __cluster_metadata-0, on core 0 */
 };
+
+/* Opens the stores, recovers, loads the metadata log and registers the node. One thread, and only
+ * ports[0] is asked for anything until this returns: every core has it as its port meanwhile, since
+ * a ring may be used by the thread that opened it only. The simulator's ports don't mind either.
+ * On an error `why` says it in a sentence, and nothing is left to close. */
+enum error broker_open(struct broker *broker, const struct settings *settings, struct port **ports,
+                       int core_count, uint64_t seed, char *why, size_t why_size);
+
+/* Drains, trims, and marks the directories as cleanly stopped; frees everything. One thread, that of
+ * ports[0], which alone is asked. */
+void broker_close(struct broker *broker);

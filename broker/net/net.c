@@ -420,6 +420,11 @@ void net_init(struct net *net, struct core *core, const struct net_options *opti
 void net_done(struct net *net)
 {
     check(net->connection_count == 0 && net->pool_held == 0);
+    timer_cancel(&net->watch_timer, net->core);
+    list_remove(&net->watch.link);
+    for (int32_t i = 0; i < net->acceptor_count; i++)
+        if (net->acceptors[i].open)
+            list_remove(&net->acceptors[i].flow.link); /* of a broker that never ran */
     for (struct list *node; (node = list_pop(&net->kept_requests));)
         request_free(CONTAINER_OF(node, struct request, link));
     for (struct list *node; (node = list_pop(&net->kept_sends));)
