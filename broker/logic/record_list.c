@@ -7,14 +7,14 @@ void record_list_init(struct record_list *list, struct arena *arena)
 
 void *record_list_add(struct record_list *list, const struct message *message)
 {
-    struct record *record = arena_take(list->arena, sizeof *record);
+    struct metadata_record *record = arena_take(list->arena, sizeof *record);
     void *value = arena_take(list->arena, message->size);
     if (!record || !value) {
         list->overflowed = true;
         return NULL;
     }
     message_set_defaults(message, value);
-    *record = (struct record){.message = message, .value = value};
+    *record = (struct metadata_record){.message = message, .value = value};
     if (list->last)
         list->last->next = record;
     else

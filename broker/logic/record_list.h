@@ -4,22 +4,22 @@
 #include "base/arena.h"
 #include "protocol/message.h"
 
-struct record {
-    struct record *next;
+struct metadata_record {
+    struct metadata_record *next;
     const struct message *message; /* type and how to encode it */
     void *value;                   /* the struct of messages.h, in the arena */
 };
 
 struct record_list {
     struct arena *arena;
-    struct record *first, *last;
+    struct metadata_record *first, *last;
     int32_t count;
     bool overflowed; /* the arena's budget was used up: the list is not to be used */
 };
 
 /* A point to go back to. */
 struct record_mark {
-    struct record *last;
+    struct metadata_record *last;
     int32_t count;
 };
 

@@ -38,7 +38,7 @@ static inline struct topics_view cluster_view(struct cluster *c)
 /* Applies the records of the list and empties it. */
 static inline void cluster_apply(struct cluster *c)
 {
-    for (struct record *r = c->records.first; r; r = r->next)
+    for (struct metadata_record *r = c->records.first; r; r = r->next)
         EQ(image_apply(&c->image, r->message->key, r->value), ERROR_NONE);
     record_list_init(&c->records, &c->arena);
 }
