@@ -23,7 +23,7 @@ struct shard {
     struct list machine_queue; /* core 0: of machine requests that wait their turn */
     struct store *store;       /* journal, drain, logs of this core */
     struct net *net;           /* listeners and connections of this core */
-    struct api_state *api;     /* what the calls under way need (api/deadline.h) */
+    struct api_state *api;     /* what the calls under way need (api/api.h) */
     struct metrics metrics;
     struct random random;
 };
