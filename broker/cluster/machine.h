@@ -6,7 +6,7 @@
  * may be lost (design: the runtime of `x_handle` and `x_apply`). */
 #include "base/arena.h"
 #include "cluster/broker.h"
-#include "logic/records.h"
+#include "logic/record_list.h"
 
 struct machine_request {
     /* Decides, on core 0: fills `records` (nothing: only an answer), and its own response from
@@ -18,10 +18,12 @@ struct machine_request {
     struct shard *origin_shard;
     enum error error; /* the outcome: NONE when the records are committed and applied everywhere */
     /* inside */
-    struct list link;
     struct mail mail;
     struct flow flow;
     struct waiter waiter;
+    struct application *applications;
+    int64_t end_offset;
+    bool has_turn;
 };
 
 /* Starts `request` (handle, arena set) for `origin`, on whose core this is called: takes a hold
