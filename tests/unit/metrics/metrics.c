@@ -27,6 +27,7 @@ TEST(histogram, tells_quantiles_at_most_an_eighth_too_large)
         TRUE_(got >= exact && got <= exact * 1.125);
     }
     EQ(histogram_quantile(&histogram, 0), 1);
+    EQ(histogram_quantile(&histogram, 1), 100000); /* never above the largest */
     EQ(histogram.sum, 5000050000);
     EQ(histogram.largest, 100000);
     histogram_observe(&histogram, UINT64_MAX);
