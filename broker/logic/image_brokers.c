@@ -8,7 +8,8 @@ char *image_copy_text(struct string text)
     if (text.size < 0)
         return NULL;
     char *copy = memory_zeroed((size_t)text.size + 1);
-    memcpy(copy, text.data, (size_t)text.size);
+    if (text.size)
+        memcpy(copy, text.data, (size_t)text.size);
     return copy;
 }
 
