@@ -33,9 +33,10 @@ struct shard {
     struct api_state *api;     /* what the calls under way need (api/deadline.h) */
     struct metrics metrics;
     struct random random;
+    bool settled; /* at shard_close: nothing was left in the journal */
 };
 
-enum { BROKER_CORES_MAX = 64 };
+enum { BROKER_CORES_MAX = 64, METADATA_VERSION = 29 };
 
 struct broker {
     const struct settings *settings; /* the caller's */
@@ -75,9 +76,6 @@ void shard_close(struct shard *shard);
 
 /* After every shard: writes the clean-shutdown file if all were settled, unlocks. Blocks. */
 void broker_close(struct broker *broker, struct port *port);
-
-/* Without shard_settle and without I/O: frees memory only, after a simulated crash. */
-void broker_drop(struct broker *broker);
 
 /* Starts what tells the metadata log of this start of the node: a hold of `origin` on core 0 is
  * released when it is committed; broker->ready then says whether it was. */

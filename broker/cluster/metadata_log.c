@@ -75,21 +75,14 @@ static enum error fault(struct loading *loading, enum error error, const char *w
     return error;
 }
 
-static const struct message *message_of_type(uint32_t type)
-{
-    for (const struct message *const *message = metadata_record_messages; *message; message++)
-        if ((uint32_t)(*message)->key == type)
-            return *message;
-    return NULL;
-}
-
 static enum error apply_value(struct loading *loading, struct bytes value)
 {
     struct reader reader;
     reader_init(&reader, value.data, value.size > 0 ? (size_t)value.size : 0);
     uint32_t frame = read_uvarint(&reader), type = read_uvarint(&reader);
     uint32_t version = read_uvarint(&reader);
-    const struct message *message = message_of_type(type);
+    const struct message *message =
+        type <= INT16_MAX ? message_find(MESSAGE_METADATA_RECORD, (int16_t)type) : NULL;
     if (reader.error || frame != FRAME_VERSION || !message ||
         version > (uint32_t)message->newest)
         return fault(loading, ERROR_NEWER_VERSION, "a record of a type or version not known here");
