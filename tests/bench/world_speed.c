@@ -24,10 +24,15 @@ static enum step load_start(struct flow *flow)
     struct load *load = CONTAINER_OF(flow, struct load, flow);
     bool writes = load->rounds++ % 4 == 0;
     load->vector = (struct iovec){load->block, BLOCK_BYTES};
-    load->op = (struct op){.flow = flow, .kind = writes ? OP_WRITE : OP_READ,
-                           .handle = load->handle, .flags = writes ? WRITE_DURABLE : 0,
-                           .vectors = &load->vector, .vector_count = 1, .offset = load->offset,
-                           .data = load->block, .size = BLOCK_BYTES};
+    load->op = (struct op){.flow = flow,
+                           .kind = writes ? OP_WRITE : OP_READ,
+                           .handle = load->handle,
+                           .flags = writes ? WRITE_DURABLE : 0,
+                           .vectors = &load->vector,
+                           .vector_count = 1,
+                           .offset = load->offset,
+                           .data = load->block,
+                           .size = BLOCK_BYTES};
     op_start(flow->core->port, &load->op);
     return STEP_AGAIN;
 }
@@ -44,10 +49,12 @@ int main(void)
         core_init(&cores[i], i, world_port(world, machine, i));
         world_add_core(world, machine, &cores[i]);
     }
-    struct op open = {.kind = OP_OPEN, .path = "file", .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE};
+    struct op open = {
+        .kind = OP_OPEN, .path = "file", .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE};
     int64_t handle = port_call(cores[0].port, &open);
     for (int i = 0; i < FLOWS; i++) {
-        loads[i] = (struct load){.handle = (int32_t)handle, .offset = i * BLOCK_BYTES,
+        loads[i] = (struct load){.handle = (int32_t)handle,
+                                 .offset = i * BLOCK_BYTES,
                                  .block = memory_aligned(4096, BLOCK_BYTES)};
         memset(loads[i].block, i, BLOCK_BYTES);
         flow_start(&loads[i].flow, &load_flow, &cores[i % CORES]);

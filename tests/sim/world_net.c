@@ -37,8 +37,7 @@ static void socket_free(struct socket *socket)
 
 static uint64_t room(const struct socket *socket)
 {
-    return socket->machine->world->settings.socket_buffer_bytes -
-           (socket->written - socket->taken);
+    return socket->machine->world->settings.socket_buffer_bytes - (socket->written - socket->taken);
 }
 
 static bool can_receive(const struct socket *socket)
@@ -473,15 +472,15 @@ int64_t net_execute(struct op *op, bool *ret_again)
     struct op_state *state = op_state(op);
     struct machine *machine = state->port->machine;
     struct world *world = machine->world;
-    struct socket *socket =
-        op->kind == OP_RECEIVE || op->kind == OP_SEND || op->kind == OP_SHUTDOWN ? state->object
-                                                                                 : NULL;
+    struct socket *socket = op->kind == OP_RECEIVE || op->kind == OP_SEND || op->kind == OP_SHUTDOWN
+                                ? state->object
+                                : NULL;
     bool waits_in_queue = op->kind == OP_RECEIVE || op->kind == OP_SEND;
     /* A cancelled operation behind others, or half of those in front, end without effect. */
     bool first = !socket || socket->receives.next == &op->link || socket->sends.next == &op->link;
     bool orphaned = !state->object && op->kind != OP_LISTEN && op->kind != OP_CONNECT;
     int64_t result;
-    if (state->error && state->error != ERROR_BAD_ARGUMENT && socket && waits_in_queue)
+    if (state->error == ERROR_CONNECTION_RESET && socket && waits_in_queue)
         cut(socket);
     if (state->error)
         result = -state->error;

@@ -10,7 +10,7 @@ enum event_kind { EVENT_COMPLETION, EVENT_TURN, EVENT_ARRIVAL, EVENT_ACTION };
 struct op_state {
     struct world_event event; /* 8 bytes */
     struct world_port *port;
-    void *object;      /* struct open_file, struct socket or struct listener; null: gone or a path */
+    void *object; /* struct open_file, struct socket or struct listener; null: gone or a path */
     uint64_t checksum; /* of a write's bytes at submission; of a connect: when it gives up */
     uint64_t bound;    /* of a flush: the disk's sequence at submission */
     int64_t record;    /* in the recording; -1 none */
@@ -84,7 +84,7 @@ struct listener {
 
 /* One end of a connection, with the bytes that come in. */
 struct socket {
-    struct list link; /* in machine->sockets, a backlog too */
+    struct list link;    /* in machine->sockets, a backlog too */
     struct list pending; /* in a listener's backlog */
     struct machine *machine;
     struct socket *peer;          /* null: closed, cut */

@@ -90,13 +90,10 @@ static bool is_transfer(uint8_t kind)
     return kind == OP_RECEIVE || kind == OP_SEND || kind == OP_READ || kind == OP_WRITE;
 }
 
-/* The faults of this operation: those asked for, then those drawn. */
-static void draw_faults(struct world_port *port, struct op *op)
+/* Counts the operation, and takes the fault that was asked for it. */
+static bool take_fault(struct machine *machine, struct op *op)
 {
-    struct machine *machine = port->machine;
     struct op_state *state = op_state(op);
-    const struct world_settings *settings = &port->world->settings;
-    struct random *random = &port->world->random;
     machine->submitted[op->kind]++;
     machine->submitted[OP_KIND_COUNT]++;
     for (int i = 0; i < machine->fault_count; i++) {
@@ -106,9 +103,17 @@ static void draw_faults(struct world_port *port, struct op *op)
             continue;
         state->error = (int32_t)fault.error;
         state->shortened = fault.error == ERROR_NONE;
-        machine->faults[i--] = machine->faults[--machine->fault_count];
-        return;
+        machine->faults[i] = machine->faults[--machine->fault_count];
+        return true;
     }
+    return false;
+}
+
+static void draw_faults(struct world_port *port, struct op *op)
+{
+    struct op_state *state = op_state(op);
+    const struct world_settings *settings = &port->world->settings;
+    struct random *random = &port->world->random;
     uint64_t error_once_in = 0, short_once_in = 0;
     switch ((enum op_kind)op->kind) {
     case OP_RECEIVE:
@@ -138,9 +143,11 @@ static void draw_faults(struct world_port *port, struct op *op)
     default:
         break;
     }
-    if (error_once_in && random_once_in(random, error_once_in))
+    if (op->kind == OP_RECEIVE && !op->data && random_once_in(random, settings->no_buffers_once_in))
+        state->error = ERROR_NO_BUFFERS;
+    else if (random_once_in(random, error_once_in))
         state->error = ERROR_INPUT_OUTPUT;
-    else if (short_once_in && is_transfer(op->kind))
+    else if (is_transfer(op->kind))
         state->shortened = random_once_in(random, short_once_in);
 }
 
@@ -162,14 +169,15 @@ static void world_submit(struct port *at, struct op *op)
     if (!op->flow) {
         if (port->calls_count == port->calls_capacity) {
             port->calls_capacity = port->calls_capacity ? 2 * port->calls_capacity : 4;
-            port->calls = memory_resized(port->calls,
-                                         (size_t)port->calls_capacity * sizeof port->calls[0]);
+            port->calls =
+                memory_resized(port->calls, (size_t)port->calls_capacity * sizeof port->calls[0]);
         }
         port->calls[port->calls_count++] = op;
     }
     if (!port->alive)
         return; /* it never completes, but for port_call */
-    draw_faults(port, op);
+    if (!take_fault(port->machine, op))
+        draw_faults(port, op);
     if (op->kind <= OP_SHUTDOWN)
         net_submit(op);
     else if (op->kind == OP_CLOSE)
@@ -203,9 +211,11 @@ static void execute(struct world_port *port, struct op *op)
     if (op->kind <= OP_SHUTDOWN)
         result = net_execute(op, &again);
     else if (op->kind == OP_CLOSE)
-        result = close_handle(op);
+        result = close_handle(op); /* closed even where an error is injected */
     else
         result = file_execute(op);
+    if (op->kind == OP_CLOSE && op_state(op)->error)
+        result = -op_state(op)->error;
     if (again)
         return;
     uint64_t who = (uint64_t)port->machine->index << 16 | (uint64_t)port->index << 8 | op->kind;
@@ -277,8 +287,8 @@ void port_deliver(struct world_port *port, struct op *op)
     } else {
         if (port->ready_count == port->ready_capacity) {
             port->ready_capacity = port->ready_capacity ? 2 * port->ready_capacity : 4;
-            port->ready = memory_resized(port->ready,
-                                         (size_t)port->ready_capacity * sizeof port->ready[0]);
+            port->ready =
+                memory_resized(port->ready, (size_t)port->ready_capacity * sizeof port->ready[0]);
         }
         port->ready[port->ready_count++] = op;
     }
@@ -343,8 +353,8 @@ static void world_clock(struct port *at, struct now *now)
     const struct world_port *port = CONTAINER_OF(at, struct world_port, port);
     const struct world *world = port->world;
     now->monotonic_ns = world->now_ns;
-    now->wall_ms = world->settings.wall_start_ms + port->machine->wall_offset_ms +
-                   world->now_ns / 1000000;
+    now->wall_ms =
+        world->settings.wall_start_ms + port->machine->wall_offset_ms + world->now_ns / 1000000;
 }
 
 void port_stop(struct world_port *port)

@@ -125,8 +125,11 @@ TEST(world_disk, a_durable_write_in_flight_leaves_any_subset)
         uint8_t bytes[2 * SECTOR];
         memset(bytes, 'b', sizeof bytes);
         struct iovec vector = {bytes, sizeof bytes};
-        struct op write = {.kind = OP_WRITE, .handle = handle, .vectors = &vector,
-                           .vector_count = 1, .flags = WRITE_DURABLE};
+        struct op write = {.kind = OP_WRITE,
+                           .handle = handle,
+                           .vectors = &vector,
+                           .vector_count = 1,
+                           .flags = WRITE_DURABLE};
         op_start(one.port, &write);
         one_crash(&one);
         int first = byte_at(&one, "f", 0), second = byte_at(&one, "f", SECTOR);
@@ -147,8 +150,8 @@ TEST(world_disk, a_size_is_old_or_new_until_the_flush)
         if (seed % 2)
             fill(&one, handle, 2048, SECTOR, 'b', 0);
         else
-            call(&one, (struct op){.kind = OP_ALLOCATE, .handle = handle, .offset = 2048,
-                                   .size = SECTOR});
+            call(&one, (struct op){
+                           .kind = OP_ALLOCATE, .handle = handle, .offset = 2048, .size = SECTOR});
         one_crash(&one);
         int64_t size = size_at(&one, "f");
         TRUE_(size == 2048 || size == 2048 + SECTOR);
@@ -191,8 +194,8 @@ TEST(world_disk, a_flush_does_not_cover_a_write_in_flight)
         uint8_t bytes[SECTOR];
         memset(bytes, 'b', sizeof bytes);
         struct iovec vector = {bytes, sizeof bytes};
-        struct op write = {.kind = OP_WRITE, .handle = handle, .vectors = &vector,
-                           .vector_count = 1};
+        struct op write = {
+            .kind = OP_WRITE, .handle = handle, .vectors = &vector, .vector_count = 1};
         struct op flush_it = {.kind = OP_FLUSH, .handle = handle};
         op_start(one.port, &write);
         op_start(one.port, &flush_it);

@@ -84,8 +84,7 @@ TEST(world_net, a_reader_that_does_not_read_stops_the_sender)
     struct two two = two_create(1, &settings);
     uint8_t bytes[600] = {0};
     struct iovec vector = {bytes, sizeof bytes};
-    struct op send = {.kind = OP_SEND, .handle = two.client, .vectors = &vector,
-                      .vector_count = 1};
+    struct op send = {.kind = OP_SEND, .handle = two.client, .vectors = &vector, .vector_count = 1};
     EQ(port_call(two.near, &send), 600);
     EQ(port_call(two.near, &send), 400);
     op_start(two.near, &send);
@@ -244,7 +243,8 @@ TEST(world_net, the_wall_clock_steps_alone)
     EQ(after.monotonic_ns, before.monotonic_ns);
     EQ(after.wall_ms, before.wall_ms - 3600000);
     EQ(other.wall_ms, before.wall_ms);
-    two.near->operations->wait(two.near, before.monotonic_ns + 5000000); /* a wait with a deadline */
+    two.near->operations->wait(two.near,
+                               before.monotonic_ns + 5000000); /* a wait with a deadline */
     two.near->operations->clock(two.near, &after);
     TRUE_(after.monotonic_ns >= before.monotonic_ns + 5000000);
     world_destroy(two.world);

@@ -11,7 +11,8 @@ static struct one load(struct disk *disk)
     return one;
 }
 
-/* A journal in small: three durable blocks, marked as they are acknowledged; then a file renamed. */
+/* A journal in small: three durable blocks, marked as they are acknowledged; then a file renamed.
+ */
 static struct disk_recording *record_journal(uint64_t seed)
 {
     struct one one = one_create(seed, NULL);
@@ -86,7 +87,7 @@ TEST(world_record, one_unit_old_and_all_others_new)
     fill(&one, handle, 0, 4 * SECTOR, 'b', 0);
     struct disk_recording *recording = world_record_stop(one.world, 0);
     for (uint64_t unit = 0; unit < 4; unit++)
-        for (int new = 0; new < 2; new++) {
+        for (int new = 0; new < 2; new ++) {
             struct disk_choice choice = disk_choice_of(new ? CHOICE_ONE_NEW : CHOICE_ONE_OLD, unit);
             struct one image = load(disk_image_at(recording, recording->count, &choice));
             EQ(choice.units, 4);
@@ -129,16 +130,19 @@ TEST(world_record, replay_agrees_with_the_run)
         for (int i = 0; i < 60; i++) {
             const char *name = names[random_below(&random, 3)];
             int32_t handle = create_at(&one, name);
-            fill(&one, handle, (int64_t)random_below(&random, 9000), 1 + random_below(&random, 5000),
-                 (char)('a' + i % 26), random_below(&random, 3) == 0 ? WRITE_DURABLE : 0);
+            fill(&one, handle, (int64_t)random_below(&random, 9000),
+                 1 + random_below(&random, 5000), (char)('a' + i % 26),
+                 random_below(&random, 3) == 0 ? WRITE_DURABLE : 0);
             if (random_once_in(&random, 3))
                 flush(&one, handle);
             if (random_once_in(&random, 5))
-                call(&one, (struct op){.kind = OP_TRUNCATE, .handle = handle,
+                call(&one, (struct op){.kind = OP_TRUNCATE,
+                                       .handle = handle,
                                        .size = random_below(&random, 12000)});
             call(&one, (struct op){.kind = OP_CLOSE, .handle = handle});
             if (random_once_in(&random, 6))
-                call(&one, (struct op){.kind = OP_RENAME, .path = name,
+                call(&one, (struct op){.kind = OP_RENAME,
+                                       .path = name,
                                        .path_to = names[random_below(&random, 3)]});
             if (random_once_in(&random, 8))
                 call(&one, (struct op){.kind = OP_REMOVE, .path = name});
