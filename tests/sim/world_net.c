@@ -72,7 +72,9 @@ static void plan_arrival(struct socket *socket)
     if (socket->arrival.place >= 0 ||
         world->blocked[socket->peer_machine->index][socket->machine->index])
         return;
-    int64_t delay_ns = world_draw(world, world->settings.network_delay);
+    bool slow = random_once_in(&world->random, world->settings.slow_once_in);
+    int64_t delay_ns =
+        world_draw(world, slow ? world->settings.slow : world->settings.network_delay);
     if (socket->peer_machine == socket->machine)
         delay_ns /= 8;
     agenda_add(world, &socket->arrival, world->now_ns + delay_ns);

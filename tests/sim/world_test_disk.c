@@ -299,6 +299,73 @@ TEST(world_disk, a_folder_lost_takes_what_is_in_it)
     TRUE_(gone > 0 && empty > 0 && full > 0);
 }
 
+TEST(world_disk, a_folder_flush_covers_its_own_names_only)
+{
+    int lost = 0, moved = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        call(&one, (struct op){.kind = OP_MAKE_DIRECTORY, .path = "d"});
+        durable_file(&one);
+        create_at(&one, "d/g");
+        flush_folder(&one, ".");
+        if (seed % 2) { /* a rename across folders lasts when either is flushed */
+            call(&one, (struct op){.kind = OP_RENAME, .path = "f", .path_to = "d/f"});
+            flush_folder(&one, ".");
+        }
+        one_crash(&one);
+        TRUE_(size_at(&one, "d") >= 0);
+        EQ(size_at(&one, seed % 2 ? "d/f" : "f"), 2048);
+        lost += size_at(&one, "d/g") < 0;
+        moved += seed % 2 && size_at(&one, "f") < 0;
+        world_destroy(one.world);
+    }
+    TRUE_(lost > 0 && lost < SEEDS);
+    EQ(moved, SEEDS / 2);
+}
+
+TEST(world_disk, a_list_comes_in_pieces)
+{
+    struct one one = one_create(1, NULL);
+    const char *names[] = {"alpha", "beta", "gamma"};
+    for (int i = 0; i < 3; i++)
+        create_at(&one, names[i]);
+    char piece[12];
+    struct op list = {.kind = OP_LIST,
+                      .handle = open_at(&one, "/", OPEN_READ | OPEN_DIRECTORY),
+                      .data = piece,
+                      .size = sizeof piece};
+    int seen = 0;
+    for (int64_t size; (size = call(&one, list)) > 0;)
+        for (const char *at = piece; at < piece + size; at += strlen(at) + 1) {
+            EQ(at[0], 'f');
+            EQ_TEXT(at + 1, names[seen]);
+            seen++;
+        }
+    EQ(seen, 3);
+    list.size = 3;
+    list.handle = open_at(&one, "/", OPEN_READ | OPEN_DIRECTORY);
+    EQ(call(&one, list), -ERROR_BAD_ARGUMENT);
+    world_destroy(one.world);
+}
+
+TEST(world_disk, a_cancelled_file_operation_ends_either_way)
+{
+    int cancelled = 0;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct one one = one_create(seed, NULL);
+        struct op op = {.kind = OP_MAKE_DIRECTORY, .path = "d"};
+        op_start(one.port, &op);
+        one.port->operations->cancel(one.port, &op);
+        while (op.running)
+            one.port->operations->wait(one.port, INT64_MAX);
+        TRUE_(op.result == 0 || op.result == -ERROR_CANCELLED);
+        EQ(size_at(&one, "d") >= 0, op.result == 0);
+        cancelled += op.result < 0;
+        world_destroy(one.world);
+    }
+    TRUE_(cancelled > 0 && cancelled < 20);
+}
+
 TEST(world_disk, flush_all_covers_everything)
 {
     for (uint64_t seed = 0; seed < 10; seed++) {

@@ -161,3 +161,36 @@ TEST(world_record, replay_agrees_with_the_run)
         world_destroy(one.world);
     }
 }
+
+/* A file that has lost its name is not there after any crash, but what is done to it counts for
+ * nothing else either: the flush of another file covers just what it covered in the run. */
+TEST(world_record, a_file_without_a_name_leaves_no_trace)
+{
+    struct world_settings settings = world_settings_default();
+    settings.slow_once_in = 0;
+    settings.latency[OP_FLUSH] = (struct world_range){500000, 500000};
+    struct one one = one_create(1, &settings);
+    int32_t kept = create_at(&one, "kept"), gone = create_at(&one, "gone");
+    fill(&one, kept, 0, SECTOR, 'a', 0);
+    flush(&one, kept);
+    call(&one, (struct op){.kind = OP_REMOVE, .path = "gone"});
+    flush_folder(&one, ".");
+    world_record_start(one.world, 0);
+    for (int i = 0; i < 10; i++)
+        fill(&one, gone, 0, SECTOR, 'x', 0);
+    struct op flush_it = {.kind = OP_FLUSH, .handle = kept};
+    op_start(one.port, &flush_it);
+    fill(&one, kept, 0, SECTOR, 'b', 0); /* completes while the flush runs: not covered */
+    TRUE_(flush_it.running);
+    while (flush_it.running)
+        one.port->operations->wait(one.port, INT64_MAX);
+    struct disk_recording *recording = world_record_stop(one.world, 0);
+    struct disk_choice choice = disk_choice_of(CHOICE_OLD, 0);
+    struct one image = load(disk_image_at(recording, recording->count, &choice));
+    EQ(choice.units, 1);
+    EQ(byte_at(&image, "kept", 0), 'a');
+    EQ(size_at(&image, "gone"), -ERROR_NOT_FOUND);
+    world_destroy(image.world);
+    disk_recording_destroy(recording);
+    world_destroy(one.world);
+}
