@@ -419,6 +419,8 @@ void net_submit(struct op *op)
         op_schedule(op);
         return;
     }
+    if (state->error && state->error != ERROR_NO_BUFFERS) /* that one waits for bytes */
+        op_schedule(op);
     struct socket *socket = state->object;
     switch ((enum op_kind)op->kind) {
     case OP_ACCEPT: {

@@ -3,7 +3,7 @@
  * Who delivers a completion that is due:
  *   the core is in no turn       -> core_turn, whose port_wait completes it   [port_turn]
  *   somebody waits on the port   -> at once, and that wait returns            [port_wait]
- *   neither                      -> `ready`, for the next wait */
+ *   neither                      -> done at once, completed by the next wait: `ready` */
 #include "sim/world_parts.h"
 #include "base/memory.h"
 
@@ -202,27 +202,37 @@ static int64_t close_handle(struct op *op)
     return file_close(machine, handle.object);
 }
 
-/* Does what `op` asks and completes it, or leaves it waiting where it is. */
-static void execute(struct world_port *port, struct op *op)
+/* Does what `op` asks. False: it can't go on yet, and waits where it is. */
+static bool perform(struct world_port *port, struct op *op)
 {
     bool again = false;
     int64_t result;
-    op_state(op)->due = false;
+    struct op_state *state = op_state(op);
+    state->due = false;
     if (op->kind <= OP_SHUTDOWN)
         result = net_execute(op, &again);
     else if (op->kind == OP_CLOSE)
         result = close_handle(op); /* closed even where an error is injected */
     else
         result = file_execute(op);
-    if (op->kind == OP_CLOSE && op_state(op)->error)
-        result = -op_state(op)->error;
+    if (op->kind == OP_CLOSE && state->error)
+        result = -state->error;
     if (again)
-        return;
+        return false;
+    state->due = true; /* nothing may put it on the agenda any more */
+    state->result = result;
     uint64_t who = (uint64_t)port->machine->index << 16 | (uint64_t)port->index << 8 | op->kind;
     world_mix(port->world, who);
     world_mix(port->world, (uint64_t)result);
+    return true;
+}
+
+static void execute(struct world_port *port, struct op *op)
+{
+    if (!perform(port, op))
+        return;
     port->delivered = true;
-    op_finish(op, result);
+    op_finish(op, op_state(op)->result);
 }
 
 static void world_cancel(struct port *at, struct op *op)
@@ -284,7 +294,7 @@ void port_deliver(struct world_port *port, struct op *op)
         check(!port->in_turn && !port->delivering);
         port->delivering = op;
         port_turn(port);
-    } else {
+    } else if (perform(port, op)) {
         if (port->ready_count == port->ready_capacity) {
             port->ready_capacity = port->ready_capacity ? 2 * port->ready_capacity : 4;
             port->ready =
@@ -325,10 +335,12 @@ static void world_wait(struct port *at, int64_t until_ns)
     }
     if (port->in_turn && until_ns <= port->world->now_ns)
         return;
-    while (port->alive && port->ready_count > 0 && !port->delivered) {
-        struct op *op = port->ready[0];
-        memmove(port->ready, port->ready + 1, (size_t)--port->ready_count * sizeof op);
-        execute(port, op);
+    if (port->alive && port->ready_count > 0) {
+        uint64_t place = random_below(&port->world->random, (uint64_t)port->ready_count);
+        struct op *op = port->ready[place];
+        port->ready[place] = port->ready[--port->ready_count];
+        port->delivered = true;
+        op_finish(op, op_state(op)->result);
     }
     if (!port->delivered)
         drive(port, until_ns);
