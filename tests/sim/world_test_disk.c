@@ -182,6 +182,39 @@ TEST(world_disk, a_truncation_may_be_undone_until_the_flush)
     TRUE_(undone > 0 && undone < SEEDS / 2);
 }
 
+TEST(world_disk, a_durable_write_makes_its_size_last_after_a_truncation)
+{
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        int32_t handle = durable_file(&one);
+        call(&one, (struct op){.kind = OP_TRUNCATE, .handle = handle, .size = 700});
+        EQ(fill(&one, handle, 1024, SECTOR, 'b', WRITE_DURABLE), SECTOR);
+        one_crash(&one);
+        EQ(size_at(&one, "f"), 1024 + SECTOR);
+        EQ(byte_at(&one, "f", 1024), 'b');
+        world_destroy(one.world);
+    }
+}
+
+TEST(world_disk, bytes_beyond_the_size_that_a_crash_left_are_zeros)
+{
+    int shorter = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        fill(&one, durable_file(&one), 2048, 6000, 'b', 0);
+        one_crash(&one);
+        if (size_at(&one, "f") == 2048) {
+            shorter++;
+            int32_t handle = create_at(&one, "f");
+            call(&one, (struct op){.kind = OP_TRUNCATE, .handle = handle, .size = 8000});
+            for (int64_t at = 2048; at < 8000; at += SECTOR)
+                EQ(byte_at(&one, "f", at), 0);
+        }
+        world_destroy(one.world);
+    }
+    TRUE_(shorter > 0);
+}
+
 TEST(world_disk, a_flush_does_not_cover_a_write_in_flight)
 {
     int lost = 0;
