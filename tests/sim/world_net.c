@@ -493,7 +493,6 @@ int64_t net_execute(struct op *op, bool *ret_again)
     else
         result = execute(machine, op, ret_again);
     if (*ret_again && state->cancelled) {
-        agenda_remove(world, &state->event);
         *ret_again = false;
         result = -ERROR_CANCELLED;
     }

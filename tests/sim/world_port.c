@@ -219,7 +219,8 @@ static bool perform(struct world_port *port, struct op *op)
         result = -state->error;
     if (again)
         return false;
-    state->due = true; /* nothing may put it on the agenda any more */
+    agenda_remove(port->world, &state->event); /* where doing it has woken its own queue */
+    state->due = true;                         /* nothing may put it there any more */
     state->result = result;
     uint64_t who = (uint64_t)port->machine->index << 16 | (uint64_t)port->index << 8 | op->kind;
     world_mix(port->world, who);
