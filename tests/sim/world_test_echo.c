@@ -62,8 +62,7 @@ static enum step serving_received(struct flow *flow)
 {
     struct serving *s = CONTAINER_OF(flow, struct serving, flow);
     if (s->op.result == -ERROR_NO_BUFFERS) {
-        flow->step = 0;
-        flow->step--;
+        flow->step = (uint8_t)-1; /* back to receive */
         return STEP_NEXT;
     }
     if (s->op.result <= 0)
