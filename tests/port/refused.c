@@ -1,0 +1,58 @@
+/* Where a container forbids io_uring, the port says so, and the epoll port opens. The filter can't be
+ * taken off again, so it is put on a child. */
+#include "base/check.h"
+#include "reactor/port.h"
+#include "support/test.h"
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+static bool forbid_rings(void)
+{
+    struct sock_filter steps[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_io_uring_setup, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {ARRAY_COUNT(steps), steps};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+/* The exit status of the child: 0 if all is as it should be. */
+static int open_forbidden(void)
+{
+    struct port_options options = {
+        .queue_depth = 8, .pool_buffer_size = 4096, .pool_buffer_count = 4};
+    struct port *port = NULL;
+    char why[256] = "";
+    if (!forbid_rings())
+        return 2;
+    if (uring_open(&options, &port, why, sizeof why) != ERROR_NOT_SUPPORTED || port)
+        return 3;
+    if (!strstr(why, "Operation not permitted") || !strstr(why, "forbids"))
+        return 4;
+    if (epoll_open(&options, &port, why, sizeof why) != ERROR_NONE)
+        return 5;
+    port->operations->close(port);
+    return 0;
+}
+
+TEST(refused, ring_is_explained_and_epoll_opens)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    check(child >= 0);
+    if (child == 0)
+        _exit(open_forbidden());
+    int status = -1;
+    check(waitpid(child, &status, 0) == child);
+    EQ(status, 0);
+}
