@@ -1,7 +1,8 @@
 /* What the ports cost on this machine, with nothing above them.
  *
  *   bench_port turns [uring|epoll]        turns, operations and round trips over a socket
- *   bench_port durable FOLDER [ROUNDS]    the ways to make one direct write durable, in written extents
+ *   bench_port durable FOLDER [ROUNDS]    the ways to make one direct write durable, in written
+ * extents
  *
  * In each round all ways to write are taken once, in random order: taken one after the other, or
  * always in the same order, what the disk does meanwhile shifts them by 50 % either way. */
@@ -201,9 +202,8 @@ static void measure_durable(const char *folder, int rounds)
     struct port *port = open_port(false);
     char path[4096];
     snprintf(path, sizeof path, "%s/bench_port.data", folder);
-    struct op open = {.kind = OP_OPEN,
-                      .path = path,
-                      .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE | OPEN_DIRECT};
+    struct op open = {
+        .kind = OP_OPEN, .path = path, .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE | OPEN_DIRECT};
     int32_t file = (int32_t)port_call(port, &open);
     if (file < 0) {
         fprintf(stderr, "bench_port: %s: %s\n", path, error_text(op_error(open.result)));
