@@ -3,7 +3,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { TEST_PORT_FIRST = 20100, TEST_PORT_END = 20400 };
+enum { TCP_PORTS = 64 }; /* tried before giving up */
 
 static const char *const kind_names[OP_KIND_COUNT] = {
     [OP_LISTEN] = "listen",
@@ -137,7 +137,8 @@ int64_t script_close_quiet(struct script *script, int32_t handle)
 int32_t script_listen(struct script *script, struct address *ret_address)
 {
     int64_t result = -1;
-    for (uint16_t port = TEST_PORT_FIRST; port < TEST_PORT_END && result < 0; port++) {
+    uint16_t first = script->place.tcp_port_first;
+    for (uint16_t port = first; port < first + TCP_PORTS && result < 0; port++) {
         *ret_address = (struct address){.family = 4, .bytes = {[12] = 127, [15] = 1}, .port = port};
         struct op op = {.kind = OP_LISTEN, .address = ret_address};
         result = port_call(script->port, &op);
