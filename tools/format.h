@@ -1,0 +1,43 @@
+#pragma once
+/* How `bole consume -f` prints a record, as kcat does:
+ *   %s value   %S its size (-1 null)   %k key   %K its size   %o offset   %p partition   %t topic
+ *   %T timestamp (ms)   %h headers (name=value,...)   %% a percent sign
+ *   \n \t \r \\ \0 \xHH
+ * Pure. */
+#include "protocol/batch.h"
+#include <stddef.h>
+
+enum { FORMAT_PARTS_MAX = 64, FORMAT_TEXT_BYTES = 1024 };
+
+struct format_part {
+    char what;          /* the letter; 'l': text */
+    int16_t begin, end; /* of text */
+};
+
+struct format {
+    struct format_part parts[FORMAT_PARTS_MAX];
+    int part_count;
+    char text[FORMAT_TEXT_BYTES];
+};
+
+/* Takes the format apart; null, or what is wrong with it (static text). */
+const char *format_parse(struct format *format, const char *text);
+
+/* Bytes that grow; free with text_done. Starts as zeroes. */
+struct text {
+    char *data;
+    size_t size, capacity;
+};
+
+void text_add(struct text *text, const void *data, size_t size);
+void text_done(struct text *text);
+
+struct format_record {
+    const struct record *record;
+    struct string topic;
+    int32_t partition;
+};
+
+/* Appends the record to `text`. A null key or value prints nothing. */
+void format_write(const struct format *format, const struct format_record *record,
+                  struct text *text);
