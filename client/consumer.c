@@ -259,6 +259,9 @@ static enum error begin_partition(struct consumer *consumer,
         return client_fail(consumer->client, ERROR_MALFORMED,
                            "the broker sent partition %d, which was not asked for",
                            data->partition_index);
+    if (error == ERROR_OFFSET_OUT_OF_RANGE && data->log_start_offset < 0)
+        return client_fail(consumer->client, error, "%s-%d has no offset %lld; try -o beginning",
+                           consumer->topic, partition->index, (long long)partition->next_offset);
     if (error == ERROR_OFFSET_OUT_OF_RANGE)
         return client_fail(consumer->client, error,
                            "%s-%d has no offset %lld; it begins at %lld and ends before %lld",
@@ -301,7 +304,22 @@ static enum error begin_batch(struct consumer *consumer)
     return ERROR_NONE;
 }
 
-/* The next record of the batch being read; false at its end. */
+/* Leaves the batch that was read to its end. */
+static enum error end_batch(struct consumer *consumer)
+{
+    struct consumer_partition *partition = consumer->reading;
+    int64_t next_offset = batch_last_offset(&consumer->batch) + 1;
+    consumer->has_batch = false;
+    partition->next_offset = max_i64(partition->next_offset, next_offset);
+    enum error error = consumer->iterator.reader.error;
+    if (error)
+        client_fail(consumer->client, error, "%s-%d: a record before offset %lld is bad",
+                    consumer->topic, partition->index, (long long)next_offset);
+    return error;
+}
+
+/* The next record of the batch being read; false at its end, which may be an error. After its last
+ * record the batch is left at once, so that consumer_is_at_end tells the truth. */
 static bool next_of_batch(struct consumer *consumer, struct record *record, enum error *ret_error)
 {
     struct consumer_partition *partition = consumer->reading;
@@ -309,16 +327,13 @@ static bool next_of_batch(struct consumer *consumer, struct record *record, enum
         if (record->offset < partition->next_offset)
             continue; /* a fetch from within a batch brings all of it */
         partition->next_offset = record->offset + 1;
+        struct record none;
+        if (consumer->iterator.index == consumer->batch.count &&
+            !batch_next(&consumer->iterator, &none) && !consumer->iterator.reader.error)
+            *ret_error = end_batch(consumer);
         return true;
     }
-    consumer->has_batch = false;
-    int64_t next_offset = batch_last_offset(&consumer->batch) + 1;
-    partition->next_offset = max_i64(partition->next_offset, next_offset);
-    enum error error = consumer->iterator.reader.error;
-    if (error)
-        *ret_error =
-            client_fail(consumer->client, error, "%s-%d: a record before offset %lld is bad",
-                        consumer->topic, partition->index, (long long)next_offset);
+    *ret_error = end_batch(consumer);
     return false;
 }
 
@@ -380,7 +395,8 @@ enum consumer_event consumer_next(struct consumer *consumer, struct record *ret_
             error = advance(consumer);
         } else if (consumer->waiting_first < consumer->waiting_count) {
             error = receive_next(consumer);
-        } else if (consumer->waiting_count && consumer->is_round_empty) {
+        } else if (consumer->waiting_count &&
+                   (consumer->is_round_empty || consumer_is_at_end(consumer))) {
             consumer->waiting_count = consumer->waiting_first = 0;
             return CONSUMER_IDLE;
         } else {

@@ -32,7 +32,7 @@ struct consumer_start {
 
 enum consumer_event {
     CONSUMER_RECORD, /* one is there */
-    CONSUMER_IDLE,   /* the brokers had none this time */
+    CONSUMER_IDLE,   /* there is none now; the next call waits for some */
     CONSUMER_FAILED, /* the consumer's error; the reason is the client's */
 };
 

@@ -92,8 +92,8 @@ static void add_disk(struct floor_report *report, const char *row, const struct 
                      double bytes, int64_t elapsed_ns)
 {
     floor_add(report, row, "rate", "MB/s", bytes * 1e3 / (double)elapsed_ns);
-    floor_add(report, row, "p50", "us", (double)histogram_quantile(times, 0.5) / 1e3);
-    floor_add(report, row, "p99", "us", (double)histogram_quantile(times, 0.99) / 1e3);
+    floor_add(report, row, "p50", "us", (double)histogram_value_at(times, 0.5) / 1e3);
+    floor_add(report, row, "p99", "us", (double)histogram_value_at(times, 0.99) / 1e3);
 }
 
 static void size_text(char *to, size_t capacity, const char *before, int64_t size)

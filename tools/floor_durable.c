@@ -124,8 +124,8 @@ static void add_rows(struct floor_report *report, const struct floor_shared *sha
     double bytes = (double)shared->requests * FRAME_BYTES;
     floor_add(report, row, "rate", "MB/s", bytes * 1e3 / (double)shared->elapsed_ns);
     floor_add(report, row, "cpu", "s/GB", (double)cpu_ns / bytes);
-    floor_add(report, row, "p50", "us", (double)histogram_quantile(&shared->latency, 0.5) / 1e3);
-    floor_add(report, row, "p99", "us", (double)histogram_quantile(&shared->latency, 0.99) / 1e3);
+    floor_add(report, row, "p50", "us", (double)histogram_value_at(&shared->latency, 0.5) / 1e3);
+    floor_add(report, row, "p99", "us", (double)histogram_value_at(&shared->latency, 0.99) / 1e3);
 }
 
 bool floor_durable(const struct floor_settings *settings, struct floor_report *report,

@@ -170,9 +170,9 @@ bool floor_echo(const struct floor_settings *settings, struct floor_report *repo
         floor_add(report, row, "rate", "req/s", requests * 1e9 / (double)shared->elapsed_ns);
         floor_add(report, row, "per_cpu_s", "req", requests * 1e9 / (double)cpu_ns);
         floor_add(report, row, "p50", "us",
-                  (double)histogram_quantile(&shared->latency, 0.5) / 1e3);
+                  (double)histogram_value_at(&shared->latency, 0.5) / 1e3);
         floor_add(report, row, "p99", "us",
-                  (double)histogram_quantile(&shared->latency, 0.99) / 1e3);
+                  (double)histogram_value_at(&shared->latency, 0.99) / 1e3);
     }
     floor_child_done(&child);
     return is_well;

@@ -31,7 +31,7 @@ void histogram_add(struct histogram *histogram, int64_t value)
     histogram->max = value > histogram->max ? value : histogram->max;
 }
 
-int64_t histogram_quantile(const struct histogram *histogram, double fraction)
+int64_t histogram_value_at(const struct histogram *histogram, double fraction)
 {
     check(fraction >= 0 && fraction <= 1);
     if (histogram->count == 0)

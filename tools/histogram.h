@@ -18,7 +18,7 @@ void histogram_add(struct histogram *histogram, int64_t value);
 
 /* The value that `fraction` (0 to 1) of all values do not exceed: the middle of its step, never
  * above max. 0 while empty. */
-int64_t histogram_quantile(const struct histogram *histogram, double fraction);
+int64_t histogram_value_at(const struct histogram *histogram, double fraction);
 
 /* Adds all of `from`. */
 void histogram_merge(struct histogram *histogram, const struct histogram *from);

@@ -1,7 +1,9 @@
 #pragma once
 /* The broker: what one process, or one machine of the simulator, is. Everything hangs on it;
  * nothing is process-wide. It has a shard per core; a shard and what hangs on it are touched by its
- * core's thread only. Before broker_start and after broker_stop one thread owns everything. */
+ * core's thread only.
+ *
+ *   broker_open -> cores run -> broker_stop_cores -> cores have stopped -> broker_close */
 #include "base/map.h"
 #include "base/random.h"
 #include "config/settings.h"
@@ -26,9 +28,13 @@ struct shard {
     struct api_state *api;     /* what the calls under way need (api/api.h) */
     struct metrics metrics;
     struct random random;
+    bool settled;          /* at shard_close: nothing was left in the journal */
+    struct flow stop_flow; /* settles, then stops the core */
+    struct mail stop_mail;
+    struct waiter stop_waiter;
 };
 
-enum { BROKER_CORES_MAX = 64 };
+enum { BROKER_CORES_MAX = 64, METADATA_VERSION = 29 };
 
 struct broker {
     const struct settings *settings; /* the caller's */
@@ -40,15 +46,27 @@ struct broker {
     /* Called on core 0 once no connection is left after net_stop; by who runs the cores. */
     void (*stopped)(struct broker *broker);
     struct partition *metadata; /* __cluster_metadata-0, on core 0 */
+    bool machine_busy;          /* core 0: a machine request is between its decision and its end */
+    char *directory;
+    int32_t lock_handle;
+    uint64_t replayed_bytes;    /* by recovery */
 };
 
-/* Opens the stores, recovers, loads the metadata log and registers the node. One thread, and only
- * ports[0] is asked for anything until this returns: every core has it as its port meanwhile, since
- * a ring may be used by the thread that opened it only. The simulator's ports don't mind either.
- * On an error `why` says it in a sentence, and nothing is left to close. */
+/* Makes the directory the broker's (lock, meta.properties), replays the journals, reads the metadata
+ * log into every shard's image, opens every shard's store with a new journal, and registers the node.
+ * One thread, and only ports[0] is asked for anything until this returns: every core has it as its
+ * port meanwhile, since a ring may be used by the thread that opened it only. No core may run before
+ * this has returned: an old journal that came back after a crash would be replayed over newer data.
+ * `seed` is from the system's randomness. On an error `why` says it in a sentence, with what to do,
+ * and nothing is left to close. */
 enum error broker_open(struct broker *broker, const struct settings *settings, struct port **ports,
                        int core_count, uint64_t seed, char *why, size_t why_size);
 
-/* Drains, trims, and marks the directories as cleanly stopped; frees everything. One thread, that of
- * ports[0], which alone is asked. */
+/* On core 0 while the cores run: each core drains, trims and flushes its share, and then stops
+ * running (core->stopping). */
+void broker_stop_cores(struct broker *broker);
+
+/* After the cores have stopped: closes everything and marks the directory as cleanly stopped, if all
+ * was settled. One thread, that of ports[0], which alone is asked. Frees everything. */
 void broker_close(struct broker *broker);
+

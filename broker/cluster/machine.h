@@ -18,10 +18,12 @@ struct machine_request {
     struct shard *origin_shard;
     enum error error; /* the outcome: NONE when the records are committed and applied everywhere */
     /* inside */
-    struct list link;
     struct mail mail;
     struct flow flow;
     struct waiter waiter;
+    struct application *applications;
+    int64_t end_offset;
+    bool has_turn;
 };
 
 /* Starts `request` (handle, arena set) for `origin`, on whose core this is called: takes a hold

@@ -18,10 +18,18 @@ struct partition {
     int32_t max_message_bytes;
     int32_t leader_epoch;
     int32_t references;  /* flows at work on it */
+    bool opened;         /* the replica's ends are those of the log */
     bool deleted;        /* the topic is gone: nothing is accepted, the last reference frees it */
     struct list waiters; /* of struct waiter: woken when the high watermark moves, on failure and on
                             deletion */
 };
+
+/* Makes the partition and puts it into the shard's map; its settings are the caller's to fill in. */
+struct partition *partition_create(struct shard *shard, struct uuid topic_id, struct string topic,
+                                   int32_t index);
+
+/* Its topic was deleted: wakes who waits, removes the files once nobody uses them. */
+void partition_delete(struct partition *partition);
 
 /* The partition on this shard, or null if this core does not own it (or it does not exist). */
 struct partition *partition_find(struct shard *shard, struct uuid topic_id, int32_t index);

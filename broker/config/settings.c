@@ -8,7 +8,8 @@
 static char *copy_text(struct string text)
 {
     char *copy = memory_zeroed((size_t)text.size + 1);
-    memcpy(copy, text.data, (size_t)text.size);
+    if (text.size)
+        memcpy(copy, text.data, (size_t)text.size);
     return copy;
 }
 
@@ -227,6 +228,13 @@ enum error settings_check(const struct settings *settings, struct sentence *sent
         settings->compression_type != COMPRESSION_PRODUCER)
         return sentence_say(sentence, ERROR_INVALID_CONFIG,
                             "compression.type: recompression is not built yet; use producer");
+    char host[LISTENER_HOST_BYTES];
+    uint16_t port;
+    if (settings->metrics_listener &&
+        endpoint_parse(string_of(settings->metrics_listener), host, &port) != ERROR_NONE)
+        return sentence_say(sentence, ERROR_INVALID_CONFIG,
+                            "metrics.listener=%.200s: must be host:port",
+                            settings->metrics_listener);
     struct listeners listeners;
     return listeners_parse(settings, &listeners, sentence);
 }

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "logic/image_memory.h"
+#include "logic/topic_name.h"
 #include "protocol/messages.h"
 
 void image_init(struct image *image, int core_count, uint64_t seed)
@@ -77,26 +78,23 @@ int image_partition_core(const struct image *image, struct uuid topic_id, int32_
     return partition ? partition->core : -1;
 }
 
-/* A copy of `name` with . as _; null where it has neither. */
-static char *fold(struct string name)
+/* Copies `name` with . as _ into `to`, of as many bytes. False, and nothing copied, where it has
+ * neither. */
+static bool fold(struct string name, char *to)
 {
     if (!memchr(name.data, '.', (size_t)name.size) && !memchr(name.data, '_', (size_t)name.size))
-        return NULL;
-    char *folded = image_copy_text(name);
-    for (int32_t i = 0; i < name.size; i++) {
-        if (folded[i] == '.')
-            folded[i] = '_';
-    }
-    return folded;
+        return false;
+    for (int32_t i = 0; i < name.size; i++)
+        to[i] = name.data[i] == '.' ? '_' : name.data[i];
+    return true;
 }
 
 const struct image_topic *image_topic_colliding(const struct image *image, struct string name)
 {
-    char *folded = fold(name);
-    if (!folded)
+    char folded[TOPIC_NAME_MAX];
+    if (name.size <= 0 || name.size > TOPIC_NAME_MAX || !fold(name, folded))
         return NULL;
     const struct image_topic *other = map_get(&image->by_folded, folded, (size_t)name.size);
-    memory_free(folded);
     return other && !string_equal(image_topic_name(other), name) ? other : NULL;
 }
 
@@ -132,7 +130,7 @@ static struct image_topic *find_topic(struct image *image, struct uuid id)
 
 static enum error apply_topic(struct image *image, const struct topic_record *record)
 {
-    if (record->name.size <= 0)
+    if (record->name.size <= 0 || record->name.size > TOPIC_NAME_MAX)
         return ERROR_MALFORMED;
     if (find_topic(image, record->topic_id) || image_topic_by_name(image, record->name))
         return ERROR_TOPIC_ALREADY_EXISTS;
@@ -140,7 +138,9 @@ static enum error apply_topic(struct image *image, const struct topic_record *re
     topic->id = record->topic_id;
     topic->name = image_copy_text(record->name);
     topic->name_size = record->name.size;
-    topic->folded = fold(record->name);
+    char folded[TOPIC_NAME_MAX];
+    if (fold(record->name, folded))
+        topic->folded = image_copy_text((struct string){folded, record->name.size});
     topic->changed_epoch = image->epoch;
     map_put(&image->by_name, topic->name, (size_t)topic->name_size, topic);
     map_put(&image->by_id, topic->id.bytes, sizeof topic->id.bytes, topic);

@@ -1,5 +1,5 @@
-/* The port on epoll, for kernels and containers without io_uring: sockets do not block and are tried
- * at once, then again when epoll says so; files are left to threads.
+/* The port on epoll, for kernels and containers without io_uring: sockets do not block and are
+ * tried at once, then again when epoll says so; files are left to threads.
  *
  * Invariants
  *  1. An operation is in exactly one place (enum place), and op->link belongs to that place.
@@ -188,8 +188,8 @@ static bool try_close(struct epoll *epoll, struct op *op)
 }
 
 static bool (*const attempts[OP_KIND_COUNT])(struct epoll *epoll, struct op *op) = {
-    [OP_LISTEN] = try_listen,   [OP_ACCEPT] = try_accept,     [OP_CONNECT] = try_connect,
-    [OP_RECEIVE] = try_receive, [OP_SEND] = try_send,         [OP_SHUTDOWN] = try_shutdown,
+    [OP_LISTEN] = try_listen,   [OP_ACCEPT] = try_accept, [OP_CONNECT] = try_connect,
+    [OP_RECEIVE] = try_receive, [OP_SEND] = try_send,     [OP_SHUTDOWN] = try_shutdown,
     [OP_CLOSE] = try_close,
 };
 
@@ -368,7 +368,7 @@ static void epoll_port_wait(struct port *port, int64_t until_ns)
     if (delivered == 0 && until_ns > 0) {
         struct now now;
         system_clock(&now);
-        left_ns = until_ns == INT64_MAX          ? INT64_MAX
+        left_ns = until_ns == INT64_MAX         ? INT64_MAX
                   : until_ns > now.monotonic_ns ? until_ns - now.monotonic_ns
                                                 : 0;
     }

@@ -3,7 +3,8 @@
  * port for those that the ring does not know. */
 #include "reactor/port.h"
 
-enum { TRANSFER_MAX = 0x7ffff000, VECTORS_MAX = 1024 }; /* of one call; the rest is a short transfer */
+/* Bytes and vectors of one call, as Linux limits them; what is more makes a short transfer. */
+enum { TRANSFER_MAX = 0x7ffff000, VECTORS_MAX = 1024 };
 
 /* Carries `op`, of a file kind, out and returns its result. Blocks. From any thread; `op` is only
  * read, and what it points to written. */

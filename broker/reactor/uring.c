@@ -2,8 +2,8 @@
  *
  * Invariants
  *  1. An operation is in exactly one place (enum uring_place): `pending`, the ring, `cancels` (in
- *     the ring, too), `ready` or with the workers; shutdowns are on `shutdowns`. op->link belongs to
- *     that place.
+ *     the ring, too), `ready` or with the workers; shutdowns are on `shutdowns`. op->link belongs
+ * to that place.
  *  2. While `pending` is not empty new operations go behind it, so the ring gets operations in the
  *     order of their submission.
  *  3. Cancellations are written into the ring behind the operation they are meant for and submitted
@@ -193,9 +193,9 @@ static unsigned reap(struct uring *uring)
     return count + deliver_ready(uring);
 }
 
-/* Enters the kernel: submits, lets it finish what it has for us, waits for `count` completions until
- * `until_ns`. What may go wrong (interrupted, too little memory, queue of completions full) passes:
- * what was not submitted stays in the queue for the next turn. */
+/* Enters the kernel: submits, lets it finish what it has for us, waits for `count` completions
+ * until `until_ns`. What may go wrong (interrupted, too little memory, queue of completions full)
+ * passes: what was not submitted stays in the queue for the next turn. */
 static void enter(struct uring *uring, unsigned count, int64_t until_ns)
 {
     int result;
@@ -353,39 +353,54 @@ static int open_pool(struct uring *uring)
     return 0;
 }
 
+/* What the port needs besides the ring. False, with the reason, if something is not to be had. */
+static bool complete_ring(struct uring *uring, char *why, size_t why_size)
+{
+    unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_EXT_ARG;
+    const char *missing = uring_missing_opcode(&uring->ring);
+    if (missing) {
+        snprintf(why, why_size, "this kernel's io_uring has no %s", missing);
+        return false;
+    }
+    if ((uring->ring.features & needed) != needed) {
+        snprintf(why, why_size, "this kernel's io_uring is older than Linux 5.11");
+        return false;
+    }
+    uring->wake_event = eventfd(0, EFD_CLOEXEC);
+    if (uring->wake_event < 0) {
+        snprintf(why, why_size, "eventfd failed (%s)", strerrordesc_np(errno));
+        return false;
+    }
+    int result = open_pool(uring);
+    if (result < 0)
+        snprintf(why, why_size, "no ring of buffers (%s): Linux 5.19 or newer is needed",
+                 strerrordesc_np(-result));
+    return result == 0;
+}
+
 enum error uring_open(const struct port_options *options, struct port **ret_port, char *why,
                       size_t why_size)
 {
     uint32_t count = options->pool_buffer_count;
-    check(count > 0 && count <= 32768 && (count & (count - 1)) == 0 && options->queue_depth > 0);
+    check(count > 0 && count <= 32768 && (count & (count - 1)) == 0);
+    check(options->queue_depth > 0 && options->pool_buffer_size > 0);
     struct uring *uring = memory_zeroed(sizeof *uring);
     uring->port = (struct port){&operations, options->pool_buffer_size, count};
+    uring->wake_event = -1;
     int result = open_ring(uring, options->queue_depth);
     if (result < 0) {
+        bool forbidden = result == -EPERM || result == -ENOSYS;
         snprintf(why, why_size, "io_uring_setup failed (%s)%s", strerrordesc_np(-result),
-                 result == -EPERM || result == -ENOSYS
-                     ? ": the kernel lacks io_uring, or a container or kernel.io_uring_disabled "
-                       "forbids it"
-                     : "");
+                 forbidden ? ": the kernel lacks io_uring, or a container or "
+                             "kernel.io_uring_disabled forbids it"
+                           : "");
         memory_free(uring);
         return ERROR_NOT_SUPPORTED;
     }
-    uring->wake_event = eventfd(0, EFD_CLOEXEC);
-    const char *missing = uring_missing_opcode(&uring->ring);
-    if (missing)
-        snprintf(why, why_size, "this kernel's io_uring has no %s", missing);
-    else if (!(uring->ring.features & IORING_FEAT_NODROP && uring->ring.features & IORING_FEAT_EXT_ARG))
-        snprintf(why, why_size, "this kernel's io_uring is older than Linux 5.11");
-    else if (uring->wake_event < 0)
-        snprintf(why, why_size, "eventfd failed (%s)", strerrordesc_np(errno));
-    else if ((result = open_pool(uring)) < 0)
-        snprintf(why, why_size, "no ring of buffers (%s): Linux 5.19 or newer is needed",
-                 strerrordesc_np(-result));
-    else
-        goto ready;
-    free_uring(uring);
-    return ERROR_NOT_SUPPORTED;
-ready:
+    if (!complete_ring(uring, why, why_size)) {
+        free_uring(uring);
+        return ERROR_NOT_SUPPORTED;
+    }
     list_init(&uring->pending);
     list_init(&uring->cancels);
     list_init(&uring->shutdowns);

@@ -20,8 +20,8 @@ struct uring {
     int wake_event;
     uint64_t wake_value; /* where the armed read of wake_event puts its eight bytes */
     bool wake_armed, closing;
-    bool has_task_flag;  /* the kernel says in the ring whether it has work for us */
-    uint64_t in_flight;  /* submitted and not delivered */
+    bool has_task_flag; /* the kernel says in the ring whether it has work for us */
+    uint64_t in_flight; /* submitted and not delivered */
     struct io_uring_buf_ring *pool;
     size_t pool_ring_size;
     uint8_t *pool_bytes;
@@ -43,7 +43,8 @@ struct uring_scratch {
     };
     uint8_t place; /* enum uring_place */
 };
-_Static_assert(sizeof(struct uring_scratch) <= sizeof((struct op *)0)->scratch, "fits into scratch");
+_Static_assert(sizeof(struct uring_scratch) <= sizeof((struct op *)0)->scratch,
+               "fits into scratch");
 
 static inline struct uring_scratch *uring_scratch(struct op *op)
 {

@@ -79,18 +79,17 @@ static void prepare_write(struct op *op, struct io_uring_sqe *sqe)
         io_uring_prep_write(sqe, op->handle, op->vectors[0].iov_base,
                             limited(op->vectors[0].iov_len), (uint64_t)op->offset);
     else
-        io_uring_prep_writev(sqe, op->handle, op->vectors,
-                             (unsigned)(op->vector_count < VECTORS_MAX ? op->vector_count
-                                                                       : VECTORS_MAX),
-                             (uint64_t)op->offset);
+        io_uring_prep_writev(
+            sqe, op->handle, op->vectors,
+            (unsigned)(op->vector_count < VECTORS_MAX ? op->vector_count : VECTORS_MAX),
+            (uint64_t)op->offset);
     if (op->flags & WRITE_DURABLE)
         sqe->rw_flags = RWF_DSYNC;
 }
 
 static void prepare_flush(struct op *op, struct io_uring_sqe *sqe)
 {
-    io_uring_prep_fsync(sqe, op->handle,
-                        uring_scratch(op)->is_folder ? 0 : IORING_FSYNC_DATASYNC);
+    io_uring_prep_fsync(sqe, op->handle, uring_scratch(op)->is_folder ? 0 : IORING_FSYNC_DATASYNC);
 }
 
 static void prepare_allocate(struct op *op, struct io_uring_sqe *sqe)

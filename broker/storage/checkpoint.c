@@ -147,6 +147,7 @@ static enum step checkpoint_flush(struct flow *flow)
     struct segment *segment = checkpoint->segment;
     if (checkpoint->phase == 3) { /* this segment's flush has ended */
         segment->users--;
+        waiters_wake(&segment->log->idle_waiters);
         if (checkpoint->op.result < 0)
             return give_up(store, "a segment could not be flushed");
         checkpoint->phase = 4;

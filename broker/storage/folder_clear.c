@@ -1,6 +1,7 @@
 #include "storage/folder_clear.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
 
@@ -9,6 +10,8 @@ struct folder_clearing {
     struct op op;
     struct list link; /* in store->clearings */
     struct store *store;
+    struct log *log;    /* to be freed first; or null */
+    struct waiter waiter;
     struct list waiters;
     struct buffer *names;
     int64_t listed, at; /* bytes of names: there, and looked at */
@@ -17,6 +20,7 @@ struct folder_clearing {
     char path[1024];
 };
 
+static enum step clear_log(struct flow *flow);
 static enum step clear_open(struct flow *flow);
 static enum step clear_files(struct flow *flow);
 static enum step clear_flush(struct flow *flow);
@@ -26,7 +30,8 @@ static enum step clear_parent(struct flow *flow);
 static enum step clear_finish(struct flow *flow);
 
 static const struct flow_kind clear_flow = {"folder clear",
-                                            {{"open", clear_open},
+                                            {{"log", clear_log},
+                                             {"open", clear_open},
                                              {"files", clear_files},
                                              {"flush", clear_flush},
                                              {"close", clear_close},
@@ -46,10 +51,11 @@ static void start_op(struct folder_clearing *clearing, struct op op)
     op_start(clearing->store->core->port, &clearing->op);
 }
 
-void folder_clear_start(struct store *store, const char *folder)
+void folder_clear_start(struct store *store, const char *folder, struct log *log)
 {
     struct folder_clearing *clearing = memory_zeroed(sizeof *clearing);
     clearing->store = store;
+    clearing->log = log;
     clearing->handle = -1;
     size_t size = strlen(folder) + 1;
     clearing->folder = memory_zeroed(size);
@@ -79,6 +85,48 @@ bool folder_clear_await_all(struct store *store, struct waiter *waiter, struct f
     waiter_park(waiter,
                 &CONTAINER_OF(store->clearings.next, struct folder_clearing, link)->waiters, flow);
     return true;
+}
+
+/* The next open handle of the log, taken from it; -1: none is left. */
+static int32_t take_handle(struct log *log)
+{
+    for (int i = 0; i < log->segment_count; i++) {
+        struct segment *segment = log->segments[i];
+        int32_t *handle = segment->handle >= 0 ? &segment->handle : &segment->read_handle;
+        if (*handle < 0)
+            continue;
+        int32_t taken = *handle;
+        *handle = -1;
+        return taken;
+    }
+    return -1;
+}
+
+/* Waits for drains, reads, flushes, the journal and the flows above; then closes and frees it. */
+static enum step clear_log(struct flow *flow)
+{
+    struct folder_clearing *clearing = clearing_of(flow);
+    struct log *log = clearing->log;
+    if (!log)
+        return STEP_NEXT;
+    if (!log_is_quiet(log)) {
+        bool journal_waits =
+            log->touched_sequence > clearing->store->journal.durable_sequence;
+        waiter_park(&clearing->waiter,
+                    log->opening     ? &log->open_waiters
+                    : journal_waits ? &clearing->store->journal.durable_waiters
+                                    : &log->idle_waiters,
+                    flow);
+        return STEP_AGAIN;
+    }
+    int32_t handle = take_handle(log);
+    if (handle >= 0) {
+        start_op(clearing, (struct op){.kind = OP_CLOSE, .handle = handle});
+        return STEP_AGAIN;
+    }
+    log_free(log);
+    clearing->log = NULL;
+    return STEP_NEXT;
 }
 
 static enum step clear_open(struct flow *flow)

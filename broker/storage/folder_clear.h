@@ -4,11 +4,13 @@
  * can never mix the old files with new ones. */
 #include "reactor/core.h"
 
+struct log;
 struct store;
 
-/* Starts removing `folder` (copied). A flow of its own; errors are logged and leave the rest for
+/* Starts removing `folder` (copied). With `log` (removed, or null) it first waits until nobody uses
+ * that any more, closes its files and frees it. A flow of its own; errors are logged and leave the rest for
  * the next start, which clears what no topic names. */
-void folder_clear_start(struct store *store, const char *folder);
+void folder_clear_start(struct store *store, const char *folder, struct log *log);
 
 /* Is `folder` being removed? Then `waiter` is parked for `flow`: look again when woken. */
 bool folder_clear_await(struct store *store, const char *folder, struct waiter *waiter,

@@ -3,12 +3,11 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "base/reached.h"
+#include "protocol/batch.h"
+#include "storage/folder_clear.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
-
-/* Fields of a batch header that appends need (client/protocol/batch.h has the whole of it). */
-enum { BATCH_LENGTH_AT = 8, BATCH_EPOCH_AT = 12, BATCH_LAST_DELTA_AT = 23, BATCH_PREFIX = 12 };
 
 struct log *log_new(struct store *store, const struct log_identity *identity,
                     const struct log_settings *settings)
@@ -50,7 +49,7 @@ void log_free(struct log *log)
 
 bool log_is_quiet(const struct log *log)
 {
-    if (log->draining || log->reads || log->opening || log->forced)
+    if (log->draining || log->reads || log->opening || log->forced || log->holders)
         return false;
     for (int i = 0; i < log->segment_count; i++)
         if (log->segments[i]->users)
@@ -125,6 +124,20 @@ void log_drop_oldest(struct log *log)
     list_push_front(&log->store->spare_pieces, (struct list *)piece);
 }
 
+void log_remove(struct log *log)
+{
+    log->removed = true;
+    log->moved = NULL;
+    while (log->oldest)
+        log_drop_oldest(log);
+    list_remove(&log->unsettled);
+    list_remove(&log->ready);
+    if (log->state != LOG_OPENING)
+        log_fail(log, ERROR_UNKNOWN_TOPIC_OR_PARTITION);
+    waiters_wake(&log->store->room);
+    folder_clear_start(log->store, log->folder, log);
+}
+
 void log_fail(struct log *log, enum error error)
 {
     if (log->state == LOG_FAILED)
@@ -151,15 +164,14 @@ static int64_t number_batches(uint8_t *to, struct bytes batches, int64_t offset,
     int32_t at = 0;
     while (at < batches.size) {
         const uint8_t *batch = batches.data + at;
-        if (batches.size - at < BATCH_LAST_DELTA_AT + 4)
+        if (batches.size - at < BATCH_LAST_OFFSET_DELTA_AT + 4)
             return -1;
-        int64_t size = BATCH_PREFIX + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
-        int32_t last_delta = (int32_t)load_be32(batch + BATCH_LAST_DELTA_AT);
-        if (size < BATCH_LAST_DELTA_AT + 4 || size > batches.size - at || last_delta < 0)
+        int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
+        int32_t last_delta = (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
+        if (size < BATCH_LAST_OFFSET_DELTA_AT + 4 || size > batches.size - at || last_delta < 0)
             return -1;
         if (to) {
-            store_be64(to + at, (uint64_t)offset);
-            store_be32(to + at + BATCH_EPOCH_AT, (uint32_t)leader_epoch);
+            batch_assign(to + at, offset, leader_epoch);
         }
         offset += last_delta + 1;
         at += (int32_t)size;
@@ -207,10 +219,10 @@ static void note_in_index(struct log *log, const struct piece *piece)
 {
     for (uint32_t at = 0; at < piece->size;) {
         const uint8_t *batch = piece->data + at;
-        int64_t last = (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_DELTA_AT);
+        int64_t last = (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
         segment_index_note(piece->segment, last, piece->position + at,
                            log->settings->index_interval_bytes);
-        at += BATCH_PREFIX + load_be32(batch + BATCH_LENGTH_AT);
+        at += BATCH_OVERHEAD + load_be32(batch + BATCH_LENGTH_AT);
     }
 }
 

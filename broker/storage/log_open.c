@@ -9,13 +9,14 @@
 #include "base/mutant.h"
 #include "base/reached.h"
 #include "codec/crc32c.h"
+#include "protocol/batch.h"
 #include "storage/folder.h"
 #include "storage/folder_clear.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
 
-enum { HEADER_SIZE = 61, CRC_AT = 17, CRC_FROM = 21, MAGIC_AT = 16, SCAN_BYTES = 64 << 10 };
+enum { SCAN_BYTES = 64 << 10 };
 
 struct log_opening {
     struct flow flow;
@@ -100,6 +101,8 @@ static enum step open_folder(struct flow *flow)
 {
     struct log_opening *opening = opening_of(flow);
     struct log *log = opening->log;
+    if (log->removed)
+        return STEP_FAIL;
     if (folder_clear_await(log->store, log->folder, &opening->waiter, flow))
         return STEP_AGAIN;
     start_op(opening, (struct op){.kind = OP_OPEN, .path = log->folder,
@@ -259,7 +262,7 @@ static enum step open_size(struct flow *flow)
     active->size = active->drained = active->allocated = opening->stat.size_bytes;
     active->sealed = false;
     buffer_release(opening->buffer);
-    size_t index_size = (size_t)min_i64(active->size / HEADER_SIZE * 8 + 8, 10 << 20);
+    size_t index_size = (size_t)min_i64(active->size / BATCH_RECORDS_AT * 8 + 8, 10 << 20);
     opening->buffer = buffers_take_always(&log->store->core->buffers, index_size);
     return STEP_NEXT;
 }
@@ -309,14 +312,14 @@ static enum step open_segment(struct flow *flow)
 /* Does a whole, possible batch lie at `batch`, with `left` bytes of the file from there on? */
 static const char *batch_fault(const uint8_t *batch, int64_t left, int64_t least_offset)
 {
-    int64_t size = 12 + (int64_t)(int32_t)load_be32(batch + 8);
-    if (size < HEADER_SIZE || size > left)
+    int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
+    if (size < BATCH_RECORDS_AT || size > left)
         return "a batch's length reaches beyond the end";
-    if (batch[MAGIC_AT] != 2)
+    if (batch[BATCH_MAGIC_AT] != 2)
         return "a batch's magic is not 2";
     if ((int64_t)load_be64(batch) < least_offset)
         return "a batch's base offset is below the one before it";
-    if (crc32c(0, batch + CRC_FROM, (size_t)size - CRC_FROM) != load_be32(batch + CRC_AT))
+    if (crc32c(0, batch + BATCH_ATTRIBUTES_AT, (size_t)size - BATCH_ATTRIBUTES_AT) != load_be32(batch + BATCH_CRC_AT))
         return "a batch's CRC does not match";
     return NULL;
 }
@@ -327,10 +330,10 @@ static const char *scan_bytes(struct log_opening *opening)
     struct log *log = opening->log;
     struct segment *active = log_active(log);
     int64_t have = min_i64(opening->op.offset + opening->op.result, active->size);
-    while (opening->position + HEADER_SIZE <= have) {
+    while (opening->position + BATCH_RECORDS_AT <= have) {
         const uint8_t *batch = opening->buffer->data + (opening->position - opening->op.offset);
-        int64_t size = 12 + (int64_t)(int32_t)load_be32(batch + 8);
-        if (size >= HEADER_SIZE && opening->position + size <= active->size &&
+        int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
+        if (size >= BATCH_RECORDS_AT && opening->position + size <= active->size &&
             opening->position + size > have) {
             opening->wanted = size;
             return NULL;
@@ -339,7 +342,7 @@ static const char *scan_bytes(struct log_opening *opening)
             batch_fault(batch, active->size - opening->position, opening->next_offset);
         if (fault)
             return fault;
-        int64_t last = (int64_t)load_be64(batch) + (int32_t)load_be32(batch + 23);
+        int64_t last = (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
         segment_index_note(active, last, opening->position, log->settings->index_interval_bytes);
         opening->next_offset = last + 1;
         opening->position += size;
@@ -407,13 +410,15 @@ static enum step open_finish(struct flow *flow)
         log->folder_exists = false;
         while (log->segment_count > 0)
             segment_free(log->segments[--log->segment_count]);
-        folder_clear_start(log->store, log->folder);
+        folder_clear_start(log->store, log->folder, NULL);
     }
-    if (folder_clear_await(log->store, log->folder, &opening->waiter, flow))
+    if (!log->removed && folder_clear_await(log->store, log->folder, &opening->waiter, flow))
         return STEP_AGAIN;
     log->opening = NULL;
     buffer_release(opening->buffer);
     memory_free(opening);
+    if (log->removed && !log->error)
+        log->error = ERROR_UNKNOWN_TOPIC_OR_PARTITION;
     if (log->error) {
         log->state = LOG_OPENING;
         log_fail(log, log->error);

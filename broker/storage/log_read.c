@@ -5,22 +5,23 @@
  * a sealed one is read buffered. */
 #include "base/check.h"
 #include "base/reached.h"
+#include "protocol/batch.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
 
-enum { HEADER_SIZE = 61, SCAN_BYTES = 64 << 10, SMALL_PIECE = 4096 };
+enum { SCAN_BYTES = 64 << 10, SMALL_PIECE = 4096 };
 
 enum read_state { READ_START, READ_SIZE, READ_OPEN, READ_INDEX_SIZE, READ_INDEX, READ_BUFFER, READ_BYTES, READ_ENDED };
 
 static int64_t batch_size(const uint8_t *batch)
 {
-    return 12 + (int64_t)(int32_t)load_be32(batch + 8);
+    return BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
 }
 
 static int64_t batch_end_offset(const uint8_t *batch)
 {
-    return (int64_t)load_be64(batch) + (int32_t)load_be32(batch + 23) + 1;
+    return (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT) + 1;
 }
 
 void log_read_done(struct log_read *read)
@@ -223,10 +224,10 @@ static bool take_batches(struct log_read *read)
     const uint8_t *data = read->buffers[0]->data;
     int64_t begin = read->op.offset;
     int64_t at = read->position, first = -1;
-    while (at + HEADER_SIZE <= have) {
+    while (at + BATCH_RECORDS_AT <= have) {
         const uint8_t *batch = data + (at - begin);
         int64_t size = batch_size(batch), end_offset = batch_end_offset(batch);
-        if (size < HEADER_SIZE || at + size > end) /* rot: whoever opens or scrubs it says more */
+        if (size < BATCH_RECORDS_AT || at + size > end) /* rot: whoever opens or scrubs it says more */
             return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
         if (at == read->position && at > 0 && (int64_t)load_be64(batch) > read->offset) {
             REACHED("index not believed"); /* an entry counts only if its batch begins below */
@@ -269,14 +270,14 @@ static bool take_batches(struct log_read *read)
         }
         return end_read(read, ERROR_NONE);
     }
-    if (at + HEADER_SIZE <= end && at > read->position) { /* not reached yet */
+    if (at + BATCH_RECORDS_AT <= end && at > read->position) { /* not reached yet */
         read->position = at;
         read->state = READ_BUFFER;
         return false;
     }
-    if (at + HEADER_SIZE <= end && have < end && at + HEADER_SIZE > have) {
+    if (at + BATCH_RECORDS_AT <= end && have < end && at + BATCH_RECORDS_AT > have) {
         read->position = at;
-        read->wanted = HEADER_SIZE > read->wanted ? HEADER_SIZE : read->wanted;
+        read->wanted = BATCH_RECORDS_AT > read->wanted ? BATCH_RECORDS_AT : read->wanted;
         read->state = READ_BUFFER;
         return false;
     }

@@ -48,6 +48,7 @@ struct log {
     struct list open_waiters, idle_waiters; /* opened or failed; no drain or read at work any more */
     struct log_opening *opening;
     int32_t reads;            /* at work */
+    int32_t holders;          /* flows of the layers above that use it */
     /* Told when durable_end has moved or the log has failed. May wake flows, nothing more. */
     void (*moved)(struct log *log, void *context);
     void *context;
@@ -55,6 +56,10 @@ struct log {
 
 struct log *log_new(struct store *store, const struct log_identity *identity,
                     const struct log_settings *settings);
+
+/* For a deleted topic: drops what is in memory, and once nobody uses the log any more closes and
+ * removes its files and frees it. The pointer is good only for those who hold it (log->holders). */
+void log_remove(struct log *log);
 
 /* Frees the memory. Its drains and reads must have ended (log_is_quiet), its files been closed. */
 void log_free(struct log *log);

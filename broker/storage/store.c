@@ -1,6 +1,7 @@
 #include "storage/store.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "storage/folder_clear.h"
 #include "storage/log_state.h"
 #include <stdio.h>
 
@@ -52,27 +53,24 @@ void store_fence(struct store *store, enum error error, const char *what)
     waiters_wake(&store->checkpoint.waiters);
 }
 
+bool store_is_settled(const struct store *store)
+{
+    return list_is_empty(&store->unsettled) && list_is_empty(&store->dirty_segments) &&
+           list_is_empty(&store->dirty_folders) && store->journal.live_bytes == 0 &&
+           list_is_empty(&store->journal.pending) && list_is_empty(&store->clearings);
+}
+
 enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow)
 {
     struct checkpoint *checkpoint = &store->checkpoint;
     store->stopping = true;
     timer_cancel(&checkpoint->idle_timer, store->core);
-    if (store->journal.writing || store->journal.growing || checkpoint->running ||
-        checkpoint->idle_flow.step == 0) {
-        if (!checkpoint->running && !store->fenced)
-            checkpoint_request(store, true);
-        if (checkpoint->running || store->journal.growing) {
-            waiter_park(waiter, &checkpoint->waiters, flow);
-            return ERROR_WOULD_WAIT;
-        }
-    }
-    if (store->fenced)
+    if (folder_clear_await_all(store, waiter, flow))
+        return ERROR_WOULD_WAIT;
+    if (!store->fenced && !store_is_settled(store))
+        checkpoint_request(store, true);
+    if (!checkpoint->running && !store->journal.growing)
         return store->fenced;
-    bool empty = list_is_empty(&store->unsettled) && list_is_empty(&store->dirty_segments) &&
-                 store->journal.live_bytes == 0 && list_is_empty(&store->journal.pending);
-    if (empty)
-        return ERROR_NONE;
-    checkpoint_request(store, true);
     waiter_park(waiter, &checkpoint->waiters, flow);
     return ERROR_WOULD_WAIT;
 }

@@ -94,6 +94,9 @@ enum error store_open(struct store *store, struct core *core, const struct store
  * stop. NONE: done. WOULD_WAIT: `waiter` is parked. Another error: the store is fenced. */
 enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow);
 
+/* Has everything reached the segments, and is the journal empty? */
+bool store_is_settled(const struct store *store);
+
 /* Closes files and frees memory; every log must have been closed. Blocks. */
 void store_close(struct store *store);
 

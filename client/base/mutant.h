@@ -1,7 +1,8 @@
 #pragma once
-/* Mutants: faults on purpose, to see whether the tests notice. `if (MUTANT(skip_directory_fsync))` is
- * constant 0 unless the build has BOLE_MUTANTS; with it, it is true while that one is active. The
- * names are the rows of tests/mutants.def; a name that is in no row does not compile in any build. */
+/* Mutants: faults on purpose, to see whether the tests notice. `if (MUTANT(skip_directory_fsync))`
+ * is constant 0 unless the build has BOLE_MUTANTS; with it, it is true while that one is active.
+ * The names are the rows of tests/mutants.def; a name that is in no row does not compile in any
+ * build. */
 #include <stdbool.h>
 
 enum mutant {

@@ -13,7 +13,7 @@ static void read_header(const uint8_t *data, int32_t size, struct batch *batch)
         .base_offset = (int64_t)load_be64(data),
         .leader_epoch = (int32_t)load_be32(data + BATCH_LEADER_EPOCH_AT),
         .crc = load_be32(data + BATCH_CRC_AT),
-        .attributes = (int16_t)load_be16(data + BATCH_ATTRIBUTES_AT),
+        .attributes = load_be16(data + BATCH_ATTRIBUTES_AT),
         .last_offset_delta = (int32_t)load_be32(data + BATCH_LAST_OFFSET_DELTA_AT),
         .base_timestamp = (int64_t)load_be64(data + BATCH_BASE_TIMESTAMP_AT),
         .max_timestamp = (int64_t)load_be64(data + BATCH_MAX_TIMESTAMP_AT),

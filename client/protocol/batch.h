@@ -57,7 +57,7 @@ struct batch {
     int64_t base_offset;
     int32_t leader_epoch;
     uint32_t crc;
-    int16_t attributes;
+    uint16_t attributes; /* all 16 bits as they are; Kafka keeps those without a meaning */
     int32_t last_offset_delta;
     int64_t base_timestamp, max_timestamp; /* milliseconds since 1970; -1 none */
     int64_t producer_id;                   /* -1 none */
@@ -92,6 +92,12 @@ static inline int64_t batch_last_offset(const struct batch *batch)
     return (int64_t)((uint64_t)batch->base_offset + (uint64_t)batch->last_offset_delta);
 }
 
+/* The sequence `count` records after `sequence`; from INT32_MAX it goes on at 0. -1 stays -1. */
+static inline int32_t sequence_after(int32_t sequence, int32_t count)
+{
+    return sequence < 0 ? sequence : (int32_t)(((uint32_t)sequence + (uint32_t)count) & INT32_MAX);
+}
+
 /* Walks the records of a batch. Set up with batch_iterate. */
 struct batch_iterator {
     const struct batch *batch;
@@ -118,6 +124,7 @@ struct batch_rules {
     int64_t now_ms;                        /* wall clock */
     int64_t before_max_ms, after_max_ms;   /* message.timestamp.before.max.ms, after.max.ms */
     int32_t size_max_bytes;                /* max.message.bytes, header and records */
+    int32_t segment_max_bytes;             /* segment.bytes: a batch must fit into one */
     int32_t record_max_bytes;              /* max.decompressed.message.bytes, of one record */
     int16_t produce_version;               /* of the request: zstd from 7 on (KIP-110) */
     bool append_time;                      /* message.timestamp.type=LogAppendTime */
@@ -138,8 +145,8 @@ struct batch_report {
 /* Validates what a client sent for one partition as a leader must: exactly one batch, length, CRC,
  * attributes, count against offsets dense from 0, framing of every record, keys, timestamps.
  * Compressed batches are decompressed into `arena`. Changes nothing but `report`.
- * CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE, UNSUPPORTED_FOR_MESSAGE_FORMAT,
- * UNSUPPORTED_COMPRESSION_TYPE: for the partition's error code. NO_MEMORY: the arena is too small. */
+ * CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE,
+ * UNSUPPORTED_FOR_MESSAGE_FORMAT, UNSUPPORTED_COMPRESSION_TYPE: for the partition's error code. NO_MEMORY: the arena is too small. */
 enum error batch_validate(struct bytes data, const struct batch_rules *rules, struct arena *arena,
                           struct batch_report *report);
 

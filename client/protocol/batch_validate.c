@@ -28,8 +28,11 @@ static enum error check_frame(struct bytes data, struct batch_report *report)
     size_t left = size - (size_t)batch->whole.size;
     if (left == 0)
         return ERROR_NONE;
-    if (batch_view(data.data + batch->whole.size, left, &next) == ERROR_CORRUPT_MESSAGE)
-        return refuse(report, ERROR_CORRUPT_MESSAGE, "what follows the batch is no batch");
+    error = batch_view(data.data + batch->whole.size, left, &next);
+    if (error == ERROR_CORRUPT_MESSAGE)
+        return refuse(report, error, "what follows the batch is no batch");
+    if (error == ERROR_TRUNCATED && batch_check_crc(batch) != ERROR_NONE)
+        return refuse(report, ERROR_CORRUPT_MESSAGE, "the CRC does not match");
     return refuse(report, ERROR_INVALID_RECORD, "there must be exactly one batch per partition");
 }
 
@@ -130,5 +133,8 @@ enum error batch_validate(struct bytes data, const struct batch_rules *rules, st
     error = batch_iterate(&report->batch, arena, &iterator);
     if (error != ERROR_NONE)
         return refuse(report, error, "the records can't be decompressed");
-    return check_records(rules, &iterator, report);
+    error = check_records(rules, &iterator, report);
+    if (error == ERROR_NONE && data.size > rules->segment_max_bytes)
+        return refuse(report, ERROR_RECORD_LIST_TOO_LARGE, "the batch does not fit into a segment");
+    return error;
 }

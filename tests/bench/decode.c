@@ -96,6 +96,7 @@ static void measure_batch(struct arena *arena, size_t record_bytes)
                                 .before_max_ms = INT64_MAX,
                                 .after_max_ms = 3600000,
                                 .size_max_bytes = 1 << 20,
+    .segment_max_bytes = INT32_MAX,
     .record_max_bytes = INT32_MAX,
                                 .produce_version = 13};
     struct batch_report report;

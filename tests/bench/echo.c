@@ -1,12 +1,13 @@
 /* The floor for tiny requests: a server on one core that answers each frame (four bytes of length,
- * big-endian, then as many bytes) with the same frame, once it is there as a whole, and does nothing
- * else. What a load generator measures against it is the price of sockets, port, core and flows.
+ * big-endian, then as many bytes) with the same frame, once it is there as a whole, and does
+ * nothing else. What a load generator measures against it is the price of sockets, port, core and
+ * flows.
  *
  *   bench_echo PORT [uring|epoll]
  *
  * A connection is one flow with at most two operations at once: the answer to what has arrived, and
- * the receive of what comes next. Frames that arrived whole are sent from the pool's buffer; a frame
- * that is cut is collected in `carry`. */
+ * the receive of what comes next. Frames that arrived whole are sent from the pool's buffer; a
+ * frame that is cut is collected in `carry`. */
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/memory.h"
@@ -63,8 +64,8 @@ static void start_send(struct connection *connection, const uint8_t *data, size_
 
 static void start_receive(struct connection *connection)
 {
-    connection->receive = (struct op){
-        .kind = OP_RECEIVE, .flow = &connection->flow, .handle = connection->handle};
+    connection->receive =
+        (struct op){.kind = OP_RECEIVE, .flow = &connection->flow, .handle = connection->handle};
     op_start(connection->flow.core->port, &connection->receive);
 }
 
@@ -163,12 +164,11 @@ static enum step connection_begin(struct flow *flow)
     return STEP_NEXT;
 }
 
-static const struct flow_kind connection_flow = {
-    "connection",
-    {{"begin", connection_begin},
-     {"turn", connection_turn},
-     {"close", connection_close},
-     {"end", connection_end}}};
+static const struct flow_kind connection_flow = {"connection",
+                                                 {{"begin", connection_begin},
+                                                  {"turn", connection_turn},
+                                                  {"close", connection_close},
+                                                  {"end", connection_end}}};
 
 static enum step listener_accept(struct flow *flow)
 {
@@ -179,8 +179,7 @@ static enum step listener_accept(struct flow *flow)
         connection->lent = -1;
         flow_start(&connection->flow, &connection_flow, flow->core);
     }
-    listener->accept =
-        (struct op){.kind = OP_ACCEPT, .flow = flow, .handle = listener->handle};
+    listener->accept = (struct op){.kind = OP_ACCEPT, .flow = flow, .handle = listener->handle};
     op_start(flow->core->port, &listener->accept);
     return STEP_AGAIN;
 }

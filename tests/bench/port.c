@@ -1,11 +1,14 @@
 /* What the ports cost on this machine, with nothing above them.
  *
  *   bench_port turns [uring|epoll]        turns, operations and round trips over a socket
- *   bench_port durable FOLDER [ROUNDS]    the ways to make one direct write durable, in written extents
+ *   bench_port durable FOLDER [ROUNDS]    the ways to make one direct write durable, in written
+ * extents
  *
- * The ways to write are taken in turn, round by round, so that all meet the same disk. */
+ * In each round all ways to write are taken once, in random order: taken one after the other, or
+ * always in the same order, what the disk does meanwhile shifts them by 50 % either way. */
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/random.h"
 #include "reactor/files.h"
 #include "reactor/port.h"
 #include "reactor/system.h"
@@ -170,8 +173,13 @@ static void measure_size(struct port *port, int32_t file, uint8_t *memory, size_
     static int64_t times_ns[WAYS][ROUNDS_MAX];
     int64_t offset = 0;
     struct iovec vector = {memory, size};
-    for (int round = 0; round < rounds; round++)
-        for (int way = 0; way < WAYS; way++) {
+    struct random random;
+    random_seed(&random, size);
+    for (int round = 0; round < rounds; round++) {
+        int order[WAYS] = {0, 1, 2, 3};
+        for (int i = WAYS; i > 0; i--) {
+            int chosen = (int)random_below(&random, (uint64_t)i), way = order[chosen];
+            order[chosen] = order[i - 1];
             struct op op = {.kind = OP_WRITE,
                             .handle = file,
                             .offset = offset,
@@ -180,6 +188,7 @@ static void measure_size(struct port *port, int32_t file, uint8_t *memory, size_
             times_ns[way][round] = write_once(port, way, op);
             offset = (offset + (int64_t)size) % FILE_BYTES;
         }
+    }
     for (int way = 0; way < WAYS; way++) {
         qsort(times_ns[way], (size_t)rounds, sizeof times_ns[0][0], compare_times);
         printf("%5zu KiB  %-24s p50 %7.1f  p99 %7.1f us\n", size / 1024, way_names[way],
@@ -193,9 +202,8 @@ static void measure_durable(const char *folder, int rounds)
     struct port *port = open_port(false);
     char path[4096];
     snprintf(path, sizeof path, "%s/bench_port.data", folder);
-    struct op open = {.kind = OP_OPEN,
-                      .path = path,
-                      .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE | OPEN_DIRECT};
+    struct op open = {
+        .kind = OP_OPEN, .path = path, .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE | OPEN_DIRECT};
     int32_t file = (int32_t)port_call(port, &open);
     if (file < 0) {
         fprintf(stderr, "bench_port: %s: %s\n", path, error_text(op_error(open.result)));

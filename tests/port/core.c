@@ -32,8 +32,8 @@ static enum step sleeper_say(struct flow *flow)
     return STEP_NEXT;
 }
 
-static const struct flow_kind sleeper_flow = {
-    "sleeper", {{"sleep", sleeper_sleep}, {"say", sleeper_say}}};
+static const struct flow_kind sleeper_flow = {"sleeper",
+                                              {{"sleep", sleeper_sleep}, {"say", sleeper_say}}};
 
 static void fires(struct script *s)
 {

@@ -94,7 +94,8 @@ static void writes_direct(struct script *s)
     }
     struct op op = {.kind = OP_READ, .handle = file, .data = read, .size = 2 * block};
     EQ(port_call(s->port, &op), 2 * block);
-    TRUE_(read[0] == 'b' && read[block - 1] == 'b' && read[block] == 'b' && read[2 * block - 1] == 'b');
+    TRUE_(read[0] == 'b' && read[block - 1] == 'b' && read[block] == 'b' &&
+          read[2 * block - 1] == 'b');
     op.offset = 2 * block;
     EQ(port_call(s->port, &op), block);
     TRUE_(read[0] == 'a' && read[block - 1] == 'a');
@@ -198,9 +199,8 @@ static void keeps_names(struct script *s)
     touch(s, "t-0/x.log");
     touch(s, "other");
     change(s, OP_REMOVE, "t-0");
-    struct op rename = {.kind = OP_RENAME,
-                        .path = script_path(s, "t-0/x.log"),
-                        .path_to = script_path(s, "other")};
+    struct op rename = {
+        .kind = OP_RENAME, .path = script_path(s, "t-0/x.log"), .path_to = script_path(s, "other")};
     script_call(s, &rename);
     script_call(s, &rename);
     int32_t folder = script_open(s, "", OPEN_READ | OPEN_DIRECTORY);

@@ -1,7 +1,7 @@
 /* Direct writes to extents that are written already must complete without a kernel worker thread:
  * one of them would be woken for each write, and is what makes latency jump on a busy machine. Only
- * on ext4: other file systems differ by kernel. The writes are of one block each, for one that spans
- * two extents is handed over, and where extents lie is up to the file system. */
+ * on ext4: other file systems differ by kernel. The writes are of one block each, for one that
+ * spans two extents is handed over, and where extents lie is up to the file system. */
 #include "base/check.h"
 #include "base/memory.h"
 #include "reactor/port.h"

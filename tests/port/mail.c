@@ -22,7 +22,8 @@ struct side {
     pthread_t thread;
 };
 
-/* A flow on the first core that posts a flow to the second one, which releases it, again and again. */
+/* A flow on the first core that posts a flow to the second one, which releases it, again and again.
+ */
 struct player {
     struct flow here, there;
     struct mail mail;

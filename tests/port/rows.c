@@ -6,6 +6,15 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { TCP_PORT_FIRST = 20100, TCP_PORT_END = 28100, TCP_PORTS_EACH = 8 };
+
+/* Each process listens elsewhere, lest two that run at once find each other. */
+static void choose_ports(struct place *place)
+{
+    int choices = (TCP_PORT_END - TCP_PORT_FIRST) / TCP_PORTS_EACH;
+    place->tcp_port_first = (uint16_t)(TCP_PORT_FIRST + getpid() % choices * TCP_PORTS_EACH);
+}
+
 /* $BOLE_TEST_FOLDER or /var/tmp, which is rarely in memory: direct I/O needs a disk. */
 static void make_folder(struct place *place)
 {
@@ -13,6 +22,12 @@ static void make_folder(struct place *place)
     snprintf(place->folder, sizeof place->folder, "%s/bole-port-XXXXXX",
              parent ? parent : "/var/tmp");
     check(mkdtemp(place->folder));
+}
+
+static void prepare(struct place *place)
+{
+    choose_ports(place);
+    make_folder(place);
 }
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *at)
@@ -31,7 +46,7 @@ static enum error open_uring(struct place *place, const struct port_options *opt
 {
     enum error error = uring_open(options, &place->port, why, why_size);
     if (!error)
-        make_folder(place);
+        prepare(place);
     return error;
 }
 
@@ -40,7 +55,7 @@ static enum error open_epoll(struct place *place, const struct port_options *opt
 {
     enum error error = epoll_open(options, &place->port, why, why_size);
     if (!error)
-        make_folder(place);
+        prepare(place);
     return error;
 }
 

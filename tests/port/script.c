@@ -3,18 +3,27 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { TEST_PORT_FIRST = 20100, TEST_PORT_END = 20400 };
+enum { TCP_PORTS = 64 }; /* tried before giving up */
 
 static const char *const kind_names[OP_KIND_COUNT] = {
-    [OP_LISTEN] = "listen",     [OP_ACCEPT] = "accept",
-    [OP_CONNECT] = "connect",   [OP_RECEIVE] = "receive",
-    [OP_SEND] = "send",         [OP_SHUTDOWN] = "shutdown",
-    [OP_OPEN] = "open",         [OP_CLOSE] = "close",
-    [OP_READ] = "read",         [OP_WRITE] = "write",
-    [OP_FLUSH] = "flush",       [OP_FLUSH_ALL] = "flush all",
-    [OP_ALLOCATE] = "allocate", [OP_TRUNCATE] = "truncate",
-    [OP_LIST] = "list",         [OP_STAT] = "stat",
-    [OP_RENAME] = "rename",     [OP_REMOVE] = "remove",
+    [OP_LISTEN] = "listen",
+    [OP_ACCEPT] = "accept",
+    [OP_CONNECT] = "connect",
+    [OP_RECEIVE] = "receive",
+    [OP_SEND] = "send",
+    [OP_SHUTDOWN] = "shutdown",
+    [OP_OPEN] = "open",
+    [OP_CLOSE] = "close",
+    [OP_READ] = "read",
+    [OP_WRITE] = "write",
+    [OP_FLUSH] = "flush",
+    [OP_FLUSH_ALL] = "flush all",
+    [OP_ALLOCATE] = "allocate",
+    [OP_TRUNCATE] = "truncate",
+    [OP_LIST] = "list",
+    [OP_STAT] = "stat",
+    [OP_RENAME] = "rename",
+    [OP_REMOVE] = "remove",
     [OP_MAKE_DIRECTORY] = "make directory",
 };
 
@@ -68,10 +77,10 @@ void script_say_op(struct script *script, const struct op *op)
                        op->kind == OP_WRITE || op->kind == OP_LIST;
     char count[24];
     snprintf(count, sizeof count, "%lld", (long long)op->result);
-    const char *result = op->result < 0   ? error_name(op_error(op->result))
-                         : gives_handle   ? "handle"
+    const char *result = op->result < 0              ? error_name(op_error(op->result))
+                         : gives_handle              ? "handle"
                          : gives_count || op->result ? count
-                                          : "ok";
+                                                     : "ok";
     script_say(script, "%s%s%s -> %s", kind_names[op->kind], *below ? " " : "",
                *below == '/' ? below + 1 : below, result);
 }
@@ -109,8 +118,7 @@ int64_t script_write(struct script *script, int32_t handle, int64_t offset, cons
 
 int64_t script_read(struct script *script, int32_t handle, int64_t offset, void *to, size_t size)
 {
-    struct op op = {
-        .kind = OP_READ, .handle = handle, .offset = offset, .data = to, .size = size};
+    struct op op = {.kind = OP_READ, .handle = handle, .offset = offset, .data = to, .size = size};
     return script_call(script, &op);
 }
 
@@ -129,9 +137,9 @@ int64_t script_close_quiet(struct script *script, int32_t handle)
 int32_t script_listen(struct script *script, struct address *ret_address)
 {
     int64_t result = -1;
-    for (uint16_t port = TEST_PORT_FIRST; port < TEST_PORT_END && result < 0; port++) {
-        *ret_address = (struct address){
-            .family = 4, .bytes = {[12] = 127, [15] = 1}, .port = port};
+    uint16_t first = script->place.tcp_port_first;
+    for (uint16_t port = first; port < first + TCP_PORTS && result < 0; port++) {
+        *ret_address = (struct address){.family = 4, .bytes = {[12] = 127, [15] = 1}, .port = port};
         struct op op = {.kind = OP_LISTEN, .address = ret_address};
         result = port_call(script->port, &op);
         check(result >= 0 || op_error(result) == ERROR_ADDRESS_IN_USE);

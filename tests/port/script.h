@@ -12,8 +12,9 @@
 /* A port opened for one script. */
 struct place {
     struct port *port;
-    char folder[256]; /* empty, ends without slash; removed by the row's close */
-    void *owner;      /* the row's */
+    char folder[256];        /* empty, ends without slash; removed by the row's close */
+    uint16_t tcp_port_first; /* where scripts listen: at this one or a few behind it */
+    void *owner;             /* the row's */
 };
 
 struct port_row {
@@ -65,8 +66,8 @@ int64_t script_read(struct script *script, int32_t handle, int64_t offset, void 
 int64_t script_close(struct script *script, int32_t handle);
 int64_t script_close_quiet(struct script *script, int32_t handle);
 
-/* A listener at 127.0.0.1 on a port from 20100 up that nobody uses, and a connection to it: the
- * side that connected and the one that was accepted. Nothing is written down. */
+/* A listener at 127.0.0.1 on a port from tcp_port_first up that nobody uses, and a connection to
+ * it: the side that connected and the one that was accepted. Nothing is written down. */
 int32_t script_listen(struct script *script, struct address *ret_address);
 void script_connect(struct script *script, int32_t listener, struct address *address,
                     int32_t *ret_near, int32_t *ret_far);

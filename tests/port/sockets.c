@@ -456,3 +456,84 @@ TEST(sockets, are_waited_out_when_the_port_closes)
         EQ(op_error(left_behind[i].result), ERROR_CANCELLED);
     }
 }
+
+/* Receives that wait for bytes hold no buffer: forty connections share a pool of four. */
+static void idles(struct script *s)
+{
+    enum { PAIRS = 40 };
+    struct address address;
+    int32_t near[PAIRS], far[PAIRS], listener = script_listen(s, &address);
+    static struct op receives[PAIRS];
+    for (int i = 0; i < PAIRS; i++) {
+        script_connect(s, listener, &address, &near[i], &far[i]);
+        receives[i] = receiving(far[i], NULL, 0);
+        op_start(s->port, &receives[i]);
+    }
+    s->port->operations->wait(s->port, 0);
+    int right = 0;
+    for (int i = 0; i < PAIRS; i++) {
+        char text[2] = {(char)('0' + i), 0};
+        struct iovec vector = {text, 1};
+        struct op send = sending(near[i], &vector, 1);
+        port_call(s->port, &send);
+        script_await(s, &receives[i]);
+        right += receives[i].result == 1 && *(char *)receives[i].data == text[0];
+        if (receives[i].pool_buffer >= 0)
+            s->port->operations->give_back(s->port, receives[i].pool_buffer);
+        script_close_quiet(s, near[i]);
+        script_close_quiet(s, far[i]);
+    }
+    script_say(s, "%d", right);
+    script_close(s, listener);
+}
+
+TEST(sockets, share_a_small_pool_while_idle)
+{
+    script_run(idles, "40\nclose -> ok\n");
+}
+
+/* A send that the peer does not read ends when it is told to, whole, short or with an error. */
+static void ends_sends(struct script *s)
+{
+    enum { SIZE = 64 << 20 };
+    uint8_t *bytes = memory_zeroed(SIZE);
+    for (int way = 0; way < 2; way++) {
+        struct address address;
+        int32_t near, far, listener = script_listen(s, &address);
+        script_connect(s, listener, &address, &near, &far);
+        struct iovec vectors[2] = {{bytes, SIZE / 2}, {bytes + SIZE / 2, SIZE / 2}};
+        struct op send = sending(near, vectors, 2);
+        struct op shutdown = {.kind = OP_SHUTDOWN, .handle = near};
+        int64_t total = 0;
+        /* Until the socket is full and a send is left waiting. */
+        do {
+            op_start(s->port, &send);
+            s->port->operations->wait(s->port, 0);
+            total += !send.running ? send.result : 0;
+        } while (!send.running);
+        TRUE_(total < SIZE);
+        if (way == 0)
+            script_call(s, &shutdown);
+        else
+            s->port->operations->cancel(s->port, &send);
+        script_await(s, &send);
+        TRUE_(send.result > 0 ||
+              op_error(send.result) == (way ? ERROR_CANCELLED : ERROR_CONNECTION_RESET));
+        TRUE_(send.result < SIZE);
+        script_close(s, near);
+        script_close(s, far);
+        script_close(s, listener);
+    }
+    memory_free(bytes);
+}
+
+TEST(sockets, end_sends_at_shutdown_and_cancel)
+{
+    script_run(ends_sends, "shutdown -> ok\n"
+                           "close -> ok\n"
+                           "close -> ok\n"
+                           "close -> ok\n"
+                           "close -> ok\n"
+                           "close -> ok\n"
+                           "close -> ok\n");
+}

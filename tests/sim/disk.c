@@ -82,8 +82,7 @@ struct inode *inode_create(struct disk *disk, bool is_directory)
 {
     if (disk->inode_count == disk->inode_capacity) {
         disk->inode_capacity = disk->inode_capacity ? 2 * disk->inode_capacity : 64;
-        disk->inodes =
-            memory_resized(disk->inodes, disk->inode_capacity * sizeof disk->inodes[0]);
+        disk->inodes = memory_resized(disk->inodes, disk->inode_capacity * sizeof disk->inodes[0]);
     }
     struct inode *inode = memory_zeroed(sizeof *inode);
     inode->id = disk->inode_count;
@@ -174,8 +173,8 @@ static void push_version(struct disk *disk, struct inode *inode, int32_t index, 
         slot->oldest = version;
         if (inode->dirty_count == inode->dirty_capacity) {
             inode->dirty_capacity = inode->dirty_capacity ? 2 * inode->dirty_capacity : 8;
-            inode->dirty = memory_resized(inode->dirty, (size_t)inode->dirty_capacity *
-                                                            sizeof inode->dirty[0]);
+            inode->dirty = memory_resized(inode->dirty,
+                                          (size_t)inode->dirty_capacity * sizeof inode->dirty[0]);
         }
         inode->dirty[inode->dirty_count++] = index;
     }
@@ -238,8 +237,8 @@ static void push_size(struct disk *disk, struct inode *inode, int64_t size)
 {
     if (inode->sizes_count == inode->sizes_capacity) {
         inode->sizes_capacity = inode->sizes_capacity ? 2 * inode->sizes_capacity : 4;
-        inode->sizes = memory_resized(inode->sizes,
-                                      (size_t)inode->sizes_capacity * sizeof inode->sizes[0]);
+        inode->sizes =
+            memory_resized(inode->sizes, (size_t)inode->sizes_capacity * sizeof inode->sizes[0]);
     }
     inode->sizes[inode->sizes_count++] = (struct size_version){disk->sequence, size, false};
     inode->size = size;
@@ -339,7 +338,8 @@ static bool has_room(const struct disk *disk)
 }
 
 /* A fresh page in place of the slot's current one, with its bytes unless all are overwritten. */
-static struct page *renew_page(struct disk *disk, struct inode *inode, struct slot *slot, bool whole)
+static struct page *renew_page(struct disk *disk, struct inode *inode, struct slot *slot,
+                               bool whole)
 {
     struct page *page = page_take(disk);
     if (!whole)

@@ -3,13 +3,15 @@
  * sees (current) and what stable storage holds (durable) are kept apart; between them lie versions.
  *
  * Invariants
- *  1. A sector is the unit of a crash: it is old or new, never mixed. A page (4096 bytes) holds 1 or 8.
+ *  1. A sector is the unit of a crash: it is old or new, never mixed. A page (4096 bytes) holds 1
+ * or 8.
  *  2. Pages are counted and never changed while shared; so a clone of a disk costs pointers only.
- *  3. Every change takes the next `sequence`. A flush covers the changes whose sequence is below the
- *     one at which it was started, that is, those that had completed by then.
+ *  3. Every change takes the next `sequence`. A flush covers the changes whose sequence is below
+ * the one at which it was started, that is, those that had completed by then.
  *  4. After a failed flush what it covered is `lost`: still readable, and no later flush makes it
  *     durable (the page cache marks it clean). At a crash it may be there or not.
- *  5. Inode ids are given in order of creation and never reused: a clone and a replay agree on them. */
+ *  5. Inode ids are given in order of creation and never reused: a clone and a replay agree on
+ * them. */
 #include "base/error.h"
 #include "base/list.h"
 #include "base/map.h"
@@ -51,8 +53,8 @@ struct inode {
     uint32_t id;
     int32_t references; /* entries, pending names, open files, operations in flight */
     bool is_directory;
-    bool locked;         /* OPEN_LOCK */
-    bool written_direct; /* directly, since the last flush */
+    bool locked;            /* OPEN_LOCK */
+    bool written_direct;    /* directly, since the last flush */
     int32_t direct_writers; /* open files with OPEN_DIRECT and OPEN_WRITE */
     int64_t size, durable_size;
     struct slot *slots;
@@ -89,8 +91,9 @@ struct name_change {
 
 struct disk {
     uint32_t sector_bytes; /* 512 or 4096 */
-    bool names_as_prefix;  /* at a crash: of each directory's pending names a prefix, else a subset */
-    int64_t limit_bytes;   /* of pages in use; 0: none */
+    bool
+        names_as_prefix; /* at a crash: of each directory's pending names a prefix, else a subset */
+    int64_t limit_bytes; /* of pages in use; 0: none */
     int64_t used_bytes;
     uint64_t sequence;
     struct inode **inodes; /* by id; null: gone */
@@ -101,16 +104,17 @@ struct disk {
     struct page *zeros;
 };
 
-/* A change, or a read of nothing: what an operation asks of the disk, free of handles and sockets. */
+/* A change, or a read of nothing: what an operation asks of the disk, free of handles and sockets.
+ */
 struct disk_change {
-    uint8_t kind;    /* enum op_kind: OPEN (with OPEN_CREATE), WRITE, FLUSH, FLUSH_ALL, ALLOCATE,
-                        TRUNCATE, RENAME, REMOVE, MAKE_DIRECTORY */
-    bool durable;    /* WRITE_DURABLE */
-    bool fails;      /* a flush that fails */
-    uint32_t flags;  /* enum open_flags */
-    uint32_t inode;  /* id */
+    uint8_t kind;   /* enum op_kind: OPEN (with OPEN_CREATE), WRITE, FLUSH, FLUSH_ALL, ALLOCATE,
+                       TRUNCATE, RENAME, REMOVE, MAKE_DIRECTORY */
+    bool durable;   /* WRITE_DURABLE */
+    bool fails;     /* a flush that fails */
+    uint32_t flags; /* enum open_flags */
+    uint32_t inode; /* id */
     int64_t offset, size; /* of a write: at most so many bytes of the vectors */
-    uint64_t bound;  /* of a flush: the sequence when it was started */
+    uint64_t bound;       /* of a flush: the sequence when it was started */
     const struct iovec *vectors;
     int32_t vector_count;
     const char *path, *path_to;

@@ -226,8 +226,7 @@ static void choose_names(struct disk *disk, struct disk_choice *choice)
             continue;
         uint32_t count = 0, kept;
         for (struct list *other = node; other != pending; other = other->next)
-            count +=
-                CONTAINER_OF(other, struct name_change, link)->directory == change->directory;
+            count += CONTAINER_OF(other, struct name_change, link)->directory == change->directory;
         kept = disk_choose(choice, count + 1);
         for (struct list *other = node; other != pending; other = other->next) {
             struct name_change *same = CONTAINER_OF(other, struct name_change, link);

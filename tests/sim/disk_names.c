@@ -223,8 +223,8 @@ static int64_t change_name(struct disk *disk, const struct disk_change *change)
     struct inode *inode = entry->inode;
     if (there && there->inode == inode)
         return 0;
-    if (there && (there->inode->is_directory != inode->is_directory ||
-                  there->inode->names.count > 0))
+    if (there &&
+        (there->inode->is_directory != inode->is_directory || there->inode->names.count > 0))
         return -ERROR_ALREADY_EXISTS;
     disk->sequence++;
     struct name_change *pending = push_change(disk, NAME_RENAME, directory, name, inode);

@@ -1,5 +1,6 @@
-/* Recordings: see disk_record.h. Replay repeats the calls of disk_execute that had an effect, so that
- * inode ids come out as they were. What was done to a file without a name has no effect here. */
+/* Recordings: see disk_record.h. Replay repeats the calls of disk_execute that had an effect, so
+ * that inode ids come out as they were. What was done to a file without a name has no effect here.
+ */
 #include "sim/disk_record.h"
 #include "base/bytes.h"
 #include "base/check.h"
@@ -35,8 +36,8 @@ static struct disk_record *add_record(struct disk_recording *recording, enum dis
 {
     if (recording->count == recording->capacity) {
         recording->capacity = recording->capacity ? 2 * recording->capacity : 256;
-        recording->records = memory_resized(recording->records, recording->capacity *
-                                                                    sizeof recording->records[0]);
+        recording->records =
+            memory_resized(recording->records, recording->capacity * sizeof recording->records[0]);
     }
     struct disk_record *record = &recording->records[recording->count++];
     *record = (struct disk_record){.kind = (uint8_t)kind};
@@ -117,8 +118,8 @@ static void replay(struct disk_recording *recording)
             recording->in_flight_capacity =
                 recording->in_flight_capacity ? 2 * recording->in_flight_capacity : 16;
             recording->in_flight =
-                memory_resized(recording->in_flight, recording->in_flight_capacity *
-                                                         sizeof recording->in_flight[0]);
+                memory_resized(recording->in_flight,
+                               recording->in_flight_capacity * sizeof recording->in_flight[0]);
         }
         recording->in_flight[recording->in_flight_count++] = at;
         return;

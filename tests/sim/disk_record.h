@@ -1,7 +1,7 @@
 #pragma once
-/* A recording of everything that changes a disk, and the disks that a crash at any moment of it could
- * leave. For crash tests: record a run, then for each cut and choice load the image into a machine
- * of a fresh world (world_load_disk) and recover.
+/* A recording of everything that changes a disk, and the disks that a crash at any moment of it
+ * could leave. For crash tests: record a run, then for each cut and choice load the image into a
+ * machine of a fresh world (world_load_disk) and recover.
  *
  *     struct disk_recording *recording = world_record_stop(world, machine);
  *     for (uint32_t cut = 0; cut <= recording->count; cut++) {
@@ -20,9 +20,9 @@ enum disk_record_kind {
 
 struct disk_record {
     uint8_t kind;
-    bool done;      /* RECORD_COMPLETE: the disk was asked; else an error came before */
+    bool done; /* RECORD_COMPLETE: the disk was asked; else an error came before */
     uint32_t submit;
-    int64_t value;  /* RECORD_MARK; RECORD_COMPLETE: the disk's result */
+    int64_t value; /* RECORD_MARK; RECORD_COMPLETE: the disk's result */
     struct disk_change change;
     struct iovec vector; /* the bytes of a write, owned */
 };

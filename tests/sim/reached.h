@@ -1,6 +1,6 @@
 #pragma once
-/* Counts the marks of client/base/reached.h by name. In a build without BOLE_MUTANTS there are none:
- * counts are 0 and nothing is missing. */
+/* Counts the marks of client/base/reached.h by name. In a build without BOLE_MUTANTS there are
+ * none: counts are 0 and nothing is missing. */
 #include "base/reached.h"
 #include <stdint.h>
 #include <stdio.h>

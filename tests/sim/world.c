@@ -46,6 +46,7 @@ struct world_settings world_settings_random(uint64_t seed)
     settings.pool_buffer_size = 64u << random_below(&random, 9);
     settings.pool_buffer_count = 1u << random_below(&random, 7);
     settings.socket_buffer_bytes = 256u << random_below(&random, 10);
+    settings.no_buffers_once_in = 4 << random_below(&random, 8);
     settings.short_transfer_once_in = 2 << random_below(&random, 8);
     settings.split_once_in = 2 << random_below(&random, 8);
     settings.sector_bytes = random_below(&random, 2) ? 512 : 4096;
@@ -100,8 +101,8 @@ void agenda_add(struct world *world, struct world_event *event, int64_t due_ns)
     check(event->place < 0);
     if (world->agenda_count == world->agenda_capacity) {
         world->agenda_capacity = world->agenda_capacity ? 2 * world->agenda_capacity : 256;
-        world->agenda = memory_resized(world->agenda, (size_t)world->agenda_capacity *
-                                                          sizeof world->agenda[0]);
+        world->agenda =
+            memory_resized(world->agenda, (size_t)world->agenda_capacity * sizeof world->agenda[0]);
     }
     struct world_agenda_entry entry = {due_ns, random_next(&world->random), event};
     agenda_up(world, world->agenda_count++, entry);
@@ -241,8 +242,8 @@ static struct machine *get_machine(struct world *world, int machine)
 
 struct address world_address(int machine, uint16_t port)
 {
-    return (struct address){.family = 4, .bytes = {[12] = 10, [15] = (uint8_t)(machine + 1)},
-                            .port = port};
+    return (struct address){
+        .family = 4, .bytes = {[12] = 10, [15] = (uint8_t)(machine + 1)}, .port = port};
 }
 
 void world_add_core(struct world *world, int machine, struct core *core)

@@ -1,6 +1,6 @@
 #pragma once
-/* The simulated world behind the seam (broker/reactor/port.h): machines with cores, a network, disks and
- * clocks, in one thread, driven by one seed.
+/* The simulated world behind the seam (broker/reactor/port.h): machines with cores, a network,
+ * disks and clocks, in one thread, driven by one seed.
  *
  *  - The same seed, settings and calls give the same run: `world->hash` runs over every event.
  *  - One event at a time: a completion (delivered inside that core's port_wait by one core_turn), a
@@ -39,16 +39,17 @@ struct world_settings {
     struct world_range network_delay; /* from a send's completion to the arrival of its bytes */
     int64_t connect_timeout_ns;       /* to a machine that can't be reached */
     uint32_t pool_buffer_size, pool_buffer_count; /* of each port */
-    uint32_t socket_buffer_bytes;     /* of each direction; a sender waits beyond it */
-    uint32_t backlog;                 /* connections not accepted yet; refused beyond it */
-    uint32_t handle_limit;            /* of a machine; TOO_MANY_FILES beyond it */
-    uint64_t short_transfer_once_in;  /* short receives and sends */
-    uint64_t split_once_in;           /* bytes sent at once arrive in pieces */
-    uint64_t cut_once_in;             /* of arrivals: the connection is cut */
-    uint32_t sector_bytes;            /* 512 or 4096 */
-    uint32_t direct_alignment;        /* 512 or 4096 */
-    int64_t disk_limit_bytes;         /* 0: none */
-    bool names_as_prefix;             /* see disk.h */
+    uint32_t socket_buffer_bytes;                 /* of each direction; a sender waits beyond it */
+    uint32_t backlog;                /* connections not accepted yet; refused beyond it */
+    uint32_t handle_limit;           /* of a machine; TOO_MANY_FILES beyond it */
+    uint64_t short_transfer_once_in; /* short receives and sends */
+    uint64_t no_buffers_once_in;     /* receives into the pool end with NO_BUFFERS */
+    uint64_t split_once_in;          /* bytes sent at once arrive in pieces */
+    uint64_t cut_once_in;            /* of arrivals: the connection is cut */
+    uint32_t sector_bytes;           /* 512 or 4096 */
+    uint32_t direct_alignment;       /* 512 or 4096 */
+    int64_t disk_limit_bytes;        /* 0: none */
+    bool names_as_prefix;            /* see disk.h */
     uint64_t short_read_once_in, short_write_once_in;
     uint64_t read_error_once_in, write_error_once_in, flush_error_once_in, name_error_once_in;
     int64_t wall_start_ms;
@@ -171,7 +172,8 @@ void world_wall_step(struct world *world, int machine, int64_t delta_ms);
 /* ---- faults ---- */
 
 /* The `nth` operation of `kind` (OP_KIND_COUNT: of any) that the machine submits from now, from 1,
- * ends with `error`; ERROR_NONE: is short, if it is a transfer. */
+ * ends with `error`; ERROR_NONE: is short, if it is a transfer. A send or receive that ends with
+ * CONNECTION_RESET cuts its connection. */
 void world_fail(struct world *world, int machine, int kind, uint64_t nth, enum error error);
 
 /* Nothing goes from machine to machine while blocked; what was sent is kept. One direction. */
@@ -185,7 +187,8 @@ void world_disk_limit(struct world *world, int machine, int64_t bytes);
 
 /* Power loss: cores and ports are gone, operations never complete (a port_call ends with
  * ERROR_STOPPED), connections are cut, the disk is what a crash leaves (disk.h), drawn. The memory
- * of the cores is the scenario's and may be freed at once. Not from within a turn of the machine. */
+ * of the cores is the scenario's and may be freed at once. Not from within a turn of the machine.
+ */
 void world_crash(struct world *world, int machine);
 
 /* kill -9: the same for the process, but the disk keeps what was completed, flushed or not; what
@@ -200,8 +203,8 @@ void world_start(struct world *world, int machine);
 
 /* ---- recordings: disk_record.h ---- */
 
-/* Records what changes the disk of a machine, of which nothing may be in flight. Ends by itself when
- * the machine stops. */
+/* Records what changes the disk of a machine, of which nothing may be in flight. Ends by itself
+ * when the machine stops. */
 void world_record_start(struct world *world, int machine);
 
 /* The recording so far, now the caller's (disk_recording_destroy); null if there was none. */

@@ -1,5 +1,5 @@
-/* File operations of the world: handles, alignment, injected faults and the rules of use whose breach
- * is a violation; what a disk keeps is in disk.h. */
+/* File operations of the world: handles, alignment, injected faults and the rules of use whose
+ * breach is a violation; what a disk keeps is in disk.h. */
 #include "sim/disk_record.h"
 #include "sim/world_parts.h"
 #include "base/bytes.h"
@@ -189,7 +189,8 @@ static int64_t execute_write(struct machine *machine, struct op *op)
     struct open_file *file = state->object;
     struct world *world = machine->world;
     if (vectors_checksum(op) != state->checksum)
-        world_violation(world, "the memory of a write in flight was changed (inode %u, offset %lld)",
+        world_violation(world,
+                        "the memory of a write in flight was changed (inode %u, offset %lld)",
                         file->inode->id, (long long)op->offset);
     struct disk_change change = change_of(op);
     if (change.size == 0)
@@ -264,7 +265,8 @@ static int64_t execute(struct machine *machine, struct op *op)
         if (!file)
             break;
         change.fails = state->error != 0;
-        return change_disk(machine, op, &change);
+        (void)change_disk(machine, op, &change); /* fails only where it is told to */
+        return -state->error;
     default:
         break;
     }
@@ -274,15 +276,13 @@ static int64_t execute(struct machine *machine, struct op *op)
     case OP_OPEN:
         return execute_open(machine, op);
     case OP_READ: {
-        size_t size = state->shortened
-                          ? (size_t)shorten(machine->world, file, (int64_t)op->size)
-                          : op->size;
+        size_t size =
+            state->shortened ? (size_t)shorten(machine->world, file, (int64_t)op->size) : op->size;
         return disk_read(machine->disk, file->inode, op->offset, op->data, size);
     }
     case OP_LIST:
-        return file->inode->is_directory
-                   ? disk_list(file->inode, &file->cookie, op->data, op->size)
-                   : -ERROR_BAD_ARGUMENT;
+        return file->inode->is_directory ? disk_list(file->inode, &file->cookie, op->data, op->size)
+                                         : -ERROR_BAD_ARGUMENT;
     case OP_STAT:
         return execute_stat(machine, op, file);
     case OP_ALLOCATE:
@@ -300,7 +300,8 @@ int64_t file_execute(struct op *op)
 {
     struct op_state *state = op_state(op);
     struct machine *machine = state->port->machine;
-    int64_t result = execute(machine, op);
+    bool gone = state->cancelled && random_below(&machine->world->random, 2);
+    int64_t result = gone ? -ERROR_CANCELLED : execute(machine, op);
     if (machine->recording && state->record >= 0) /* it ended before the disk was asked */
         disk_record_complete(machine->recording, state->record, NULL, result);
     list_remove(&op->link);
@@ -332,8 +333,7 @@ static void end_in_flight(struct machine *machine, struct op *op, struct disk_ch
 
 void file_stop_machine(struct machine *machine, bool power_lost)
 {
-    struct disk_choice choice =
-        disk_choice_of(CHOICE_RANDOM, random_next(&machine->world->random));
+    struct disk_choice choice = disk_choice_of(CHOICE_RANDOM, random_next(&machine->world->random));
     struct disk_choice *crash = power_lost ? &choice : NULL;
     if (machine->recording)
         machine->recording->ended = true;
@@ -343,8 +343,7 @@ void file_stop_machine(struct machine *machine, bool power_lost)
             end_in_flight(machine, CONTAINER_OF(writes->next, struct op, link), crash);
     }
     while (!list_is_empty(&machine->name_operations))
-        end_in_flight(machine, CONTAINER_OF(machine->name_operations.next, struct op, link),
-                      crash);
+        end_in_flight(machine, CONTAINER_OF(machine->name_operations.next, struct op, link), crash);
     while (!list_is_empty(&machine->files)) {
         struct open_file *file = CONTAINER_OF(machine->files.next, struct open_file, link);
         file->references = 1;

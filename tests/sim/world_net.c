@@ -37,8 +37,7 @@ static void socket_free(struct socket *socket)
 
 static uint64_t room(const struct socket *socket)
 {
-    return socket->machine->world->settings.socket_buffer_bytes -
-           (socket->written - socket->taken);
+    return socket->machine->world->settings.socket_buffer_bytes - (socket->written - socket->taken);
 }
 
 static bool can_receive(const struct socket *socket)
@@ -73,7 +72,9 @@ static void plan_arrival(struct socket *socket)
     if (socket->arrival.place >= 0 ||
         world->blocked[socket->peer_machine->index][socket->machine->index])
         return;
-    int64_t delay_ns = world_draw(world, world->settings.network_delay);
+    bool slow = random_once_in(&world->random, world->settings.slow_once_in);
+    int64_t delay_ns =
+        world_draw(world, slow ? world->settings.slow : world->settings.network_delay);
     if (socket->peer_machine == socket->machine)
         delay_ns /= 8;
     agenda_add(world, &socket->arrival, world->now_ns + delay_ns);
@@ -418,6 +419,8 @@ void net_submit(struct op *op)
         op_schedule(op);
         return;
     }
+    if (state->error && state->error != ERROR_NO_BUFFERS) /* that one waits for bytes */
+        op_schedule(op);
     struct socket *socket = state->object;
     switch ((enum op_kind)op->kind) {
     case OP_ACCEPT: {
@@ -473,15 +476,15 @@ int64_t net_execute(struct op *op, bool *ret_again)
     struct op_state *state = op_state(op);
     struct machine *machine = state->port->machine;
     struct world *world = machine->world;
-    struct socket *socket =
-        op->kind == OP_RECEIVE || op->kind == OP_SEND || op->kind == OP_SHUTDOWN ? state->object
-                                                                                 : NULL;
+    struct socket *socket = op->kind == OP_RECEIVE || op->kind == OP_SEND || op->kind == OP_SHUTDOWN
+                                ? state->object
+                                : NULL;
     bool waits_in_queue = op->kind == OP_RECEIVE || op->kind == OP_SEND;
     /* A cancelled operation behind others, or half of those in front, end without effect. */
     bool first = !socket || socket->receives.next == &op->link || socket->sends.next == &op->link;
     bool orphaned = !state->object && op->kind != OP_LISTEN && op->kind != OP_CONNECT;
     int64_t result;
-    if (state->error && state->error != ERROR_BAD_ARGUMENT && socket && waits_in_queue)
+    if (state->error == ERROR_CONNECTION_RESET && socket && waits_in_queue)
         cut(socket);
     if (state->error)
         result = -state->error;
@@ -490,7 +493,6 @@ int64_t net_execute(struct op *op, bool *ret_again)
     else
         result = execute(machine, op, ret_again);
     if (*ret_again && state->cancelled) {
-        agenda_remove(world, &state->event);
         *ret_again = false;
         result = -ERROR_CANCELLED;
     }

@@ -10,15 +10,18 @@ enum event_kind { EVENT_COMPLETION, EVENT_TURN, EVENT_ARRIVAL, EVENT_ACTION };
 struct op_state {
     struct world_event event; /* 8 bytes */
     struct world_port *port;
-    void *object;      /* struct open_file, struct socket or struct listener; null: gone or a path */
+    void *object; /* struct open_file, struct socket or struct listener; null: gone or a path */
     uint64_t checksum; /* of a write's bytes at submission; of a connect: when it gives up */
-    uint64_t bound;    /* of a flush: the disk's sequence at submission */
-    int64_t record;    /* in the recording; -1 none */
-    uint64_t mark;     /* OP_IN_FLIGHT ^ its address while the world has it */
-    int32_t error;     /* to end with */
+    union {
+        uint64_t bound; /* of a flush: the disk's sequence at submission */
+        int64_t result; /* once it is done */
+    };
+    int64_t record; /* in the recording; -1 none */
+    uint64_t mark;  /* OP_IN_FLIGHT ^ its address while the world has it */
+    int32_t error;  /* to end with */
     bool shortened, cancelled;
     bool drained; /* by a shutdown: ends with 0 */
-    bool due;     /* taken from the agenda, not executed yet */
+    bool due;     /* taken from the agenda: not done yet, or done and not completed yet */
 };
 _Static_assert(sizeof(struct op_state) <= sizeof((struct op *)0)->scratch, "op_state fits");
 
@@ -46,7 +49,7 @@ struct world_port {
     struct world_event turn;
     int64_t turn_due_ns;
     struct op *delivering; /* to be completed by the next port_wait */
-    struct op **ready;     /* due, and nobody turns or waits on this port */
+    struct op **ready;     /* done, and nobody turns or waits on this port */
     int32_t ready_count, ready_capacity;
     struct op **calls; /* in flight without a flow: port_call's */
     int32_t calls_count, calls_capacity;
@@ -84,7 +87,7 @@ struct listener {
 
 /* One end of a connection, with the bytes that come in. */
 struct socket {
-    struct list link; /* in machine->sockets, a backlog too */
+    struct list link;    /* in machine->sockets, a backlog too */
     struct list pending; /* in a listener's backlog */
     struct machine *machine;
     struct socket *peer;          /* null: closed, cut */

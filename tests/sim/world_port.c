@@ -3,7 +3,7 @@
  * Who delivers a completion that is due:
  *   the core is in no turn       -> core_turn, whose port_wait completes it   [port_turn]
  *   somebody waits on the port   -> at once, and that wait returns            [port_wait]
- *   neither                      -> `ready`, for the next wait */
+ *   neither                      -> done at once, completed by the next wait: `ready` */
 #include "sim/world_parts.h"
 #include "base/memory.h"
 
@@ -90,13 +90,10 @@ static bool is_transfer(uint8_t kind)
     return kind == OP_RECEIVE || kind == OP_SEND || kind == OP_READ || kind == OP_WRITE;
 }
 
-/* The faults of this operation: those asked for, then those drawn. */
-static void draw_faults(struct world_port *port, struct op *op)
+/* Counts the operation, and takes the fault that was asked for it. */
+static bool take_fault(struct machine *machine, struct op *op)
 {
-    struct machine *machine = port->machine;
     struct op_state *state = op_state(op);
-    const struct world_settings *settings = &port->world->settings;
-    struct random *random = &port->world->random;
     machine->submitted[op->kind]++;
     machine->submitted[OP_KIND_COUNT]++;
     for (int i = 0; i < machine->fault_count; i++) {
@@ -106,9 +103,17 @@ static void draw_faults(struct world_port *port, struct op *op)
             continue;
         state->error = (int32_t)fault.error;
         state->shortened = fault.error == ERROR_NONE;
-        machine->faults[i--] = machine->faults[--machine->fault_count];
-        return;
+        machine->faults[i] = machine->faults[--machine->fault_count];
+        return true;
     }
+    return false;
+}
+
+static void draw_faults(struct world_port *port, struct op *op)
+{
+    struct op_state *state = op_state(op);
+    const struct world_settings *settings = &port->world->settings;
+    struct random *random = &port->world->random;
     uint64_t error_once_in = 0, short_once_in = 0;
     switch ((enum op_kind)op->kind) {
     case OP_RECEIVE:
@@ -138,9 +143,11 @@ static void draw_faults(struct world_port *port, struct op *op)
     default:
         break;
     }
-    if (error_once_in && random_once_in(random, error_once_in))
+    if (op->kind == OP_RECEIVE && !op->data && random_once_in(random, settings->no_buffers_once_in))
+        state->error = ERROR_NO_BUFFERS;
+    else if (random_once_in(random, error_once_in))
         state->error = ERROR_INPUT_OUTPUT;
-    else if (short_once_in && is_transfer(op->kind))
+    else if (is_transfer(op->kind))
         state->shortened = random_once_in(random, short_once_in);
 }
 
@@ -162,14 +169,15 @@ static void world_submit(struct port *at, struct op *op)
     if (!op->flow) {
         if (port->calls_count == port->calls_capacity) {
             port->calls_capacity = port->calls_capacity ? 2 * port->calls_capacity : 4;
-            port->calls = memory_resized(port->calls,
-                                         (size_t)port->calls_capacity * sizeof port->calls[0]);
+            port->calls =
+                memory_resized(port->calls, (size_t)port->calls_capacity * sizeof port->calls[0]);
         }
         port->calls[port->calls_count++] = op;
     }
     if (!port->alive)
         return; /* it never completes, but for port_call */
-    draw_faults(port, op);
+    if (!take_fault(port->machine, op))
+        draw_faults(port, op);
     if (op->kind <= OP_SHUTDOWN)
         net_submit(op);
     else if (op->kind == OP_CLOSE)
@@ -194,25 +202,38 @@ static int64_t close_handle(struct op *op)
     return file_close(machine, handle.object);
 }
 
-/* Does what `op` asks and completes it, or leaves it waiting where it is. */
-static void execute(struct world_port *port, struct op *op)
+/* Does what `op` asks. False: it can't go on yet, and waits where it is. */
+static bool perform(struct world_port *port, struct op *op)
 {
     bool again = false;
     int64_t result;
-    op_state(op)->due = false;
+    struct op_state *state = op_state(op);
+    state->due = false;
     if (op->kind <= OP_SHUTDOWN)
         result = net_execute(op, &again);
     else if (op->kind == OP_CLOSE)
-        result = close_handle(op);
+        result = close_handle(op); /* closed even where an error is injected */
     else
         result = file_execute(op);
+    if (op->kind == OP_CLOSE && state->error)
+        result = -state->error;
     if (again)
-        return;
+        return false;
+    agenda_remove(port->world, &state->event); /* where doing it has woken its own queue */
+    state->due = true;                         /* nothing may put it there any more */
+    state->result = result;
     uint64_t who = (uint64_t)port->machine->index << 16 | (uint64_t)port->index << 8 | op->kind;
     world_mix(port->world, who);
     world_mix(port->world, (uint64_t)result);
+    return true;
+}
+
+static void execute(struct world_port *port, struct op *op)
+{
+    if (!perform(port, op))
+        return;
     port->delivered = true;
-    op_finish(op, result);
+    op_finish(op, op_state(op)->result);
 }
 
 static void world_cancel(struct port *at, struct op *op)
@@ -274,11 +295,11 @@ void port_deliver(struct world_port *port, struct op *op)
         check(!port->in_turn && !port->delivering);
         port->delivering = op;
         port_turn(port);
-    } else {
+    } else if (perform(port, op)) {
         if (port->ready_count == port->ready_capacity) {
             port->ready_capacity = port->ready_capacity ? 2 * port->ready_capacity : 4;
-            port->ready = memory_resized(port->ready,
-                                         (size_t)port->ready_capacity * sizeof port->ready[0]);
+            port->ready =
+                memory_resized(port->ready, (size_t)port->ready_capacity * sizeof port->ready[0]);
         }
         port->ready[port->ready_count++] = op;
     }
@@ -315,10 +336,12 @@ static void world_wait(struct port *at, int64_t until_ns)
     }
     if (port->in_turn && until_ns <= port->world->now_ns)
         return;
-    while (port->alive && port->ready_count > 0 && !port->delivered) {
-        struct op *op = port->ready[0];
-        memmove(port->ready, port->ready + 1, (size_t)--port->ready_count * sizeof op);
-        execute(port, op);
+    if (port->alive && port->ready_count > 0) {
+        uint64_t place = random_below(&port->world->random, (uint64_t)port->ready_count);
+        struct op *op = port->ready[place];
+        port->ready[place] = port->ready[--port->ready_count];
+        port->delivered = true;
+        op_finish(op, op_state(op)->result);
     }
     if (!port->delivered)
         drive(port, until_ns);
@@ -343,8 +366,8 @@ static void world_clock(struct port *at, struct now *now)
     const struct world_port *port = CONTAINER_OF(at, struct world_port, port);
     const struct world *world = port->world;
     now->monotonic_ns = world->now_ns;
-    now->wall_ms = world->settings.wall_start_ms + port->machine->wall_offset_ms +
-                   world->now_ns / 1000000;
+    now->wall_ms =
+        world->settings.wall_start_ms + port->machine->wall_offset_ms + world->now_ns / 1000000;
 }
 
 void port_stop(struct world_port *port)

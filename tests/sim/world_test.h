@@ -48,8 +48,12 @@ static inline int64_t fill(struct one *one, int32_t handle, int64_t offset, size
     uint8_t *bytes = memory_aligned(4096, size);
     memset(bytes, value, size);
     struct iovec vector = {bytes, size};
-    int64_t result = call(one, (struct op){.kind = OP_WRITE, .handle = handle, .offset = offset,
-                                           .vectors = &vector, .vector_count = 1, .flags = flags});
+    int64_t result = call(one, (struct op){.kind = OP_WRITE,
+                                           .handle = handle,
+                                           .offset = offset,
+                                           .vectors = &vector,
+                                           .vector_count = 1,
+                                           .flags = flags});
     memory_free(bytes);
     return result;
 }
@@ -81,8 +85,8 @@ static inline int byte_at(struct one *one, const char *path, int64_t offset)
     if (handle < 0)
         return -1;
     uint8_t byte = 0;
-    call(one, (struct op){.kind = OP_READ, .handle = handle, .offset = offset, .data = &byte,
-                          .size = 1});
+    call(one, (struct op){
+                  .kind = OP_READ, .handle = handle, .offset = offset, .data = &byte, .size = 1});
     call(one, (struct op){.kind = OP_CLOSE, .handle = handle});
     return byte;
 }

@@ -125,8 +125,11 @@ TEST(world_disk, a_durable_write_in_flight_leaves_any_subset)
         uint8_t bytes[2 * SECTOR];
         memset(bytes, 'b', sizeof bytes);
         struct iovec vector = {bytes, sizeof bytes};
-        struct op write = {.kind = OP_WRITE, .handle = handle, .vectors = &vector,
-                           .vector_count = 1, .flags = WRITE_DURABLE};
+        struct op write = {.kind = OP_WRITE,
+                           .handle = handle,
+                           .vectors = &vector,
+                           .vector_count = 1,
+                           .flags = WRITE_DURABLE};
         op_start(one.port, &write);
         one_crash(&one);
         int first = byte_at(&one, "f", 0), second = byte_at(&one, "f", SECTOR);
@@ -147,8 +150,8 @@ TEST(world_disk, a_size_is_old_or_new_until_the_flush)
         if (seed % 2)
             fill(&one, handle, 2048, SECTOR, 'b', 0);
         else
-            call(&one, (struct op){.kind = OP_ALLOCATE, .handle = handle, .offset = 2048,
-                                   .size = SECTOR});
+            call(&one, (struct op){
+                           .kind = OP_ALLOCATE, .handle = handle, .offset = 2048, .size = SECTOR});
         one_crash(&one);
         int64_t size = size_at(&one, "f");
         TRUE_(size == 2048 || size == 2048 + SECTOR);
@@ -179,6 +182,39 @@ TEST(world_disk, a_truncation_may_be_undone_until_the_flush)
     TRUE_(undone > 0 && undone < SEEDS / 2);
 }
 
+TEST(world_disk, a_durable_write_makes_its_size_last_after_a_truncation)
+{
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        int32_t handle = durable_file(&one);
+        call(&one, (struct op){.kind = OP_TRUNCATE, .handle = handle, .size = 700});
+        EQ(fill(&one, handle, 1024, SECTOR, 'b', WRITE_DURABLE), SECTOR);
+        one_crash(&one);
+        EQ(size_at(&one, "f"), 1024 + SECTOR);
+        EQ(byte_at(&one, "f", 1024), 'b');
+        world_destroy(one.world);
+    }
+}
+
+TEST(world_disk, bytes_beyond_the_size_that_a_crash_left_are_zeros)
+{
+    int shorter = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        fill(&one, durable_file(&one), 2048, 6000, 'b', 0);
+        one_crash(&one);
+        if (size_at(&one, "f") == 2048) {
+            shorter++;
+            int32_t handle = create_at(&one, "f");
+            call(&one, (struct op){.kind = OP_TRUNCATE, .handle = handle, .size = 8000});
+            for (int64_t at = 2048; at < 8000; at += SECTOR)
+                EQ(byte_at(&one, "f", at), 0);
+        }
+        world_destroy(one.world);
+    }
+    TRUE_(shorter > 0);
+}
+
 TEST(world_disk, a_flush_does_not_cover_a_write_in_flight)
 {
     int lost = 0;
@@ -191,8 +227,8 @@ TEST(world_disk, a_flush_does_not_cover_a_write_in_flight)
         uint8_t bytes[SECTOR];
         memset(bytes, 'b', sizeof bytes);
         struct iovec vector = {bytes, sizeof bytes};
-        struct op write = {.kind = OP_WRITE, .handle = handle, .vectors = &vector,
-                           .vector_count = 1};
+        struct op write = {
+            .kind = OP_WRITE, .handle = handle, .vectors = &vector, .vector_count = 1};
         struct op flush_it = {.kind = OP_FLUSH, .handle = handle};
         op_start(one.port, &write);
         op_start(one.port, &flush_it);
@@ -294,6 +330,73 @@ TEST(world_disk, a_folder_lost_takes_what_is_in_it)
         world_destroy(one.world);
     }
     TRUE_(gone > 0 && empty > 0 && full > 0);
+}
+
+TEST(world_disk, a_folder_flush_covers_its_own_names_only)
+{
+    int lost = 0, moved = 0;
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        call(&one, (struct op){.kind = OP_MAKE_DIRECTORY, .path = "d"});
+        durable_file(&one);
+        create_at(&one, "d/g");
+        flush_folder(&one, ".");
+        if (seed % 2) { /* a rename across folders lasts when either is flushed */
+            call(&one, (struct op){.kind = OP_RENAME, .path = "f", .path_to = "d/f"});
+            flush_folder(&one, ".");
+        }
+        one_crash(&one);
+        TRUE_(size_at(&one, "d") >= 0);
+        EQ(size_at(&one, seed % 2 ? "d/f" : "f"), 2048);
+        lost += size_at(&one, "d/g") < 0;
+        moved += seed % 2 && size_at(&one, "f") < 0;
+        world_destroy(one.world);
+    }
+    TRUE_(lost > 0 && lost < SEEDS);
+    EQ(moved, SEEDS / 2);
+}
+
+TEST(world_disk, a_list_comes_in_pieces)
+{
+    struct one one = one_create(1, NULL);
+    const char *names[] = {"alpha", "beta", "gamma"};
+    for (int i = 0; i < 3; i++)
+        create_at(&one, names[i]);
+    char piece[12];
+    struct op list = {.kind = OP_LIST,
+                      .handle = open_at(&one, "/", OPEN_READ | OPEN_DIRECTORY),
+                      .data = piece,
+                      .size = sizeof piece};
+    int seen = 0;
+    for (int64_t size; (size = call(&one, list)) > 0;)
+        for (const char *at = piece; at < piece + size; at += strlen(at) + 1) {
+            EQ(at[0], 'f');
+            EQ_TEXT(at + 1, names[seen]);
+            seen++;
+        }
+    EQ(seen, 3);
+    list.size = 3;
+    list.handle = open_at(&one, "/", OPEN_READ | OPEN_DIRECTORY);
+    EQ(call(&one, list), -ERROR_BAD_ARGUMENT);
+    world_destroy(one.world);
+}
+
+TEST(world_disk, a_cancelled_file_operation_ends_either_way)
+{
+    int cancelled = 0;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct one one = one_create(seed, NULL);
+        struct op op = {.kind = OP_MAKE_DIRECTORY, .path = "d"};
+        op_start(one.port, &op);
+        one.port->operations->cancel(one.port, &op);
+        while (op.running)
+            one.port->operations->wait(one.port, INT64_MAX);
+        TRUE_(op.result == 0 || op.result == -ERROR_CANCELLED);
+        EQ(size_at(&one, "d") >= 0, op.result == 0);
+        cancelled += op.result < 0;
+        world_destroy(one.world);
+    }
+    TRUE_(cancelled > 0 && cancelled < 20);
 }
 
 TEST(world_disk, flush_all_covers_everything)

@@ -62,8 +62,7 @@ static enum step serving_received(struct flow *flow)
 {
     struct serving *s = CONTAINER_OF(flow, struct serving, flow);
     if (s->op.result == -ERROR_NO_BUFFERS) {
-        flow->step = 0;
-        flow->step--;
+        flow->step = (uint8_t)-1; /* back to receive */
         return STEP_NEXT;
     }
     if (s->op.result <= 0)
@@ -76,8 +75,11 @@ static enum step serving_received(struct flow *flow)
 static enum step serving_send(struct flow *flow)
 {
     struct serving *s = CONTAINER_OF(flow, struct serving, flow);
-    s->op = (struct op){.flow = flow, .kind = OP_SEND, .handle = s->handle,
-                        .vectors = &s->vector, .vector_count = 1};
+    s->op = (struct op){.flow = flow,
+                        .kind = OP_SEND,
+                        .handle = s->handle,
+                        .vectors = &s->vector,
+                        .vector_count = 1};
     op_start(flow->core->port, &s->op);
     return STEP_NEXT;
 }
@@ -198,8 +200,12 @@ static enum step client_transfer(struct flow *flow)
         for (int i = 0; i < MESSAGE_BYTES; i++)
             c->sent[i] = (uint8_t)(c->index * 31 + c->round * 7 + i);
     c->vector = (struct iovec){c->sent + from, MESSAGE_BYTES - from};
-    c->op = (struct op){.flow = flow, .kind = sends ? OP_SEND : OP_RECEIVE, .handle = c->handle,
-                        .vectors = &c->vector, .vector_count = 1, .data = c->got + from,
+    c->op = (struct op){.flow = flow,
+                        .kind = sends ? OP_SEND : OP_RECEIVE,
+                        .handle = c->handle,
+                        .vectors = &c->vector,
+                        .vector_count = 1,
+                        .data = c->got + from,
                         .size = MESSAGE_BYTES - from};
     op_start(flow->core->port, &c->op);
     return STEP_NEXT;
@@ -254,20 +260,58 @@ static bool all_over(void *argument)
 
 struct outcome {
     uint64_t hash, events;
-    int breaks;
+    int breaks, crashes;
     bool over;
 };
 
-static struct outcome run_echo(uint64_t seed, const struct world_settings *settings)
+static void start_server(struct echo *echo)
+{
+    for (int i = 0; i < SERVER_CORES; i++) {
+        core_init(&echo->cores[i], i, world_port(echo->world, 0, i));
+        world_add_core(echo->world, 0, &echo->cores[i]);
+    }
+    flow_start(&echo->accept.flow, &accept_flow, &echo->cores[0]);
+    world_notice(echo->world, &echo->cores[0]);
+}
+
+/* Every few thousand events the server's machine loses its memory and starts anew. */
+struct crashes {
+    struct echo *echo;
+    uint64_t next, every;
+    int count;
+};
+
+static void crash_server(struct world *world, void *argument)
+{
+    struct crashes *crashes = argument;
+    struct echo *echo = crashes->echo;
+    if (!crashes->every || world->events < crashes->next)
+        return;
+    crashes->next += crashes->every;
+    crashes->count++;
+    if (crashes->count % 2)
+        world_crash(world, 0);
+    else
+        world_kill(world, 0);
+    for (int i = 0; i < SERVER_CORES; i++)
+        core_done(&echo->cores[i]);
+    memset(echo->cores, 0xee, sizeof echo->cores); /* whoever touches it again is found out */
+    memset(echo->servings, 0xee, sizeof echo->servings);
+    memset(&echo->accept, 0xee, sizeof echo->accept);
+    echo->serving_count = 0;
+    world_start(world, 0);
+    start_server(echo);
+}
+
+static struct outcome run_echo(uint64_t seed, const struct world_settings *settings,
+                               uint64_t crash_every)
 {
     struct echo *echo = memory_zeroed(sizeof *echo);
     struct world *world = echo->world = world_create(seed, settings);
-    int server = world_add_machine(world);
-    for (int i = 0; i < SERVER_CORES; i++) {
-        core_init(&echo->cores[i], i, world_port(world, server, i));
-        world_add_core(world, server, &echo->cores[i]);
-    }
-    flow_start(&echo->accept.flow, &accept_flow, &echo->cores[0]);
+    struct crashes crashes = {echo, crash_every, crash_every, 0};
+    EQ(world_add_machine(world), 0);
+    start_server(echo);
+    world_on_event(world, crash_server, &crashes);
     for (int i = 0; i < CLIENTS; i++) {
         struct client *c = &echo->clients[i];
         int machine = world_add_machine(world);
@@ -279,7 +323,7 @@ static struct outcome run_echo(uint64_t seed, const struct world_settings *setti
         flow_start(&c->flow, &client_flow, &c->core);
     }
     bool over = world_run(world, (struct world_stop){all_over, echo, .events = 2000000});
-    struct outcome outcome = {world->hash, world->events, 0, over};
+    struct outcome outcome = {world->hash, world->events, 0, crashes.count, over};
     for (int i = 0; i < CLIENTS; i++)
         outcome.breaks += echo->clients[i].breaks;
     EQ(echo->wrong, 0);
@@ -295,14 +339,15 @@ static struct outcome run_echo(uint64_t seed, const struct world_settings *setti
 
 TEST(world_echo, answers_every_message)
 {
-    struct outcome outcome = run_echo(1, NULL);
+    struct outcome outcome = run_echo(1, NULL, 0);
     TRUE_(outcome.over);
     EQ(outcome.breaks, 0);
 }
 
 TEST(world_echo, same_seed_same_trace_other_seed_other_trace)
 {
-    struct outcome first = run_echo(7, NULL), second = run_echo(7, NULL), third = run_echo(8, NULL);
+    struct outcome first = run_echo(7, NULL, 500), second = run_echo(7, NULL, 500);
+    struct outcome third = run_echo(8, NULL, 500);
     EQ(first.hash, second.hash);
     EQ(first.events, second.events);
     TRUE_(first.hash != third.hash);
@@ -316,9 +361,21 @@ TEST(world_echo, survives_cuts_and_tiny_buffers)
         settings.cut_once_in = seed % 2 ? 400 : 0;
         if (settings.socket_buffer_bytes < MESSAGE_BYTES) /* else both ends wait for the other */
             settings.socket_buffer_bytes = MESSAGE_BYTES;
-        struct outcome outcome = run_echo(seed, &settings);
+        struct outcome outcome = run_echo(seed, &settings, 0);
         TRUE_(outcome.over);
         breaks += outcome.breaks;
     }
     TRUE_(breaks > 0);
+}
+
+TEST(world_echo, survives_crashes_of_the_server)
+{
+    int breaks = 0, crashes = 0;
+    for (uint64_t seed = 0; seed < 20; seed++) {
+        struct outcome outcome = run_echo(seed, NULL, 300 + seed);
+        TRUE_(outcome.over);
+        breaks += outcome.breaks;
+        crashes += outcome.crashes;
+    }
+    TRUE_(crashes > 20 && breaks > 20);
 }

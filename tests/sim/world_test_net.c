@@ -84,8 +84,7 @@ TEST(world_net, a_reader_that_does_not_read_stops_the_sender)
     struct two two = two_create(1, &settings);
     uint8_t bytes[600] = {0};
     struct iovec vector = {bytes, sizeof bytes};
-    struct op send = {.kind = OP_SEND, .handle = two.client, .vectors = &vector,
-                      .vector_count = 1};
+    struct op send = {.kind = OP_SEND, .handle = two.client, .vectors = &vector, .vector_count = 1};
     EQ(port_call(two.near, &send), 600);
     EQ(port_call(two.near, &send), 400);
     op_start(two.near, &send);
@@ -95,6 +94,43 @@ TEST(world_net, a_reader_that_does_not_read_stops_the_sender)
     while (send.running)
         two.near->operations->wait(two.near, INT64_MAX);
     EQ(send.result, 600);
+    world_destroy(two.world);
+}
+
+TEST(world_net, sends_in_flight_at_once_keep_their_order)
+{
+    for (uint64_t seed = 0; seed < 10; seed++) {
+        struct world_settings settings = calm();
+        struct two two = two_create(seed, &settings);
+        struct op sends[4];
+        struct iovec vectors[4];
+        char letters[] = "abcd";
+        for (int i = 0; i < 4; i++) {
+            vectors[i] = (struct iovec){&letters[i], 1};
+            sends[i] = (struct op){
+                .kind = OP_SEND, .handle = two.client, .vectors = &vectors[i], .vector_count = 1};
+            op_start(two.near, &sends[i]);
+        }
+        char got[4];
+        for (int64_t have = 0; have < 4;)
+            have += receive(two.far, two.server, got + have, sizeof got - (size_t)have);
+        EQ_BYTES(got, "abcd", 4);
+        world_destroy(two.world);
+    }
+}
+
+TEST(world_net, injected_errors)
+{
+    struct world_settings settings = calm();
+    struct two two = two_create(1, &settings);
+    char byte;
+    world_fail(two.world, 1, OP_RECEIVE, 1, ERROR_NO_BUFFERS);
+    EQ(send_bytes(two.near, two.client, "x", 1), 1);
+    EQ(receive(two.far, two.server, &byte, 1), -ERROR_NO_BUFFERS);
+    EQ(receive(two.far, two.server, &byte, 1), 1); /* the connection goes on */
+    world_fail(two.world, 1, OP_RECEIVE, 1, ERROR_CONNECTION_RESET);
+    EQ(receive(two.far, two.server, &byte, 1), -ERROR_CONNECTION_RESET);
+    EQ(send_bytes(two.near, two.client, "x", 1), -ERROR_CONNECTION_RESET);
     world_destroy(two.world);
 }
 
@@ -244,7 +280,8 @@ TEST(world_net, the_wall_clock_steps_alone)
     EQ(after.monotonic_ns, before.monotonic_ns);
     EQ(after.wall_ms, before.wall_ms - 3600000);
     EQ(other.wall_ms, before.wall_ms);
-    two.near->operations->wait(two.near, before.monotonic_ns + 5000000); /* a wait with a deadline */
+    two.near->operations->wait(two.near,
+                               before.monotonic_ns + 5000000); /* a wait with a deadline */
     two.near->operations->clock(two.near, &after);
     TRUE_(after.monotonic_ns >= before.monotonic_ns + 5000000);
     world_destroy(two.world);

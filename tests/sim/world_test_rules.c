@@ -23,8 +23,11 @@ TEST(world_rules, second_write_in_flight_on_a_sector)
         int32_t handle = create_at(&one, "f");
         uint8_t bytes[SECTOR] = {0};
         struct iovec vector = {bytes, sizeof bytes};
-        struct op first = {.kind = OP_WRITE, .handle = handle, .vectors = &vector,
-                           .vector_count = 1, .offset = SECTOR};
+        struct op first = {.kind = OP_WRITE,
+                           .handle = handle,
+                           .vectors = &vector,
+                           .vector_count = 1,
+                           .offset = SECTOR};
         struct op second = first;
         second.offset = offset;
         op_start(one.port, &first);
@@ -42,7 +45,9 @@ TEST(world_rules, memory_changed_while_a_write_is_in_flight)
         struct one one = quiet_world();
         uint8_t bytes[100] = {0};
         struct iovec vector = {bytes, sizeof bytes};
-        struct op write = {.kind = OP_WRITE, .handle = create_at(&one, "f"), .vectors = &vector,
+        struct op write = {.kind = OP_WRITE,
+                           .handle = create_at(&one, "f"),
+                           .vectors = &vector,
                            .vector_count = 1};
         op_start(one.port, &write);
         bytes[50] = (uint8_t)changed;

@@ -1,4 +1,5 @@
 #include "config/settings.h"
+#include "base/random.h"
 #include "config/describe.h"
 #include "config/properties.h"
 #include "config/topic_settings.h"
@@ -107,6 +108,8 @@ TEST(settings, are_checked_against_each_other)
     EQ_TEXT(CHECKED("log.dirs="), "log.dirs: names no directory");
     EQ_TEXT(CHECKED("compression.type=zstd"),
             "compression.type: recompression is not built yet; use producer");
+    EQ_TEXT(CHECKED("metrics.listener=[::1]:9644"), "");
+    EQ_TEXT(CHECKED("metrics.listener=9644"), "metrics.listener=9644: must be host:port");
     EQ_TEXT(CHECKED("listeners=SSL://:9093"),
             "listeners: SSL asks for SSL, and TLS and SASL are not built yet; only PLAINTEXT is");
 }
@@ -252,6 +255,31 @@ TEST(properties, follow_java)
         EQ_TEXT(got, cases[i].want);
         properties_done(&properties);
         free(exact);
+    }
+}
+
+/* Any bytes are read or refused, within their bounds (the sanitizers watch), and always end. */
+TEST(properties, survive_any_bytes)
+{
+    static const char alphabet[] = "ab\\\\u0D8=: \t\f\n\r#!\xff";
+    struct random random;
+    random_seed(&random, 11);
+    for (int round = 0; round < 20000; round++) {
+        size_t size = random_below(&random, 24);
+        char *text = malloc(size + 1);
+        for (size_t i = 0; i < size; i++)
+            text[i] = alphabet[random_below(&random, sizeof alphabet)]; /* the final 0 too */
+        struct properties properties;
+        struct property property;
+        properties_init(&properties, text, size);
+        size_t count = 0, bytes = 0;
+        while (properties_next(&properties, &property)) {
+            count++;
+            bytes += (size_t)(property.name.size + property.value.size);
+        }
+        TRUE_(count <= size && bytes <= size);
+        properties_done(&properties);
+        free(text);
     }
 }
 

@@ -8,15 +8,18 @@ TEST(topic_settings, begin_with_the_brokers)
     struct sentence sentence = {""};
     struct topic_settings topic;
     settings_init(&broker);
+    topic_settings_init(&topic, &broker);
     EQ(settings_set_pair(&broker, "log.segment.bytes=2097152", &sentence), ERROR_NONE);
     EQ(settings_set_pair(&broker, "message.max.bytes=999", &sentence), ERROR_NONE);
     EQ(settings_set_pair(&broker, "log.message.timestamp.type=LogAppendTime", &sentence),
        ERROR_NONE);
+    EQ(topic.flush_messages, 1);
+    EQ(settings_set_pair(&broker, "log.flush.interval.messages=5000000000", &sentence), ERROR_NONE);
     topic_settings_init(&topic, &broker);
+    EQ(topic.flush_messages, 5000000000);
     EQ(topic.segment_bytes, 2097152);
     EQ(topic.max_message_bytes, 999);
     EQ(topic.message_timestamp_type, TIMESTAMP_LOG_APPEND_TIME);
-    EQ(topic.flush_messages, 1);
     EQ(topic.compression_type, COMPRESSION_PRODUCER);
     EQ(topic.min_insync_replicas, 1);
     settings_done(&broker);

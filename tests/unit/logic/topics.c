@@ -436,6 +436,11 @@ TEST(topics, grow)
         request.topics = &topic;
         request.topics_count = 1;
         struct topics_view view = cluster_view(&c);
+        request.validate_only = true;
+        EQ(topics_handle_partitions(&view, &request, &c.records, &response), ERROR_NONE);
+        EQ(response.results[0].error_code, cases[i].error);
+        EQ(c.records.count, 0);
+        request.validate_only = false;
         EQ(topics_handle_partitions(&view, &request, &c.records, &response), ERROR_NONE);
         EQ(response.results[0].error_code, cases[i].error);
         expect_text(__LINE__, response.results[0].error_message, cases[i].message);

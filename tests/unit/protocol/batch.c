@@ -10,6 +10,7 @@ static const struct batch_rules rules = {
     .before_max_ms = INT64_MAX,
     .after_max_ms = 3600000,
     .size_max_bytes = 1 << 20,
+    .segment_max_bytes = INT32_MAX,
     .record_max_bytes = INT32_MAX,
     .produce_version = 13,
 };

@@ -25,14 +25,14 @@ TEST(histogram, quantiles_are_within_half_a_percent_of_the_sorted_values)
     static const double fractions[] = {0.001, 0.1, 0.5, 0.9, 0.99, 0.999};
     for (int i = 0; i < 6; i++) {
         int64_t want = values[(int)(fractions[i] * COUNT + 0.5) - 1];
-        int64_t got = histogram_quantile(histogram, fractions[i]);
+        int64_t got = histogram_value_at(histogram, fractions[i]);
         int64_t apart = got > want ? got - want : want - got;
         test_expect(apart * 200 <= want, __FILE__, __LINE__, "quantile %g: got %lld, want %lld",
                     fractions[i], (long long)got, (long long)want);
     }
     EQ(histogram->max, values[COUNT - 1]);
     EQ(histogram->min, values[0]);
-    EQ(histogram_quantile(histogram, 1), values[COUNT - 1]);
+    EQ(histogram_value_at(histogram, 1), values[COUNT - 1]);
     memory_free(values);
     memory_free(histogram);
 }
@@ -40,11 +40,11 @@ TEST(histogram, quantiles_are_within_half_a_percent_of_the_sorted_values)
 TEST(histogram, small_values_are_exact_and_limits_hold)
 {
     struct histogram *histogram = memory_zeroed(sizeof *histogram);
-    EQ(histogram_quantile(histogram, 0.5), 0);
+    EQ(histogram_value_at(histogram, 0.5), 0);
     for (int i = 1; i <= 511; i++)
         histogram_add(histogram, i);
-    EQ(histogram_quantile(histogram, 0.5), 256);
-    EQ(histogram_quantile(histogram, 0), 1);
+    EQ(histogram_value_at(histogram, 0.5), 256);
+    EQ(histogram_value_at(histogram, 0), 1);
     histogram_add(histogram, -5);
     EQ(histogram->min, 0);
     histogram_add(histogram, INT64_MAX);

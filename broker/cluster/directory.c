@@ -1,0 +1,193 @@
+#include "cluster/directory.h"
+#include "base/check.h"
+#include "storage/folder.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { PATH_BYTES = 1100, TEXT_BYTES = 1024 };
+
+static void path_of(const struct broker *broker, const char *name, char *path)
+{
+    snprintf(path, PATH_BYTES, "%s/%s", broker->directory, name);
+}
+
+static enum error flush_directory(struct broker *broker, struct port *port)
+{
+    struct op open = {.kind = OP_OPEN, .path = broker->directory,
+                      .flags = OPEN_READ | OPEN_DIRECTORY};
+    int64_t handle = port_call(port, &open);
+    if (handle < 0)
+        return op_error(handle);
+    struct op flush = {.kind = OP_FLUSH, .handle = (int32_t)handle};
+    int64_t result = port_call(port, &flush);
+    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
+    (void)port_call(port, &close); /* the flush's result is what counts */
+    return op_error(result);
+}
+
+/* Writes a small file whole: under a temporary name, flushed, renamed, the rename flushed. */
+static enum error write_file(struct broker *broker, struct port *port, const char *name,
+                             const char *text)
+{
+    char path[PATH_BYTES], temporary[PATH_BYTES + 4];
+    path_of(broker, name, path);
+    snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    struct op open = {.kind = OP_OPEN, .path = temporary, .flags = OPEN_WRITE | OPEN_CREATE};
+    int64_t handle = port_call(port, &open);
+    if (handle < 0)
+        return op_error(handle);
+    size_t size = strlen(text), at = 0;
+    enum error error = ERROR_NONE;
+    while (at < size && !error) {
+        struct iovec vector = {(void *)(uintptr_t)(text + at), size - at};
+        struct op write = {.kind = OP_WRITE, .handle = (int32_t)handle, .vectors = &vector,
+                           .vector_count = 1, .offset = (int64_t)at};
+        int64_t written = port_call(port, &write);
+        error = written == 0 ? ERROR_INPUT_OUTPUT : op_error(written);
+        at += written > 0 ? (size_t)written : 0;
+    }
+    struct op cut = {.kind = OP_TRUNCATE, .handle = (int32_t)handle, .size = size};
+    struct op flush = {.kind = OP_FLUSH, .handle = (int32_t)handle};
+    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
+    if (!error)
+        error = op_error(port_call(port, &cut));
+    if (!error)
+        error = op_error(port_call(port, &flush));
+    (void)port_call(port, &close); /* flushed or failed before */
+    struct op rename = {.kind = OP_RENAME, .path = temporary, .path_to = path};
+    if (!error)
+        error = op_error(port_call(port, &rename));
+    return error ? error : flush_directory(broker, port);
+}
+
+/* NOT_FOUND if there is none. The text is terminated. */
+static enum error read_file(struct broker *broker, struct port *port, const char *name, char *text)
+{
+    char path[PATH_BYTES];
+    path_of(broker, name, path);
+    struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ};
+    int64_t handle = port_call(port, &open);
+    if (handle < 0)
+        return op_error(handle);
+    int64_t size = 0, got;
+    do {
+        struct op read = {.kind = OP_READ, .handle = (int32_t)handle, .data = text + size,
+                          .size = (size_t)(TEXT_BYTES - 1 - size), .offset = size};
+        got = port_call(port, &read);
+        size += got > 0 ? got : 0;
+    } while (got > 0 && size < TEXT_BYTES - 1);
+    text[size] = 0;
+    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
+    (void)port_call(port, &close); /* only read */
+    return op_error(got);
+}
+
+/* The value of `key` in a properties text, up to the line's end, into value[size]. */
+static bool property(const char *text, const char *key, char *value, size_t size)
+{
+    size_t key_size = strlen(key);
+    for (const char *line = text; line && *line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        if (strncmp(line, key, key_size) == 0 && line[key_size] == '=') {
+            size_t length = strcspn(line + key_size + 1, "\r\n");
+            length = length < size - 1 ? length : size - 1;
+            memcpy(value, line + key_size + 1, length);
+            value[length] = 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum error read_properties(struct broker *broker, const char *text, char *why,
+                                  size_t why_size)
+{
+    char node[16] = "", cluster[64] = "";
+    if (!property(text, "cluster.id", cluster, sizeof cluster) || strlen(cluster) == 0 ||
+        strlen(cluster) >= sizeof broker->cluster_id) {
+        snprintf(why, why_size,
+                 "%s/meta.properties has no valid cluster.id; restore it from a copy",
+                 broker->directory);
+        return ERROR_MALFORMED;
+    }
+    memcpy(broker->cluster_id, cluster, strlen(cluster) + 1);
+    if (property(text, "node.id", node, sizeof node) &&
+        strtol(node, NULL, 10) != broker->node_id) {
+        snprintf(why, why_size,
+                 "%s belongs to node %s, and this is node %d; set node.id=%s or choose another "
+                 "directory",
+                 broker->directory, node, broker->node_id, node);
+        return ERROR_BAD_ARGUMENT;
+    }
+    return ERROR_NONE;
+}
+
+static struct uuid new_uuid(struct random *random)
+{
+    struct uuid uuid;
+    store_be64(uuid.bytes, random_next(random));
+    store_be64(uuid.bytes + 8, random_next(random));
+    uuid.bytes[0] &= 0x7f; /* its text does not begin with a dash */
+    uuid.bytes[6] = (uint8_t)((uuid.bytes[6] & 0x0f) | 0x40);
+    uuid.bytes[8] = (uint8_t)((uuid.bytes[8] & 0x3f) | 0x80);
+    return uuid;
+}
+
+static enum error write_properties(struct broker *broker, struct port *port)
+{
+    char directory_id[UUID_TEXT_SIZE], text[TEXT_BYTES];
+    uuid_encode(new_uuid(&broker->shards[0].random), broker->cluster_id);
+    uuid_encode(new_uuid(&broker->shards[0].random), directory_id);
+    snprintf(text, sizeof text,
+             "#\nversion=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", broker->cluster_id,
+             broker->node_id, directory_id);
+    return write_file(broker, port, "meta.properties", text);
+}
+
+enum error directory_open(struct broker *broker, struct port *port, char *why, size_t why_size)
+{
+    struct op make = {.kind = OP_MAKE_DIRECTORY, .path = broker->directory};
+    enum error error = op_error(port_call(port, &make));
+    if (error && error != ERROR_ALREADY_EXISTS) {
+        snprintf(why, why_size, "the data directory %s can't be made: %s", broker->directory,
+                 error_text(error));
+        return error;
+    }
+    char path[PATH_BYTES], text[TEXT_BYTES];
+    path_of(broker, ".lock", path);
+    struct op lock = {.kind = OP_OPEN, .path = path,
+                      .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE | OPEN_LOCK};
+    int64_t handle = port_call(port, &lock);
+    if (handle < 0) {
+        snprintf(why, why_size,
+                 "%s can't be locked: %s; is another broker running on this directory?", path,
+                 error_text(op_error(handle)));
+        return op_error(handle);
+    }
+    broker->lock_handle = (int32_t)handle;
+    error = read_file(broker, port, "meta.properties", text);
+    if (error == ERROR_NONE)
+        return read_properties(broker, text, why, why_size);
+    if (error == ERROR_NOT_FOUND)
+        error = write_properties(broker, port);
+    if (error)
+        snprintf(why, why_size, "%s/meta.properties can't be read or written: %s",
+                 broker->directory, error_text(error));
+    return error;
+}
+
+enum error directory_mark_clean(struct broker *broker, struct port *port)
+{
+    return write_file(broker, port, ".kafka_cleanshutdown", "{\"version\":0,\"brokerEpoch\":-1}");
+}
+
+enum error directory_unmark_clean(struct broker *broker, struct port *port)
+{
+    char path[PATH_BYTES];
+    path_of(broker, ".kafka_cleanshutdown", path);
+    struct op op = {.kind = OP_REMOVE, .path = path};
+    enum error error = op_error(port_call(port, &op));
+    if (error == ERROR_NOT_FOUND)
+        return ERROR_NONE;
+    return error ? error : flush_directory(broker, port);
+}

@@ -1,0 +1,97 @@
+/* A shard: the broker's share on one core. Set up on its own thread, torn down there. */
+#include "base/check.h"
+#include "base/memory.h"
+#include "cluster/broker.h"
+#include "cluster/catalogue.h"
+#include "cluster/partition.h"
+#include "cluster/shard.h"
+#include "storage/log_state.h"
+#include "storage/store.h"
+#include <stdio.h>
+
+static const int64_t idle_ns = 10 * 1000000000ll;
+
+static struct store_options store_options(const struct broker *broker)
+{
+    const struct settings *settings = broker->settings;
+    return (struct store_options){
+        .directory = broker->directory,
+        .journal_initial_bytes =
+            min_i64(settings->journal_initial_bytes, settings->journal_bytes),
+        .journal_bytes = settings->journal_bytes,
+        .journal_block_bytes = (uint32_t)settings->journal_block_bytes,
+        .drain_bytes = (uint32_t)settings->drain_bytes,
+        .idle_ns = idle_ns,
+        .flush_all_files = 16,
+        .drains = 8,
+    };
+}
+
+/* The metadata log is a partition like others, on the first core, in no image. */
+static void open_metadata(struct shard *shard)
+{
+    struct broker *broker = shard->broker;
+    struct partition *partition =
+        partition_create(shard, metadata_topic_id, METADATA_TOPIC, 0);
+    partition->leader_epoch = 1;
+    partition->log_settings = (struct log_settings){
+        .segment_bytes = 64 << 20, .index_interval_bytes = 4096, .index_bytes = 10 << 20};
+    partition->max_message_bytes = INT32_MAX;
+    broker->metadata = partition;
+}
+
+enum error shard_open(struct broker *broker, int core, struct port *port, char *why,
+                      size_t why_size)
+{
+    struct shard *shard = &broker->shards[core];
+    core_init(&shard->core, core, port);
+    shard->core.owner = shard;
+    struct store_options options = store_options(broker);
+    shard->store = memory_zeroed(sizeof *shard->store);
+    enum error error = store_open(shard->store, &shard->core, &options, &shard->random);
+    if (error) {
+        snprintf(why, why_size, "the journal %s/journal-%d can't be opened: %s",
+                 broker->directory, core, error_text(error));
+        return error;
+    }
+    if (core == 0)
+        open_metadata(shard);
+    catalogue_open(shard);
+    return ERROR_NONE;
+}
+
+/* ---- the end: settle, then stop ------------------------------------------------------------ */
+
+static enum step stop_settle(struct flow *flow)
+{
+    struct shard *shard = CONTAINER_OF(flow, struct shard, stop_flow);
+    enum error error = store_settle(shard->store, &shard->stop_waiter, flow);
+    return error == ERROR_WOULD_WAIT ? STEP_AGAIN : STEP_NEXT;
+}
+
+static enum step stop_core(struct flow *flow)
+{
+    flow->core->stopping = true;
+    return STEP_NEXT;
+}
+
+static const struct flow_kind stop_flow = {"stop", {{"settle", stop_settle}, {"stop", stop_core}}};
+
+void broker_stop_cores(struct broker *broker)
+{
+    for (int i = broker->core_count - 1; i >= 0; i--) {
+        struct shard *shard = &broker->shards[i];
+        mail_start(&shard->stop_mail, &broker->shards[0].core, &shard->core, &shard->stop_flow,
+                   &stop_flow);
+    }
+}
+
+void shard_close(struct shard *shard)
+{
+    shard->settled = !shard->store->fenced && store_is_settled(shard->store);
+    catalogue_close(shard, true);
+    store_close(shard->store);
+    memory_free(shard->store);
+    shard->store = NULL;
+    core_done(&shard->core);
+}
