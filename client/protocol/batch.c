@@ -119,9 +119,10 @@ static void read_record(struct reader *reader, const struct batch *batch, struct
     reader_take(reader, 1); /* attributes: none is defined */
     int64_t timestamp_delta = read_varlong(reader);
     record->offset = (int64_t)((uint64_t)batch->base_offset + (uint64_t)read_varint(reader));
-    record->timestamp = batch->attributes & BATCH_APPEND_TIME
-                            ? batch->max_timestamp /* a sum that may wrap, as Kafka's does */
-                            : (int64_t)((uint64_t)batch->base_timestamp + (uint64_t)timestamp_delta);
+    record->timestamp =
+        batch->attributes & BATCH_APPEND_TIME
+            ? batch->max_timestamp /* a sum that may wrap, as Kafka's does */
+            : (int64_t)((uint64_t)batch->base_timestamp + (uint64_t)timestamp_delta);
     record->key = read_sized(reader);
     record->value = read_sized(reader);
     record->headers_count = read_varint(reader);
