@@ -26,8 +26,7 @@ TEST(utf8, refuses_what_is_malformed)
         "\xff",
         "\xc3",             /* cut */
         "12345678\xe6\x9c", /* cut, behind eight plain bytes */
-        "1234567\xe6\x9c"
-        "8..", /* no continuation */
+        "1234567\xe6\x9c.", /* no continuation */
     };
     for (int i = 0; i < (int)(sizeof cases / sizeof *cases); i++)
         TRUE_(!valid(cases[i]));
