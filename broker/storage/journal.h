@@ -42,6 +42,7 @@ struct journal {
     int64_t head;             /* where the next block will lie, unless it must wrap */
     int64_t live_bytes;       /* sealed and not freed, with what was skipped at the wrap */
     int64_t pending_bytes;    /* of blocks not sealed, as they will lie on disk */
+    uint32_t pending_largest; /* no block that is not sealed is larger */
     int64_t sealed_bytes;     /* ever; positions in this count measure what a checkpoint frees */
     uint64_t salt, generation;
     uint64_t next_sequence, durable_sequence;
