@@ -496,6 +496,7 @@ static enum step drain_finish(struct flow *flow)
             list_remove(&log->unsettled);
     }
     bool more = wants_more(log);
+    drain->log = NULL;
     list_push(&store->idle_drains, &drain->idle);
     waiters_wake(&log->idle_waiters);
     if (more)

@@ -294,9 +294,10 @@ static enum step write_finish(struct flow *flow)
     struct journal *journal = CONTAINER_OF(flow, struct journal, write_flow);
     struct op *op = &journal->write_op;
     if (op->result <= 0) {
+        journal->writing = false;
         store_fence(journal->store, op->result ? op_error(op->result) : ERROR_INPUT_OUTPUT,
                     "a write of the journal failed");
-        journal->writing = false;
+        waiters_wake(&journal->durable_waiters); /* also where it was fenced before */
         return STEP_NEXT;
     }
     /* Only whole sectors count: what a short write ended in is written again. */

@@ -128,11 +128,11 @@ void journal_close(struct journal *journal)
         struct op op = {.kind = OP_CLOSE, .handle = journal->handle};
         (void)call(journal->store, &op); /* everything in it was flushed by its own write */
     }
-    struct list *lists[] = {&journal->pending, &journal->spare};
+    struct list *lists[] = {&journal->spare, &journal->pending, &journal->flying};
     for (int i = 0; i < ARRAY_COUNT(lists); i++)
         for (struct list *node; (node = list_pop(lists[i]));) {
             struct journal_block *block = CONTAINER_OF(node, struct journal_block, link);
-            if (i == 0)
+            if (i > 0) /* a fenced store never wrote it */
                 buffer_release(block->slab);
             memory_free(block->touched);
             memory_free(block);

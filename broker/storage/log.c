@@ -54,7 +54,9 @@ bool log_is_quiet(const struct log *log)
     for (int i = 0; i < log->segment_count; i++)
         if (log->segments[i]->users)
             return false;
-    return log->touched_sequence <= log->store->journal.durable_sequence || log->store->fenced;
+    const struct journal *journal = &log->store->journal;
+    return log->touched_sequence <= journal->durable_sequence ||
+           (log->store->fenced && !journal->writing);
 }
 
 struct segment *log_untrimmed_segment(const struct log *log)
