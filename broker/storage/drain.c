@@ -179,7 +179,11 @@ static enum step drain_open(struct flow *flow)
 {
     struct drain *drain = drain_of(flow);
     struct segment *segment = drain->segment;
-    if (!segment || segment->handle >= 0)
+    if (drain->phase == 2) { /* what was opened once too often is closed */
+        drain->phase = 0;
+        return STEP_NEXT;
+    }
+    if (!segment || (drain->phase == 0 && segment->handle >= 0))
         return STEP_NEXT;
     if (drain->phase++ == 0) {
         struct log *log = drain->log;
@@ -193,6 +197,10 @@ static enum step drain_open(struct flow *flow)
     }
     if (drain->op.result < 0)
         return give_up(drain, "a segment could not be opened");
+    if (segment->handle >= 0) { /* a read was quicker */
+        start_op(drain, (struct op){.kind = OP_CLOSE, .handle = (int32_t)drain->op.result});
+        return STEP_AGAIN;
+    }
     drain->phase = 0;
     segment->handle = (int32_t)drain->op.result;
     if (!segment->exists) {
@@ -290,11 +298,14 @@ static void chunk_is_written(struct drain *drain)
     int64_t last_sector = (int64_t)align_down((uint64_t)drain->end, store->alignment);
     memory_free(segment->partial);
     segment->partial = NULL;
+    if (log->removed)
+        return; /* meanwhile: nothing of it is wanted */
     if (last_sector < drain->end) {
         segment->partial = memory_aligned(16, store->alignment);
         memcpy(segment->partial, drain->chunk->data + (last_sector - drain->from),
                (size_t)(drain->end - last_sector));
     }
+    log->undrained_bytes -= drain->end - segment->drained;
     segment->drained = drain->end;
     while (log->oldest && log->oldest != log->first_not_durable &&
            log->oldest->segment == segment &&
@@ -312,6 +323,8 @@ static enum step drain_write(struct flow *flow)
     struct drain *drain = drain_of(flow);
     if (!drain->segment)
         return STEP_NEXT;
+    if (drain->phase == 0 && (drain->log->removed || drain->log->store->fenced))
+        return STEP_FAIL; /* its pieces are gone */
     if (drain->phase++ == 0) {
         drain->chunk = buffers_take_always(&drain->log->store->core->buffers, CHUNK_BYTES);
         fill_chunk(drain);
@@ -485,14 +498,12 @@ static enum step drain_finish(struct flow *flow)
             segment->trim = false;
     }
     log->draining = false;
-    if (log->forced && (log_is_settled(log) || store->fenced || log->removed)) {
-        log->forced = false;
-        if (--store->checkpoint.forced == 0)
-            waiters_wake(&store->checkpoint.parked);
-    }
+    if (log_is_settled(log) || store->fenced || log->removed)
+        log_unforce(log);
     if (!log->oldest && log_is_settled(log) && !log->forced) {
         struct segment *active = log_active(log);
-        if (!active || active->allocated == active->size)
+        if (!active || (active->allocated == active->size &&
+                        active->index_written == active->index_count))
             list_remove(&log->unsettled);
     }
     bool more = wants_more(log);

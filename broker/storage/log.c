@@ -119,8 +119,6 @@ void log_drop_oldest(struct log *log)
         log->newest = NULL;
     if (log->first_not_durable == piece)
         log->first_not_durable = piece->next;
-    else
-        log->undrained_bytes -= piece->size;
     buffer_release(piece->slab);
     *(struct list *)piece = (struct list){0};
     list_push_front(&log->store->spare_pieces, (struct list *)piece);
@@ -134,10 +132,22 @@ void log_remove(struct log *log)
         log_drop_oldest(log);
     list_remove(&log->unsettled);
     list_remove(&log->ready);
+    if (!log->draining)
+        log_unforce(log);
     if (log->state != LOG_OPENING)
         log_fail(log, ERROR_UNKNOWN_TOPIC_OR_PARTITION);
     waiters_wake(&log->store->room);
     folder_clear_start(log->store, log->folder, log);
+}
+
+void log_unforce(struct log *log)
+{
+    struct checkpoint *checkpoint = &log->store->checkpoint;
+    if (!log->forced)
+        return;
+    log->forced = false;
+    if (--checkpoint->forced == 0)
+        waiters_wake(&checkpoint->parked);
 }
 
 void log_fail(struct log *log, enum error error)
