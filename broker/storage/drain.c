@@ -397,7 +397,8 @@ static enum step drain_trim(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* Writes the entries of the index that its file lacks: at a trim, or when many wait. */
+/* Writes the entries of the index that its file lacks: at a trim, or when many wait. Only of what is
+ * in the segment: an entry for bytes that a crash takes back would come to point into others. */
 static enum step drain_index(struct flow *flow)
 {
     struct drain *drain = drain_of(flow);
@@ -408,13 +409,14 @@ static enum step drain_index(struct flow *flow)
         if (!segment) {
             segment = log_active(log);
             if (!segment || !segment->exists ||
-                segment->index_count - segment->index_written < INDEX_LAG) {
+                segment_index_below(segment, segment->drained) - segment->index_written <
+                    INDEX_LAG) {
                 drain->phase = 0;
                 return STEP_NEXT;
             }
             drain->segment = segment;
             segment->users++;
-        } else if (segment->index_count == segment->index_written) {
+        } else if (segment_index_below(segment, segment->drained) == segment->index_written) {
             drain->phase = 0;
             return STEP_NEXT;
         }
@@ -436,7 +438,8 @@ static enum step drain_index(struct flow *flow)
     case 2: {
         if (drain->op.result < 0)
             return give_up(drain, "an index could not be cut");
-        int32_t count = segment->index_count - segment->index_written;
+        int32_t count =
+            segment_index_below(segment, segment->drained) - segment->index_written;
         count = count < CHUNK_BYTES / 8 ? count : CHUNK_BYTES / 8;
         drain->chunk = buffers_take_always(&log->store->core->buffers, CHUNK_BYTES);
         index_encode(segment, segment->index_written, count, drain->chunk->data);
@@ -452,7 +455,7 @@ static enum step drain_index(struct flow *flow)
         segment->index_written += (int32_t)(drain->op.result / 8);
         buffer_release(drain->chunk);
         drain->chunk = NULL;
-        if (segment->index_written < segment->index_count) {
+        if (segment->index_written < segment_index_below(segment, segment->drained)) {
             drain->phase = 2; /* the rest, from a whole entry on */
             drain->op.result = 0;
             return STEP_AGAIN;

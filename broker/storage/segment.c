@@ -76,6 +76,14 @@ uint32_t segment_index_find(const struct segment *segment, int64_t offset)
     return low ? segment->index[low - 1].position : 0;
 }
 
+int32_t segment_index_below(const struct segment *segment, int64_t position)
+{
+    int32_t count = segment->index_count;
+    while (count > 0 && segment->index[count - 1].position >= position)
+        count--;
+    return count;
+}
+
 void index_encode(const struct segment *segment, int32_t first, int32_t count, uint8_t *to)
 {
     for (int32_t i = 0; i < count; i++) {
