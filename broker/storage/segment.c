@@ -29,6 +29,7 @@ struct segment *segment_new(struct log *log, int64_t base_offset)
     segment->base_offset = base_offset;
     segment->handle = segment->read_handle = -1;
     list_init(&segment->dirty);
+list_init(&segment->flushed);
     return segment;
 }
 
@@ -38,6 +39,7 @@ void segment_free(struct segment *segment)
         return;
     check(segment->users == 0 && segment->handle < 0 && segment->read_handle < 0);
     list_remove(&segment->dirty);
+list_remove(&segment->flushed);
     memory_free(segment->partial);
     memory_free(segment->index);
     memory_free(segment);

@@ -29,7 +29,7 @@ struct segment {
     int32_t users;           /* reads and drains at work on its handles */
     uint8_t *partial;        /* copy of the last, not full sector of the file; null: none or unknown */
     struct list dirty;       /* in store->dirty_segments: written since the last flush */
-    uint32_t flush_sequence; /* of the checkpoint that flushes it */
+    struct list flushed;     /* in checkpoint.flushed: its handle may be closed */
     struct index_entry *index;
     int32_t index_count, index_capacity, index_written;
     bool index_bad;           /* an entry has led astray: it is not used any more */
