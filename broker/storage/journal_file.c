@@ -160,8 +160,7 @@ void journal_grow(struct journal *journal)
     journal->growing = true;
     take_zeros(journal);
     journal->grow_vector = (struct iovec){NULL, 0};
-    journal->grow_op.offset = journal->ring_end;
-    journal->grow_op.result = 0;
+    journal->grow_op = (struct op){.kind = OP_WRITE, .offset = journal->ring_end};
     flow_start(&journal->grow_flow, &grow_flow, store->core);
 }
 
