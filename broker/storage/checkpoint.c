@@ -331,6 +331,9 @@ static enum step idle_tick(struct flow *flow)
 
 static enum step idle_end(struct flow *flow)
 {
+    struct checkpoint *checkpoint = CONTAINER_OF(flow, struct checkpoint, idle_flow);
+    checkpoint->idle_runs = false;
+    waiters_wake(&checkpoint->waiters);
     return STEP_NEXT;
 }
 
@@ -345,5 +348,6 @@ void checkpoint_init(struct store *store)
     list_init(&checkpoint->folders);
     list_init(&checkpoint->flushed);
     checkpoint->idle_timer = TIMER_INIT;
+    checkpoint->idle_runs = true;
     flow_start(&checkpoint->idle_flow, &idle_flow, store->core);
 }

@@ -320,9 +320,9 @@ static enum step write_finish(struct flow *flow)
     return STEP_NEXT;
 }
 
-void journal_hook_init(struct journal *journal);
-void journal_hook_init(struct journal *journal)
+void journal_init(struct journal *journal, struct store *store)
 {
+    *journal = (struct journal){.store = store, .handle = -1};
     list_init(&journal->pending);
     list_init(&journal->flying);
     list_init(&journal->spare);

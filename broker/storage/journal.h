@@ -70,9 +70,11 @@ struct journal {
     struct buffer *zeros;
 };
 
+/* Nothing is open yet: journal_close may follow. */
+void journal_init(struct journal *journal, struct store *store);
+
 /* Opens or creates the file and writes an anchor with a new salt: the journal is empty. Blocks. */
-enum error journal_open(struct journal *journal, struct store *store, const char *name,
-                        struct random *random);
+enum error journal_open(struct journal *journal, const char *name, struct random *random);
 void journal_close(struct journal *journal);
 
 /* Room for `size` bytes of entries in the filling block, or null: the ring or the memory is full (a

@@ -8,8 +8,6 @@
 
 enum { ZERO_CHUNK_BYTES = 1 << 20 };
 
-void journal_hook_init(struct journal *journal);
-
 static int64_t call(struct store *store, struct op *op)
 {
     return port_call(store->core->port, op);
@@ -104,11 +102,9 @@ static enum error prepare(struct journal *journal, struct random *random)
     return error ? error : write_anchors(journal, &anchor);
 }
 
-enum error journal_open(struct journal *journal, struct store *store, const char *name,
-                        struct random *random)
+enum error journal_open(struct journal *journal, const char *name, struct random *random)
 {
-    *journal = (struct journal){.store = store, .handle = -1};
-    journal_hook_init(journal);
+    struct store *store = journal->store;
     size_t size = strlen(store->options.directory) + strlen(name) + 2;
     journal->path = memory_zeroed(size);
     snprintf(journal->path, size, "%s/%s", store->options.directory, name);

@@ -10,6 +10,7 @@ enum error store_open(struct store *store, struct core *core, const struct store
                       struct random *random)
 {
     *store = (struct store){.core = core, .options = *options, .directory_handle = -1};
+    journal_init(&store->journal, store);
     list_init(&store->unsettled);
     list_init(&store->dirty_segments);
     list_init(&store->dirty_folders);
@@ -28,7 +29,7 @@ enum error store_open(struct store *store, struct core *core, const struct store
     store->directory_handle = (int32_t)handle;
     char name[32];
     snprintf(name, sizeof name, "journal-%d", core->id);
-    enum error error = journal_open(&store->journal, store, name, random);
+    enum error error = journal_open(&store->journal, name, random);
     if (error)
         return error;
     struct op flush = {.kind = OP_FLUSH, .handle = store->directory_handle};
@@ -64,7 +65,7 @@ bool store_is_settled(const struct store *store)
 /* Where to wait for the end of what is in flight; null when nothing is, fenced or not. */
 static struct list *what_is_at_work(struct store *store)
 {
-    if (store->checkpoint.running || store->journal.growing)
+    if (store->checkpoint.running || store->checkpoint.idle_runs || store->journal.growing)
         return &store->checkpoint.waiters;
     if (store->journal.writing)
         return &store->journal.durable_waiters;

@@ -56,6 +56,7 @@ struct checkpoint {
     int64_t ended_ns;
     struct timer idle_timer;
     struct flow idle_flow;
+    bool idle_runs;
     uint64_t idle_appended; /* appended_bytes at the last tick */
 };
 
