@@ -414,6 +414,8 @@ static enum step open_finish(struct flow *flow)
     }
     if (!log->removed && folder_clear_await(log->store, log->folder, &opening->waiter, flow))
         return STEP_AGAIN;
+    if (log->store->fenced && !log->folder_exists && !log->error)
+        log->error = ERROR_KAFKA_STORAGE_ERROR; /* an earlier topic's files may still be there */
     log->opening = NULL;
     buffer_release(opening->buffer);
     memory_free(opening);
