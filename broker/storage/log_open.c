@@ -365,7 +365,7 @@ static enum step open_scan(struct flow *flow)
         if (fault && active->index_count && opening->next_offset == active->base_offset) {
             /* the index led astray: it is only a cache; begin without it */
             REACHED("index not believed");
-            active->index_count = active->index_written = 0;
+            active->index_count = active->index_written = 0; /* the file is written anew */
             active->indexed_position = 0;
             opening->position = 0;
             fault = NULL;
