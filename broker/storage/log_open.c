@@ -229,10 +229,10 @@ static enum step open_metadata(struct flow *flow)
     if (size == -2)
         return give_up(opening, "the file can't be read");
     struct uuid id;
-    bool ours = size > 0 &&
-                partition_metadata_decode(
-                    (struct bytes){opening->buffer->data, (int32_t)size}, &id) &&
-                uuid_equal(id, log->topic_id);
+    if (size >= 0 && !partition_metadata_decode(
+                         (struct bytes){opening->buffer->data, (int32_t)size}, &id))
+        return give_up(opening, "it is damaged");
+    bool ours = size >= 0 && uuid_equal(id, log->topic_id);
     if (!ours && !MUTANT(recreated_topic_sees_old_files)) {
         REACHED("folder of an earlier topic");
         opening->stale = true;
