@@ -180,7 +180,11 @@ static enum step drain_open(struct flow *flow)
 {
     struct drain *drain = drain_of(flow);
     struct segment *segment = drain->segment;
-    if (!segment || segment->handle >= 0)
+    if (drain->phase == 2) { /* what was opened once too often is closed */
+        drain->phase = 0;
+        return STEP_NEXT;
+    }
+    if (!segment || (drain->phase == 0 && segment->handle >= 0))
         return STEP_NEXT;
     if (drain->phase++ == 0) {
         struct log *log = drain->log;
@@ -194,6 +198,10 @@ static enum step drain_open(struct flow *flow)
     }
     if (drain->op.result < 0)
         return give_up(drain, "a segment could not be opened");
+    if (segment->handle >= 0) { /* a read was quicker */
+        start_op(drain, (struct op){.kind = OP_CLOSE, .handle = (int32_t)drain->op.result});
+        return STEP_AGAIN;
+    }
     drain->phase = 0;
     segment->handle = (int32_t)drain->op.result;
     if (!segment->exists) {
@@ -291,11 +299,14 @@ static void chunk_is_written(struct drain *drain)
     int64_t last_sector = (int64_t)align_down((uint64_t)drain->end, store->alignment);
     memory_free(segment->partial);
     segment->partial = NULL;
+    if (log->removed)
+        return; /* meanwhile: nothing of it is wanted */
     if (last_sector < drain->end) {
         segment->partial = memory_aligned(16, store->alignment);
         memcpy(segment->partial, drain->chunk->data + (last_sector - drain->from),
                (size_t)(drain->end - last_sector));
     }
+    log->undrained_bytes -= drain->end - segment->drained;
     segment->drained = drain->end;
     while (log->oldest && log->oldest != log->first_not_durable &&
            log->oldest->segment == segment &&
@@ -313,6 +324,8 @@ static enum step drain_write(struct flow *flow)
     struct drain *drain = drain_of(flow);
     if (!drain->segment)
         return STEP_NEXT;
+    if (drain->phase == 0 && (drain->log->removed || drain->log->store->fenced))
+        return STEP_FAIL; /* its pieces are gone */
     if (drain->phase++ == 0) {
         drain->chunk = buffers_take_always(&drain->log->store->core->buffers, CHUNK_BYTES);
         fill_chunk(drain);
@@ -395,7 +408,8 @@ static enum step drain_trim(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* Writes the entries of the index that its file lacks: at a trim, or when many wait. */
+/* Writes the entries of the index that its file lacks: at a trim, or when many wait. Only of what is
+ * in the segment: an entry for bytes that a crash takes back would come to point into others. */
 static enum step drain_index(struct flow *flow)
 {
     struct drain *drain = drain_of(flow);
@@ -406,13 +420,14 @@ static enum step drain_index(struct flow *flow)
         if (!segment) {
             segment = log_active(log);
             if (!segment || !segment->exists ||
-                segment->index_count - segment->index_written < INDEX_LAG) {
+                segment_index_below(segment, segment->drained) - segment->index_written <
+                    INDEX_LAG) {
                 drain->phase = 0;
                 return STEP_NEXT;
             }
             drain->segment = segment;
             segment->users++;
-        } else if (segment->index_count == segment->index_written) {
+        } else if (segment_index_below(segment, segment->drained) == segment->index_written) {
             drain->phase = 0;
             return STEP_NEXT;
         }
@@ -434,7 +449,8 @@ static enum step drain_index(struct flow *flow)
     case 2: {
         if (drain->op.result < 0)
             return give_up(drain, "an index could not be cut");
-        int32_t count = segment->index_count - segment->index_written;
+        int32_t count =
+            segment_index_below(segment, segment->drained) - segment->index_written;
         count = count < CHUNK_BYTES / 8 ? count : CHUNK_BYTES / 8;
         drain->chunk = buffers_take_always(&log->store->core->buffers, CHUNK_BYTES);
         index_encode(segment, segment->index_written, count, drain->chunk->data);
@@ -450,7 +466,7 @@ static enum step drain_index(struct flow *flow)
         segment->index_written += (int32_t)(drain->op.result / 8);
         buffer_release(drain->chunk);
         drain->chunk = NULL;
-        if (segment->index_written < segment->index_count) {
+        if (segment->index_written < segment_index_below(segment, segment->drained)) {
             drain->phase = 2; /* the rest, from a whole entry on */
             drain->op.result = 0;
             return STEP_AGAIN;
@@ -496,17 +512,16 @@ static enum step drain_finish(struct flow *flow)
             segment->trim = false;
     }
     log->draining = false;
-    if (log->forced && (log_is_settled(log) || store->fenced || log->removed)) {
-        log->forced = false;
-        if (--store->checkpoint.forced == 0)
-            waiters_wake(&store->checkpoint.parked);
-    }
+    if (log_is_settled(log) || store->fenced || log->removed)
+        log_unforce(log);
     if (!log->oldest && log_is_settled(log) && !log->forced) {
         struct segment *active = log_active(log);
-        if (!active || active->allocated == active->size)
+        if (!active || (active->allocated == active->size &&
+                        active->index_written == active->index_count))
             list_remove(&log->unsettled);
     }
     bool more = wants_more(log);
+    drain->log = NULL;
     list_push(&store->idle_drains, &drain->idle);
     waiters_wake(&log->idle_waiters);
     if (more)

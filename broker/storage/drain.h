@@ -17,7 +17,7 @@ struct drain {
     struct iovec vector;
     struct list idle;        /* in store->idle_drains */
     struct waiter waiter;    /* in store->drain_room */
-    struct log *log;
+    struct log *log;         /* null: idle */
     struct segment *segment; /* of this chunk; null: nothing to write */
     struct buffer *chunk;
     int64_t from, end;       /* aligned start of the write; end of its data */

@@ -89,7 +89,7 @@ static enum error bind(struct recovery *recovery, const struct recovery_names *n
         redo->key = key;
         snprintf(redo->folder, sizeof redo->folder, "%s", folder);
         map_put(&recovery->redos, &redo->key, sizeof redo->key, redo);
-        enum error error = redo_begin(redo, recovery);
+        enum error error = redo_begin(redo, recovery, entry->segment_base == 0 && entry->position == 0);
         if (error)
             return error;
     }

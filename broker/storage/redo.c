@@ -110,7 +110,7 @@ enum error redo_remove_folder(struct recovery *recovery, const char *folder)
     return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
 }
 
-/* Whose folder is it? NOT_FOUND: there is none, or it says nothing of its owner. */
+/* Whose folder is it? NOT_FOUND: there is none, or it does not say. MALFORMED: its word is damaged. */
 static enum error read_owner(struct redo *redo, struct uuid *ret_owner)
 {
     char path[1100];
@@ -132,7 +132,7 @@ static enum error read_owner(struct redo *redo, struct uuid *ret_owner)
         return op_error(got);
     bool parsed =
         partition_metadata_decode((struct bytes){text, (int32_t)size}, ret_owner);
-    return parsed ? ERROR_NONE : ERROR_NOT_FOUND;
+    return parsed ? ERROR_NONE : ERROR_MALFORMED;
 }
 
 /* Writes `size` bytes of a file that is open. */
@@ -175,7 +175,7 @@ static enum error create_folder(struct redo *redo)
     return error ? fault(redo, -(int64_t)error, "partition.metadata can't be written") : error;
 }
 
-enum error redo_begin(struct redo *redo, struct recovery *recovery)
+enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole)
 {
     redo->recovery = recovery;
     redo->handle = -1;
@@ -183,8 +183,11 @@ enum error redo_begin(struct redo *redo, struct recovery *recovery)
     enum error error = read_owner(redo, &owner);
     if (error == ERROR_NONE && uuid_equal(owner, redo->key.topic_id))
         return ERROR_NONE;
-    if (error != ERROR_NONE && error != ERROR_NOT_FOUND)
+    if (error != ERROR_NONE && error != ERROR_NOT_FOUND && error != ERROR_MALFORMED)
         return fault(redo, -(int64_t)error, "partition.metadata can't be read");
+    if (!whole) /* a checkpoint has flushed it with the log's first bytes */
+        return fault(redo, -(int64_t)(error ? error : ERROR_CHECKSUM),
+                     "partition.metadata is not that of the log whose end the journal holds");
     if (!MUTANT(recreated_topic_sees_old_files)) {
         error = redo_remove_folder(recovery, redo->folder);
         if (error)
@@ -249,12 +252,15 @@ enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position)
     if (handle < 0)
         return fault(redo, handle, "the segment can't be opened");
     redo->handle = (int32_t)handle;
-    if (MUTANT(replay_twice_appends_twice)) {
-        struct file_stat stat = {0};
-        (void)call(redo->recovery,
-                   (struct op){.kind = OP_STAT, .handle = redo->handle, .data = &stat});
+    struct file_stat stat = {0};
+    int64_t result = call(redo->recovery,
+                          (struct op){.kind = OP_STAT, .handle = redo->handle, .data = &stat});
+    if (result < 0)
+        return fault(redo, result, "the size of the segment can't be read");
+    if (stat.size_bytes < position)
+        return fault(redo, -(int64_t)ERROR_CHECKSUM, "bytes before the journal's are missing");
+    if (MUTANT(replay_twice_appends_twice))
         redo->written = stat.size_bytes;
-    }
     return ERROR_NONE;
 }
 

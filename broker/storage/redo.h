@@ -19,8 +19,9 @@ struct redo {
     int64_t gathered_size, gathered_capacity, last_entry_size;
 };
 
-/* Begins with a log: makes sure its folder is there and of this topic. */
-enum error redo_begin(struct redo *redo, struct recovery *recovery);
+/* Begins with a log: makes sure its folder is there and of this topic. `whole`: the journal holds the
+ * log from its first byte on, so that a folder of somebody else's is a leftover and is removed. */
+enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole);
 
 /* From here on bytes go to this segment and position. */
 enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position);

@@ -43,9 +43,9 @@ struct checkpoint {
     bool running, again; /* again: somebody waits for one that begins later */
     bool everything;     /* drain and trim all, whatever its place (stop, idle) */
     int32_t forced;      /* logs it still waits for */
-    bool flushed_all;    /* by one OP_FLUSH_ALL */
     uint8_t phase;       /* within a step */
     struct list segments, folders; /* to be flushed */
+    struct list flushed; /* segments whose flush has ended or, of all at once, was begun */
     struct segment *segment;       /* being flushed or closed */
     struct list parked;            /* its own wait for the last forced drain */
     char path[1024];
@@ -56,6 +56,7 @@ struct checkpoint {
     int64_t ended_ns;
     struct timer idle_timer;
     struct flow idle_flow;
+    bool idle_runs;
     uint64_t idle_appended; /* appended_bytes at the last tick */
 };
 
