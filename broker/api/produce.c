@@ -207,6 +207,7 @@ static void rules_of(struct call *call, const struct image_topic *topic, struct 
         .before_max_ms = INT64_MAX,
         .after_max_ms = 3600000, /* Kafka's default of message.timestamp.after.max.ms */
         .size_max_bytes = settings.max_message_bytes,
+        .segment_max_bytes = settings.segment_bytes,
         .record_max_bytes = INT32_MAX, /* bounded by the scratch memory, DECOMPRESSED_BYTES_MAX */
         .produce_version = call->version,
         .append_time = settings.message_timestamp_type == TIMESTAMP_LOG_APPEND_TIME,
