@@ -44,7 +44,7 @@ struct acceptor {
     struct timer retry;
     struct net *home;
     struct address address; /* bound: the port is filled in */
-    struct address peer;    /* of the socket being accepted */
+    struct address peer, local; /* of the socket being accepted */
     int32_t handle;
     bool accepting, open;
     struct waiter room;     /* for a place below connections_max */

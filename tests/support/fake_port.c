@@ -96,6 +96,8 @@ static bool is_ready(struct fake_port *fake, struct op *op, int64_t *ret)
         fake->to_accept_count--;
         if (op->address)
             *op->address = fake->peer;
+        if (op->data)
+            *(struct address *)op->data = fake->local;
         return true;
     case OP_RECEIVE:
         if (socket->in_taken < socket->in_size)
@@ -173,6 +175,7 @@ void fake_port_init(struct fake_port *fake, uint32_t pool_size, uint32_t pool_co
     *fake = (struct fake_port){.port = {&operations, pool_size, pool_count},
                                .now = {1000000000, 1700000000000},
                                .peer = {.family = 4, .bytes[12] = 10, .bytes[15] = 1, .port = 5},
+                               .local = {.family = 4, .bytes[12] = 127, .bytes[15] = 1, .port = 9092},
                                .receive_limit = FAKE_BYTES};
     fake->network = fake;
     list_init(&fake->waiting);

@@ -23,7 +23,8 @@ struct fake_port {
     struct fake_socket sockets[FAKE_SOCKETS];
     int32_t to_accept[FAKE_SOCKETS];
     int to_accept_count;
-    struct address peer; /* of the next that connects */
+    struct address peer;  /* of the next that connects */
+    struct address local; /* that it connects to */
     uint8_t *pool_bytes;
     bool pool_used[FAKE_POOL_MAX];
     int pool_used_count, pool_used_most;
