@@ -10,6 +10,7 @@
 
 enum {
     CHUNK_BYTES = 256 << 10,
+    DRAINING_BYTES = 512 << 10, /* in flight: beyond it, journal writes would queue behind them */
     ALLOCATE_LEAST = 64 << 10,
     ALLOCATE_MOST = 16 << 20,
     INDEX_LAG = 512, /* entries not written yet before they are, though the segment goes on */
@@ -315,7 +316,9 @@ static enum step drain_write(struct flow *flow)
     if (drain->phase++ == 0) {
         drain->chunk = buffers_take_always(&drain->log->store->core->buffers, CHUNK_BYTES);
         fill_chunk(drain);
-    } else {
+    } else if (drain->op.kind == OP_WRITE) {
+        drain->log->store->draining_bytes -= (int64_t)drain->vector.iov_len;
+        waiters_wake_first(&drain->log->store->drain_room);
         if (drain->op.result <= 0)
             return give_up(drain, "a write of a segment failed");
         size_t written = (size_t)align_down((uint64_t)drain->op.result,
@@ -331,6 +334,14 @@ static enum step drain_write(struct flow *flow)
         }
         REACHED("short drain write");
     }
+    struct store *store = drain->log->store;
+    if (store->draining_bytes > 0 &&
+        store->draining_bytes + (int64_t)drain->vector.iov_len > DRAINING_BYTES) {
+        drain->op.kind = OP_KIND_COUNT; /* not written yet */
+        waiter_park(&drain->waiter, &store->drain_room, flow);
+        return STEP_AGAIN;
+    }
+    store->draining_bytes += (int64_t)drain->vector.iov_len;
     int64_t offset = drain->from + ((uint8_t *)drain->vector.iov_base - drain->chunk->data);
     start_op(drain, (struct op){.kind = OP_WRITE, .handle = drain->segment->handle,
                                 .vectors = &drain->vector, .vector_count = 1, .offset = offset});

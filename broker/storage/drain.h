@@ -16,6 +16,7 @@ struct drain {
     struct op op;
     struct iovec vector;
     struct list idle;        /* in store->idle_drains */
+    struct waiter waiter;    /* in store->drain_room */
     struct log *log;
     struct segment *segment; /* of this chunk; null: nothing to write */
     struct buffer *chunk;

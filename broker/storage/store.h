@@ -68,6 +68,8 @@ struct store {
     struct list ready;        /* logs that are due to be drained now (struct log.ready) */
     struct list idle_drains;  /* struct drain not at work */
     struct drain *drains;
+    int64_t draining_bytes;     /* of drains, in flight */
+    struct list drain_room;     /* drains that wait until fewer are */
     struct list dirty_segments; /* written since the last flush (struct segment.dirty) */
     struct list dirty_folders;  /* names changed since (struct log.dirty_folder) */
     bool directory_dirty;       /* names of the data directory itself */
