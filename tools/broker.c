@@ -73,7 +73,8 @@ static const struct option_row rows[] = {
 static const struct usage usage = {
     "bole broker",
     "[-c FILE] [-X KEY=VALUE]... [--data DIR] [--listen HOST:PORT] [--cores N]",
-    "Runs a broker until SIGTERM or SIGINT. Prints one line, `ready HOST:PORT in N ms`, when it can\n"
+    "Runs a broker until SIGTERM or SIGINT. Prints one line, `ready HOST:PORT in N ms`, when it "
+    "can\n"
     "acknowledge records.\n",
     rows,
 };
@@ -415,8 +416,8 @@ static enum exit_code run(struct runner *runner, int64_t started_ms)
     uint64_t seed;
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         seed = (uint64_t)now_ms() ^ (uint64_t)getpid() << 32;
-    if (broker_open(broker, &runner->settings, runner->ports, runner->core_count, seed,
-                    runner->why, sizeof runner->why) != ERROR_NONE) {
+    if (broker_open(broker, &runner->settings, runner->ports, runner->core_count, seed, runner->why,
+                    sizeof runner->why) != ERROR_NONE) {
         say("broker", "%s", runner->why);
         return EXIT_FAILED;
     }
@@ -455,8 +456,7 @@ enum exit_code command_broker(int count, char **arguments)
         raise_descriptor_limit();
         pthread_mutex_init(&runner->mutex, NULL);
         pthread_cond_init(&runner->changed, NULL);
-        runner->core_count =
-            runner->settings.cores > 0 ? runner->settings.cores : usable_cores();
+        runner->core_count = runner->settings.cores > 0 ? runner->settings.cores : usable_cores();
         for (int i = 0; i < BROKER_CORES_MAX; i++)
             runner->threads[i] = (struct core_thread){.runner = runner, .id = i};
         bool started = start_threads(runner);

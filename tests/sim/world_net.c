@@ -262,6 +262,8 @@ static int64_t execute_accept(struct machine *machine, struct op *op, bool *ret_
     listener->backlog_count--;
     if (op->address)
         *op->address = socket->peer_address;
+    if (op->data)
+        *(struct address *)op->data = world_address(machine->index, listener->port);
     return handle;
 }
 
