@@ -8,6 +8,7 @@
 #include "base/heap.h"
 #include "base/list.h"
 #include "reactor/buffers.h"
+#include "reactor/events.h"
 #include "reactor/flow.h"
 #include "reactor/mail.h"
 #include "reactor/port.h"
@@ -35,6 +36,7 @@ struct core {
     struct heap timers;
     struct mailbox mailbox;
     struct buffers buffers;
+    struct events events;     /* lines for a person; silent until whoever runs the core sets write */
     uint64_t turns, steps_run;
     bool stopping;            /* core_run returns when set */
 };

@@ -1,0 +1,81 @@
+/* ApiVersions (KIP-35, KIP-511, KIP-1242): what is served, and nothing else. */
+#include "api/api.h"
+
+struct api_versions_call {
+    struct call call;
+};
+const uint16_t api_versions_call_size = sizeof(struct api_versions_call);
+
+static bool is_letter_or_digit(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* KIP-511: [a-zA-Z0-9](?:[a-zA-Z0-9\-.]*[a-zA-Z0-9])? */
+static bool is_software_name(struct string name)
+{
+    if (name.size <= 0 || !is_letter_or_digit(name.data[0]) ||
+        !is_letter_or_digit(name.data[name.size - 1]))
+        return false;
+    for (int32_t i = 0; i < name.size; i++)
+        if (!is_letter_or_digit(name.data[i]) && name.data[i] != '-' && name.data[i] != '.')
+            return false;
+    return true;
+}
+
+/* KIP-1242: a client that meant another cluster or node is told to start over. */
+static bool is_misrouted(const struct broker *broker, const struct api_versions_request *in)
+{
+    if (in->cluster_id.size >= 0 && !string_equal(in->cluster_id, string_of(broker->cluster_id)))
+        return true;
+    return in->node_id != -1 && in->node_id != broker->node_id;
+}
+
+static enum error judge(const struct call *call)
+{
+    const struct api_versions_request *in = call->in;
+    if (call->request->api_version != call->version)
+        return ERROR_UNSUPPORTED_VERSION;
+    if (call->version >= 3 && (!is_software_name(in->client_software_name) ||
+                               !is_software_name(in->client_software_version)))
+        return ERROR_INVALID_REQUEST;
+    if (call->version >= 5 && is_misrouted(call->shard->broker, in))
+        return ERROR_REBOOTSTRAP_REQUIRED;
+    return ERROR_NONE;
+}
+
+static bool list_apis(struct call *call, struct api_versions_response *out)
+{
+    struct handler handler;
+    int position = 0, count = 0;
+    for (const struct api *api; (api = api_next(&position));)
+        count += handler_find(api->key, &handler);
+    out->api_keys = call_take_messages(call, &api_versions_response_api_version_message, count);
+    if (!out->api_keys)
+        return false;
+    position = 0;
+    for (const struct api *api; (api = api_next(&position));) {
+        if (!handler_find(api->key, &handler))
+            continue;
+        struct api_versions_response_api_version *entry = &out->api_keys[out->api_keys_count++];
+        entry->api_key = api->key;
+        entry->min_version = handler.advertised_oldest;
+        entry->max_version = handler.newest;
+    }
+    return true;
+}
+
+static enum step api_versions_answer(struct flow *flow)
+{
+    struct call *call = (struct call *)flow;
+    struct api_versions_response *out = call->out;
+    out->error_code = (int16_t)judge(call);
+    bool lists = out->error_code == ERROR_NONE || out->error_code == ERROR_UNSUPPORTED_VERSION;
+    if (lists && !list_apis(call, out))
+        call_refuse(call, error_text(ERROR_NO_MEMORY));
+    else
+        call_reply(call, NULL);
+    return STEP_NEXT;
+}
+
+const struct flow_kind api_versions_kind = {"api-versions", {{"answer", api_versions_answer}}};

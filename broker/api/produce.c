@@ -1,0 +1,351 @@
+/* Produce.
+ *
+ *   connection's core                       partitions' cores
+ *   check: acks, topics, batches
+ *   scatter  ----------- mail ----------->  open -> append -> await (unless acks=0) -> answer
+ *   (frame given back) <---- copied ------          |
+ *   reply    <---------- mail ------------ <--------+
+ *
+ *  1. Batches are validated on the connection's core, while their bytes are hot; the other core only
+ *     copies them into its journal.
+ *  2. The frame is borrowed until every part has copied its batches (or given up on them).
+ *  3. acks 1 and -1 are the same to a single replica: both wait until the records are durable and
+ *     below the high watermark.
+ *  4. What waits past timeout_ms is answered REQUEST_TIMED_OUT; it may still become durable. */
+#include "api/deadline.h"
+#include "api/route.h"
+#include "api/scatter.h"
+#include "base/check.h"
+#include "protocol/batch.h"
+
+struct produce_item {
+    struct scatter_item base;
+    struct bytes batches;
+    struct produce_response_partition_produce_response *out;
+    struct log_append_result result;
+    bool appended;
+};
+
+struct produce_part {
+    struct scatter_part base;
+    struct mail copied_mail;
+    struct flow copied; /* on the connection's core */
+    struct deadline deadline;
+};
+
+struct produce {
+    struct call call;
+    struct scatter scatter;
+    int32_t uncopied; /* parts that still read from the frame */
+};
+const uint16_t produce_call_size = sizeof(struct produce);
+
+/* -- on the partitions' core --------------------------------------------------------------- */
+
+static enum step part_open(struct flow *flow)
+{
+    struct produce_part *part = (struct produce_part *)flow;
+    const struct produce_request *in = part->base.call->in;
+    if (!part->deadline.owner)
+        deadline_init(&part->deadline, part->base.shard, in->timeout_ms);
+    return scatter_open(&part->base);
+}
+
+static enum step part_append(struct flow *flow)
+{
+    struct produce_part *part = (struct produce_part *)flow;
+    for (struct scatter_item **at = &part->base.at; *at; *at = (*at)->next) {
+        struct produce_item *item = (struct produce_item *)*at;
+        if (item->base.error != ERROR_NONE)
+            continue;
+        enum error error = part->deadline.passed ? ERROR_REQUEST_TIMED_OUT
+                                                 : partition_append(item->base.partition,
+                                                                    item->batches, &item->result,
+                                                                    &part->base.waiter, flow);
+        if (error == ERROR_WOULD_WAIT) {
+            deadline_start(&part->deadline, &part->base.waiter);
+            return STEP_AGAIN;
+        }
+        item->base.error = error;
+        item->appended = error == ERROR_NONE;
+    }
+    part->base.at = part->base.first;
+    return STEP_NEXT;
+}
+
+static enum step copied_done(struct flow *flow)
+{
+    struct produce_part *part = CONTAINER_OF(flow, struct produce_part, copied);
+    struct produce *produce = (struct produce *)part->base.call;
+    if (--produce->uncopied == 0) {
+        produce->call.request->client_id = STRING_NULL;
+        request_release_frame(produce->call.request);
+    }
+    return STEP_NEXT;
+}
+
+static const struct flow_kind copied_kind = {"produce-copied", {{"copied", copied_done}}};
+
+static enum step part_copied(struct flow *flow)
+{
+    struct produce_part *part = (struct produce_part *)flow;
+    mail_start(&part->copied_mail, &part->base.shard->core, &part->base.call->shard->core,
+               &part->copied, &copied_kind);
+    return STEP_NEXT;
+}
+
+static enum step part_await(struct flow *flow)
+{
+    struct produce_part *part = (struct produce_part *)flow;
+    const struct produce_request *in = part->base.call->in;
+    for (struct scatter_item **at = &part->base.at; *at && in->acks != 0; *at = (*at)->next) {
+        struct produce_item *item = (struct produce_item *)*at;
+        if (!item->appended)
+            continue;
+        enum error error = partition_await(item->base.partition, item->result.end_offset,
+                                           &part->base.waiter, flow);
+        if (error == ERROR_WOULD_WAIT && part->deadline.passed) {
+            waiter_cancel(&part->base.waiter);
+            error = ERROR_REQUEST_TIMED_OUT;
+        }
+        if (error == ERROR_WOULD_WAIT) {
+            deadline_start(&part->deadline, &part->base.waiter);
+            return STEP_AGAIN;
+        }
+        item->base.error = error;
+    }
+    return STEP_NEXT;
+}
+
+static enum step part_answer(struct flow *flow)
+{
+    struct produce_part *part = (struct produce_part *)flow;
+    struct metrics *metrics = &part->base.shard->metrics;
+    deadline_done(&part->deadline);
+    for (struct scatter_item *at = part->base.first; at; at = at->next) {
+        struct produce_item *item = (struct produce_item *)at;
+        metrics->produce_batches += item->appended;
+        metrics->produce_bytes += item->appended ? (uint64_t)item->batches.size : 0;
+    }
+    scatter_release(&part->base);
+    scatter_end(&part->base);
+    return STEP_NEXT;
+}
+
+static const struct flow_kind part_kind = {"produce-part",
+                                           {
+                                               {"open", part_open},
+                                               {"append", part_append},
+                                               {"copied", part_copied},
+                                               {"await", part_await},
+                                               {"answer", part_answer},
+                                           }};
+
+/* -- on the connection's core -------------------------------------------------------------- */
+
+static struct string text_of(const char *text)
+{
+    return text ? string_of(text) : STRING_NULL;
+}
+
+static void refuse_records(struct call *call, const struct batch_report *report,
+                           struct produce_response_partition_produce_response *out)
+{
+    out->error_message = text_of(report->text);
+    int32_t count = report->records_count;
+    out->record_errors = call_take_messages(
+        call, &produce_response_batch_index_and_error_message_message, count);
+    out->record_errors_count = out->record_errors ? count : 0;
+    for (int32_t i = 0; i < out->record_errors_count; i++) {
+        out->record_errors[i].batch_index = report->record_errors[i];
+        out->record_errors[i].batch_index_error_message = text_of(report->text);
+    }
+}
+
+/* Judges what one partition was sent; fills in the errors of the answer. */
+static enum error check_records(struct call *call, struct records records,
+                                const struct batch_rules *rules,
+                                struct produce_response_partition_produce_response *out)
+{
+    struct batch_report report;
+    struct batch batch;
+    if (records.whole.size <= 0) {
+        out->error_message = STRING("there are no records");
+        return ERROR_INVALID_RECORD;
+    }
+    enum error error = batch_view(records.whole.data, (size_t)records.whole.size, &batch);
+    if (error == ERROR_TRUNCATED)
+        error = ERROR_CORRUPT_MESSAGE;
+    if (error == ERROR_NONE && (batch.attributes & BATCH_CODEC_MASK) != 0) {
+        out->error_message = STRING("compressed batches are not supported by this version");
+        return ERROR_UNSUPPORTED_COMPRESSION_TYPE;
+    }
+    if (error == ERROR_NONE && batch.producer_id >= 0) {
+        out->error_message = STRING("idempotent and transactional producers are not supported by "
+                                    "this version");
+        return ERROR_INVALID_RECORD;
+    }
+    if (error != ERROR_NONE)
+        return error;
+    error = batch_validate(records.whole, rules, &call->request->arena, &report);
+    if (error != ERROR_NONE) {
+        refuse_records(call, &report, out);
+        return error;
+    }
+    /* The frame is this request's own memory: the leader's timestamp goes into it in place. */
+    batch_stamp((void *)records.whole.data, (size_t)records.whole.size, rules->append_time,
+                report.max_timestamp);
+    if (rules->append_time)
+        out->log_append_time_ms = report.max_timestamp;
+    return ERROR_NONE;
+}
+
+static void rules_of(struct call *call, const struct image_topic *topic, struct batch_rules *rules)
+{
+    struct topic_settings settings;
+    image_topic_settings(topic, call->shard->broker->settings, &settings);
+    *rules = (struct batch_rules){
+        .now_ms = call->shard->core.now.wall_ms,
+        .before_max_ms = INT64_MAX,
+        .after_max_ms = 3600000, /* Kafka's default of message.timestamp.after.max.ms */
+        .size_max_bytes = settings.max_message_bytes,
+        .produce_version = call->version,
+        .append_time = settings.message_timestamp_type == TIMESTAMP_LOG_APPEND_TIME,
+    };
+}
+
+/* One partition of the request: into its core's part, or an error of its own. False: budget. */
+static bool add_partition(struct produce *produce, const struct image_topic *topic,
+                          const struct produce_request_partition_produce_data *in,
+                          struct produce_response_partition_produce_response *out,
+                          const struct batch_rules *rules)
+{
+    struct call *call = &produce->call;
+    enum error error = ERROR_NONE;
+    out->index = in->index;
+    out->base_offset = -1;
+    int32_t core = topic ? route_partition(call, topic, in->index, &error) : -1;
+    if (core >= 0)
+        error = check_records(call, in->records, rules, out);
+    if (error != ERROR_NONE || core < 0) {
+        if (out->error_code == ERROR_NONE)
+            out->error_code = (int16_t)error_for_wire(error);
+        return true;
+    }
+    struct produce_item *item = call_take(call, 1, sizeof *item);
+    if (!item)
+        return false;
+    item->base.topic_id = topic->id;
+    item->base.index = in->index;
+    item->batches = in->records.whole;
+    item->out = out;
+    return scatter_add(&produce->scatter, core, &item->base);
+}
+
+static bool add_topic(struct produce *produce, const struct produce_request_topic_produce_data *in,
+                      struct produce_response_topic_produce_response *out)
+{
+    struct call *call = &produce->call;
+    const struct produce_request *request = call->in;
+    enum error error = ERROR_NONE;
+    struct batch_rules rules;
+    const struct image_topic *topic = NULL;
+    if (request->acks < -1 || request->acks > 1)
+        error = ERROR_INVALID_REQUIRED_ACKS;
+    else
+        topic = route_topic(call, call->version >= 13, in->topic_id, in->name, &error);
+    if (topic)
+        rules_of(call, topic, &rules);
+    out->name = call_copy_string(call, in->name); /* the frame is gone when this is encoded */
+    out->topic_id = in->topic_id;
+    out->partition_responses = call_take_messages(
+        call, &produce_response_partition_produce_response_message, in->partition_data_count);
+    if (!out->partition_responses)
+        return false;
+    out->partition_responses_count = in->partition_data_count;
+    for (int32_t i = 0; i < in->partition_data_count; i++) {
+        out->partition_responses[i].error_code = (int16_t)error;
+        if (!add_partition(produce, topic, &in->partition_data[i], &out->partition_responses[i],
+                           &rules))
+            return false;
+    }
+    return true;
+}
+
+static enum step produce_check(struct flow *flow)
+{
+    struct produce *produce = (struct produce *)flow;
+    const struct produce_request *in = produce->call.in;
+    struct produce_response *out = produce->call.out;
+    if (!scatter_init(&produce->scatter, &produce->call, sizeof(struct produce_part)))
+        return STEP_FAIL;
+    out->responses = call_take_messages(
+        &produce->call, &produce_response_topic_produce_response_message, in->topic_data_count);
+    if (!out->responses)
+        return STEP_FAIL;
+    for (int32_t i = 0; i < in->topic_data_count; i++)
+        if (!add_topic(produce, &in->topic_data[i], &out->responses[i]))
+            return STEP_FAIL;
+    out->responses_count = in->topic_data_count;
+    return STEP_NEXT;
+}
+
+static enum step produce_scatter(struct flow *flow)
+{
+    struct produce *produce = (struct produce *)flow;
+    struct scatter_part *part;
+    for (int32_t at = 0; (part = scatter_next(&produce->scatter, &at));)
+        produce->uncopied++;
+    for (int32_t at = 0; (part = scatter_next(&produce->scatter, &at));)
+        scatter_start(part, &part_kind);
+    request_next(produce->call.request);
+    return STEP_NEXT;
+}
+
+/* Writes what the parts found into the answer. */
+static void gather_results(struct produce *produce, bool *ret_failed)
+{
+    struct scatter_part *part;
+    for (int32_t at = 0; (part = scatter_next(&produce->scatter, &at));) {
+        for (struct scatter_item *base = part->first; base; base = base->next) {
+            struct produce_item *item = (struct produce_item *)base;
+            item->out->error_code = (int16_t)error_for_wire(base->error);
+            if (base->error != ERROR_NONE)
+                continue;
+            item->out->base_offset = item->result.base_offset;
+            item->out->log_start_offset = item->result.log_start_offset;
+        }
+    }
+    const struct produce_response *out = produce->call.out;
+    for (int32_t i = 0; i < out->responses_count; i++)
+        for (int32_t j = 0; j < out->responses[i].partition_responses_count; j++)
+            *ret_failed |= out->responses[i].partition_responses[j].error_code != ERROR_NONE;
+}
+
+static enum step produce_reply(struct flow *flow)
+{
+    struct produce *produce = (struct produce *)flow;
+    const struct produce_request *in = produce->call.in;
+    const struct produce_response *out = produce->call.out;
+    if (out->responses_count != in->topic_data_count) {
+        call_refuse(&produce->call, error_text(ERROR_NO_MEMORY));
+        return STEP_NEXT;
+    }
+    bool failed = false;
+    gather_results(produce, &failed);
+    /* As Kafka: who asked for no answer learns of a failure by a closed connection. */
+    if (in->acks != 0)
+        call_reply(&produce->call, NULL);
+    else if (failed)
+        call_refuse(&produce->call, "a partition failed and acks=0 has no other way to say so");
+    else
+        call_reply_nothing(&produce->call);
+    return STEP_NEXT;
+}
+
+const struct flow_kind produce_kind = {"produce",
+                                       {
+                                           {"check", produce_check},
+                                           {"scatter", produce_scatter},
+                                           {"reply", produce_reply},
+                                       }};

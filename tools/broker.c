@@ -1,0 +1,490 @@
+/* `bole broker`: settings, a port and a thread per core, one line when it is ready, and an end in
+ * order.
+ *
+ *   main thread (core 0)                         threads of cores 1...
+ *   start threads ------------------------->     open own port
+ *   open port 0, broker_open, listen             wait
+ *   print "ready"; go --------------------->     run
+ *   run
+ *   (a signal: stop listening, close connections, stop every core)
+ *   wait  <---------------------------------     stopped
+ *   broker_close
+ *   go ------------------------------------>     close own port
+ *
+ * A ring may be used by the thread that opened it only; what happens on one thread (recovery, the
+ * end) therefore asks port 0 alone. Signals are taken by a thread of their own with sigwait, which
+ * sends mail to core 0: nothing happens in a handler. */
+#include "api/serve.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "config/listeners.h"
+#include "config/settings.h"
+#include "tools/options.h"
+#include <netdb.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <netinet/in.h>
+#include <unistd.h>
+
+enum run_phase { PHASE_OPEN, PHASE_RUN, PHASE_CLOSE, PHASE_GIVE_UP };
+
+struct core_thread {
+    struct runner *runner;
+    pthread_t thread;
+    int id;
+    bool started;
+    struct flow stop; /* on this core */
+    struct mail stop_mail;
+};
+
+struct runner {
+    struct broker broker; /* first: runner_of */
+    struct settings settings;
+    struct sentence sentence;
+    int core_count;
+    struct port *ports[BROKER_CORES_MAX];
+    struct core_thread threads[BROKER_CORES_MAX];
+    pthread_mutex_t mutex;
+    pthread_cond_t changed;
+    enum run_phase phase;
+    int opened, ended;     /* threads, without core 0's */
+    enum error port_error; /* of the first that could not open its port */
+    char why[256];
+    pthread_t signals;
+    struct flow signal_flow;
+    struct mail signal_mail;
+    bool warned;
+};
+
+enum { OPTION_DATA = 256, OPTION_LISTEN, OPTION_CORES };
+
+static const struct option_row rows[] = {
+    {'c', "config", "FILE", "read settings from a properties file (server.properties)"},
+    {'X', NULL, "KEY=VALUE", "one setting; after the file, the last one wins"},
+    {OPTION_DATA, "data", "DIR", "the same as -X log.dirs=DIR"},
+    {OPTION_LISTEN, "listen", "HOST:PORT", "the same as -X listeners=PLAINTEXT://HOST:PORT"},
+    {OPTION_CORES, "cores", "N", "the same as -X cores=N; 0: as many as this process may use"},
+    {0},
+};
+
+static const struct usage usage = {
+    "bole broker",
+    "[-c FILE] [-X KEY=VALUE]... [--data DIR] [--listen HOST:PORT] [--cores N]",
+    "Runs a broker until SIGTERM or SIGINT. Prints one line, `ready HOST:PORT in N ms`, when it can\n"
+    "acknowledge records.\n",
+    rows,
+};
+
+/* -- settings ------------------------------------------------------------------------------ */
+
+static enum error load_file(struct runner *runner, const char *path)
+{
+    FILE *file = fopen(path, "r");
+    if (!file)
+        return sentence_say(&runner->sentence, ERROR_NOT_FOUND, "can't open %s", path);
+    char *text = NULL;
+    size_t size = 0, got;
+    do {
+        text = memory_resized(text, size + 65536);
+        got = fread(text + size, 1, 65536, file);
+        size += got;
+    } while (got > 0 && size < (16u << 20));
+    fclose(file);
+    enum error error = settings_load(&runner->settings, text, size, &runner->sentence);
+    memory_free(text);
+    return error;
+}
+
+static enum error set(struct runner *runner, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static enum error set(struct runner *runner, const char *name, const char *format, ...)
+{
+    char value[1024];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(value, sizeof value, format, arguments);
+    va_end(arguments);
+    return settings_set(&runner->settings, string_of(name), string_of(value), &runner->sentence);
+}
+
+/* Two passes: the file first, wherever -c stands, then what the command line says. */
+static enum exit_code read_options(struct runner *runner, int count, char **arguments)
+{
+    for (int pass = 0; pass < 2; pass++) {
+        struct options options;
+        options_init(&options, &usage, count, arguments);
+        for (int id; (id = options_next(&options)) != OPTION_END;) {
+            enum error error = ERROR_NONE;
+            if (id == OPTION_HELP)
+                return EXIT_OK;
+            if (id == OPTION_WRONG)
+                return EXIT_USAGE;
+            if (id == OPTION_ARGUMENT)
+                return options_wrong(&options, "what is '%s' for?", options.value);
+            if (pass == 0 && id == 'c')
+                error = load_file(runner, options.value);
+            else if (pass == 1 && id == 'X')
+                error = settings_set_pair(&runner->settings, options.value, &runner->sentence);
+            else if (pass == 1 && id == OPTION_DATA)
+                error = set(runner, "log.dirs", "%s", options.value);
+            else if (pass == 1 && id == OPTION_LISTEN)
+                error = set(runner, "listeners", "PLAINTEXT://%s", options.value);
+            else if (pass == 1 && id == OPTION_CORES)
+                error = set(runner, "cores", "%s", options.value);
+            if (error != ERROR_NONE)
+                return options_wrong(&options, "%s", runner->sentence.text);
+        }
+    }
+    if (settings_check(&runner->settings, &runner->sentence) != ERROR_NONE) {
+        say("broker", "%s", runner->sentence.text);
+        return EXIT_USAGE;
+    }
+    return EXIT_OK;
+}
+
+static bool asks_for_help(int count, char **arguments)
+{
+    for (int i = 0; i < count; i++)
+        if (strcmp(arguments[i], "-h") == 0 || strcmp(arguments[i], "--help") == 0)
+            return true;
+    return false;
+}
+
+/* The smaller of the CPUs this process may use and its cgroup's quota, rounded up. */
+static int usable_cores(void)
+{
+    cpu_set_t cpus;
+    CPU_ZERO(&cpus);
+    int count = sched_getaffinity(0, sizeof cpus, &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+    FILE *file = fopen("/sys/fs/cgroup/cpu.max", "r");
+    long long quota = 0, period = 0;
+    if (file && fscanf(file, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0 &&
+        (quota + period - 1) / period < count)
+        count = (int)((quota + period - 1) / period);
+    if (file)
+        fclose(file);
+    return count < 1 ? 1 : count > BROKER_CORES_MAX ? BROKER_CORES_MAX : count;
+}
+
+static void raise_descriptor_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == limit.rlim_max)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        say("broker", "the limit of descriptors stays as it is");
+}
+
+/* -- ports and events ---------------------------------------------------------------------- */
+
+static void write_line(void *owner, const char *line, size_t size)
+{
+    ssize_t written = write(STDERR_FILENO, line, size);
+    (void)written; /* there is nowhere left to say so */
+}
+
+/* Opens the port that the settings ask for, on the calling thread. */
+static enum error open_port(struct runner *runner, struct port **ret_port, char *why, size_t size)
+{
+    static const struct port_options options = {
+        .queue_depth = 256, .pool_buffer_size = 16384, .pool_buffer_count = 64};
+    int32_t wanted = runner->settings.reactor_port;
+    enum error error = ERROR_NOT_SUPPORTED;
+    if (wanted != REACTOR_PORT_EPOLL)
+        error = uring_open(&options, ret_port, why, size);
+    if (error == ERROR_NONE || wanted == REACTOR_PORT_URING)
+        return error;
+    pthread_mutex_lock(&runner->mutex);
+    bool warns = wanted == REACTOR_PORT_AUTO && !runner->warned;
+    runner->warned |= warns;
+    pthread_mutex_unlock(&runner->mutex);
+    if (warns)
+        say("broker", "io_uring can't be used: %s; going on with epoll", why);
+    return epoll_open(&options, ret_port, why, size);
+}
+
+/* -- cores --------------------------------------------------------------------------------- */
+
+static enum run_phase await_phase(struct runner *runner, enum run_phase after)
+{
+    pthread_mutex_lock(&runner->mutex);
+    while (runner->phase <= after)
+        pthread_cond_wait(&runner->changed, &runner->mutex);
+    enum run_phase phase = runner->phase;
+    pthread_mutex_unlock(&runner->mutex);
+    return phase;
+}
+
+static void go(struct runner *runner, enum run_phase phase)
+{
+    pthread_mutex_lock(&runner->mutex);
+    runner->phase = phase;
+    pthread_cond_broadcast(&runner->changed);
+    pthread_mutex_unlock(&runner->mutex);
+}
+
+static void *core_main(void *argument)
+{
+    struct core_thread *self = argument;
+    struct runner *runner = self->runner;
+    char why[256] = "";
+    struct port *port = NULL;
+    enum error error = open_port(runner, &port, why, sizeof why);
+    pthread_mutex_lock(&runner->mutex);
+    runner->ports[self->id] = port;
+    runner->opened++;
+    if (error != ERROR_NONE && runner->port_error == ERROR_NONE) {
+        runner->port_error = error;
+        memcpy(runner->why, why, sizeof why);
+    }
+    pthread_cond_broadcast(&runner->changed);
+    pthread_mutex_unlock(&runner->mutex);
+    if (await_phase(runner, PHASE_OPEN) == PHASE_RUN) {
+        core_run(&runner->broker.shards[self->id].core);
+        pthread_mutex_lock(&runner->mutex);
+        runner->ended++;
+        pthread_cond_broadcast(&runner->changed);
+        pthread_mutex_unlock(&runner->mutex);
+        await_phase(runner, PHASE_RUN);
+    }
+    if (port)
+        port->operations->close(port);
+    return NULL;
+}
+
+/* Starts the other cores' threads, and waits until their ports are open. */
+static bool start_threads(struct runner *runner)
+{
+    int started = 0;
+    for (int i = 1; i < runner->core_count; i++) {
+        struct core_thread *thread = &runner->threads[i];
+        thread->started = pthread_create(&thread->thread, NULL, core_main, thread) == 0;
+        if (!thread->started) {
+            say("broker", "can't start the thread of core %d", i);
+            return false;
+        }
+        char name[16];
+        snprintf(name, sizeof name, "bole-core-%d", i);
+        pthread_setname_np(thread->thread, name);
+        started++;
+    }
+    enum error error = open_port(runner, &runner->ports[0], runner->why, sizeof runner->why);
+    pthread_mutex_lock(&runner->mutex);
+    while (runner->opened < started)
+        pthread_cond_wait(&runner->changed, &runner->mutex);
+    if (error == ERROR_NONE)
+        error = runner->port_error;
+    pthread_mutex_unlock(&runner->mutex);
+    if (error != ERROR_NONE)
+        say("broker", "%s", runner->why);
+    return error == ERROR_NONE;
+}
+
+static void end_threads(struct runner *runner, enum run_phase phase)
+{
+    go(runner, phase);
+    for (int i = 1; i < runner->core_count; i++)
+        if (runner->threads[i].started)
+            pthread_join(runner->threads[i].thread, NULL);
+    if (runner->ports[0])
+        runner->ports[0]->operations->close(runner->ports[0]);
+}
+
+/* -- the end ------------------------------------------------------------------------------- */
+
+static enum step core_stop(struct flow *flow)
+{
+    flow->core->stopping = true;
+    return STEP_NEXT;
+}
+
+static const struct flow_kind core_stop_kind = {"core-stop", {{"stop", core_stop}}};
+
+/* On core 0, once the last connection is gone. */
+static void on_stopped(struct broker *broker)
+{
+    struct runner *runner = CONTAINER_OF(broker, struct runner, broker);
+    for (int i = broker->core_count - 1; i >= 0; i--) {
+        struct core_thread *thread = &runner->threads[i];
+        mail_start(&thread->stop_mail, &broker->shards[0].core, &broker->shards[i].core,
+                   &thread->stop, &core_stop_kind);
+    }
+}
+
+static enum step signal_stop(struct flow *flow)
+{
+    struct runner *runner = CONTAINER_OF(flow, struct runner, signal_flow);
+    api_stop(&runner->broker);
+    return STEP_NEXT;
+}
+
+static const struct flow_kind signal_kind = {"signal", {{"stop", signal_stop}}};
+
+static void wanted_signals(sigset_t *set)
+{
+    sigemptyset(set);
+    sigaddset(set, SIGTERM);
+    sigaddset(set, SIGINT);
+}
+
+/* Takes the first signal; a second one ends the process as it would without us. */
+static void *signals_main(void *argument)
+{
+    struct runner *runner = argument;
+    sigset_t set;
+    wanted_signals(&set);
+    int number;
+    if (sigwait(&set, &number) != 0)
+        return NULL;
+    mail_start(&runner->signal_mail, NULL, &runner->broker.shards[0].core, &runner->signal_flow,
+               &signal_kind);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    for (;;)
+        pause();
+}
+
+/* -- listening ----------------------------------------------------------------------------- */
+
+static struct address address_of(const struct sockaddr *from)
+{
+    struct address address = {.family = from->sa_family == AF_INET ? 4 : 6};
+    if (from->sa_family == AF_INET) {
+        const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)from;
+        memcpy(address.bytes + 12, &four->sin_addr, 4);
+        address.port = ntohs(four->sin_port);
+    } else {
+        const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)from;
+        memcpy(address.bytes, &six->sin6_addr, 16);
+        address.port = ntohs(six->sin6_port);
+    }
+    return address;
+}
+
+/* Listens at one host, by name or number; "" is every address, IPv6 and IPv4. */
+static bool listen_at(struct runner *runner, const struct listener *listener, char *ret_text)
+{
+    char service[8];
+    snprintf(service, sizeof service, "%d", listener->port);
+    struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
+    struct addrinfo *found = NULL;
+    const char *host = listener->host[0] ? listener->host : NULL;
+    int failed = getaddrinfo(host ? host : "::", service, &hints, &found);
+    if (failed && !host)
+        failed = getaddrinfo("0.0.0.0", service, &hints, &found);
+    if (failed) {
+        say("broker", "can't find the address of %s: %s", listener->host, gai_strerror(failed));
+        return false;
+    }
+    struct address address = address_of(found->ai_addr);
+    freeaddrinfo(found);
+    enum error error = api_listen(&runner->broker, &address);
+    if (error != ERROR_NONE && !host) { /* a machine without IPv6 */
+        address = (struct address){.family = 4, .port = listener->port};
+        error = api_listen(&runner->broker, &address);
+    }
+    address_format(&address, ret_text);
+    if (error != ERROR_NONE)
+        say("broker", "can't listen at %s: %s", ret_text, error_text(error));
+    return error == ERROR_NONE;
+}
+
+static bool listen_everywhere(struct runner *runner, char *ret_text)
+{
+    struct listeners listeners;
+    if (listeners_parse(&runner->settings, &listeners, &runner->sentence) != ERROR_NONE) {
+        say("broker", "%s", runner->sentence.text);
+        return false;
+    }
+    char text[ADDRESS_TEXT_BYTES];
+    bool first = true;
+    for (int i = 0; i < listeners.count; i++) {
+        if (listeners.items[i].is_controller)
+            continue;
+        if (!listen_at(runner, &listeners.items[i], first ? ret_text : text))
+            return false;
+        first = false;
+    }
+    return true;
+}
+
+/* -- the run ------------------------------------------------------------------------------- */
+
+static int64_t now_ms(void)
+{
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
+}
+
+static void await_cores(struct runner *runner)
+{
+    pthread_mutex_lock(&runner->mutex);
+    while (runner->ended < runner->core_count - 1)
+        pthread_cond_wait(&runner->changed, &runner->mutex);
+    pthread_mutex_unlock(&runner->mutex);
+}
+
+static enum exit_code run(struct runner *runner, int64_t started_ms)
+{
+    struct broker *broker = &runner->broker;
+    uint64_t seed;
+    if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
+        seed = (uint64_t)now_ms() ^ (uint64_t)getpid() << 32;
+    if (broker_open(broker, &runner->settings, runner->ports, runner->core_count, seed,
+                    runner->why, sizeof runner->why) != ERROR_NONE) {
+        say("broker", "%s", runner->why);
+        return EXIT_FAILED;
+    }
+    broker->stopped = on_stopped;
+    for (int i = 0; i < runner->core_count; i++)
+        broker->shards[i].core.events.write = write_line;
+    api_open(broker);
+    char address[ADDRESS_TEXT_BYTES] = "";
+    if (!listen_everywhere(runner, address) ||
+        pthread_create(&runner->signals, NULL, signals_main, runner) != 0) {
+        /* No core has run, so nobody is connected; what listens goes with the process. */
+        api_close(broker);
+        broker_close(broker);
+        return EXIT_FAILED;
+    }
+    printf("ready %s in %lld ms\n", address, (long long)(now_ms() - started_ms));
+    fflush(stdout);
+    go(runner, PHASE_RUN);
+    core_run(&broker->shards[0].core);
+    await_cores(runner);
+    api_close(broker);
+    broker_close(broker);
+    return EXIT_OK;
+}
+
+enum exit_code command_broker(int count, char **arguments)
+{
+    int64_t started_ms = now_ms();
+    struct runner *runner = memory_zeroed(sizeof *runner);
+    settings_init(&runner->settings);
+    enum exit_code code = read_options(runner, count, arguments);
+    if (code == EXIT_OK && !asks_for_help(count, arguments)) {
+        sigset_t set;
+        wanted_signals(&set);
+        pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads inherit it */
+        raise_descriptor_limit();
+        pthread_mutex_init(&runner->mutex, NULL);
+        pthread_cond_init(&runner->changed, NULL);
+        runner->core_count =
+            runner->settings.cores > 0 ? runner->settings.cores : usable_cores();
+        for (int i = 0; i < BROKER_CORES_MAX; i++)
+            runner->threads[i] = (struct core_thread){.runner = runner, .id = i};
+        bool started = start_threads(runner);
+        code = started ? run(runner, started_ms) : EXIT_FAILED;
+        end_threads(runner, started && code == EXIT_OK ? PHASE_CLOSE : PHASE_GIVE_UP);
+    }
+    settings_done(&runner->settings);
+    memory_free(runner);
+    return code;
+}
