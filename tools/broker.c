@@ -38,8 +38,6 @@ struct core_thread {
     pthread_t thread;
     int id;
     bool started;
-    struct flow stop; /* on this core */
-    struct mail stop_mail;
 };
 
 struct runner {
@@ -298,25 +296,6 @@ static void end_threads(struct runner *runner, enum run_phase phase)
 
 /* -- the end ------------------------------------------------------------------------------- */
 
-static enum step core_stop(struct flow *flow)
-{
-    flow->core->stopping = true;
-    return STEP_NEXT;
-}
-
-static const struct flow_kind core_stop_kind = {"core-stop", {{"stop", core_stop}}};
-
-/* On core 0, once the last connection is gone. */
-static void on_stopped(struct broker *broker)
-{
-    struct runner *runner = CONTAINER_OF(broker, struct runner, broker);
-    for (int i = broker->core_count - 1; i >= 0; i--) {
-        struct core_thread *thread = &runner->threads[i];
-        mail_start(&thread->stop_mail, &broker->shards[0].core, &broker->shards[i].core,
-                   &thread->stop, &core_stop_kind);
-    }
-}
-
 static enum step signal_stop(struct flow *flow)
 {
     struct runner *runner = CONTAINER_OF(flow, struct runner, signal_flow);
@@ -441,7 +420,7 @@ static enum exit_code run(struct runner *runner, int64_t started_ms)
         say("broker", "%s", runner->why);
         return EXIT_FAILED;
     }
-    broker->stopped = on_stopped;
+    broker->stopped = broker_stop_cores; /* once the last connection is gone */
     for (int i = 0; i < runner->core_count; i++)
         broker->shards[i].core.events.write = write_line;
     api_open(broker);

@@ -8,9 +8,21 @@
  *     names api, version, client and reason (request_refuse).
  *  3. Every call ends by call_reply, call_reply_nothing or call_refuse, once, in its last step, also
  *     when nobody is left to read the answer. */
+#include "api/deadline.h"
 #include "cluster/broker.h"
 #include "net/request.h"
 #include "protocol/frame.h"
+
+enum {
+    DECOMPRESSED_BYTES_MAX = 64 << 20, /* of one batch while it is validated */
+    SCRATCH_KEPT_BYTES = 64 << 10,
+};
+
+/* What this layer keeps per core (shard->api). */
+struct api_state {
+    struct deadlines deadlines;
+    struct arena scratch; /* for one step: empty between them */
+};
 
 struct handler {
     const struct flow_kind *kind;

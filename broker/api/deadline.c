@@ -1,6 +1,5 @@
 #include "api/deadline.h"
 #include "base/check.h"
-#include "base/memory.h"
 
 static enum step deadlines_run(struct flow *flow)
 {
@@ -26,34 +25,27 @@ static enum step deadlines_run(struct flow *flow)
 
 static const struct flow_kind deadlines_kind = {"deadlines", {{"run", deadlines_run}}};
 
-void api_init(struct shard *shard)
+void deadlines_open(struct deadlines *deadlines, struct core *core)
 {
-    struct api_state *state = memory_zeroed(sizeof *state);
-    heap_init(&state->deadlines.heap);
-    state->deadlines.core = &shard->core;
-    state->deadlines.timer = TIMER_INIT;
-    shard->api = state;
-    flow_start(&state->deadlines.flow, &deadlines_kind, &shard->core);
+    *deadlines = (struct deadlines){.core = core, .timer = TIMER_INIT};
+    heap_init(&deadlines->heap);
+    flow_start(&deadlines->flow, &deadlines_kind, core);
 }
 
-void api_done(struct shard *shard)
+void deadlines_close(struct deadlines *deadlines)
 {
-    if (!shard->api)
-        return;
-    check(heap_first(&shard->api->deadlines.heap) == NULL);
-    timer_cancel(&shard->api->deadlines.timer, &shard->core);
-    list_remove(&shard->api->deadlines.flow.link);
-    heap_done(&shard->api->deadlines.heap);
-    memory_free(shard->api);
-    shard->api = NULL;
+    check(heap_first(&deadlines->heap) == NULL);
+    timer_cancel(&deadlines->timer, deadlines->core);
+    list_remove(&deadlines->flow.link); /* it never ends by itself */
+    heap_done(&deadlines->heap);
 }
 
-void deadline_init(struct deadline *deadline, struct shard *shard, int32_t timeout_ms)
+void deadline_init(struct deadline *deadline, struct deadlines *deadlines, int32_t timeout_ms)
 {
     int64_t wait_ns = timeout_ms > 0 ? (int64_t)timeout_ms * 1000000 : 0;
     *deadline = (struct deadline){.node.place = -1,
-                                  .owner = &shard->api->deadlines,
-                                  .at_ns = shard->core.now.monotonic_ns + wait_ns};
+                                  .owner = deadlines,
+                                  .at_ns = deadlines->core->now.monotonic_ns + wait_ns};
 }
 
 void deadline_start(struct deadline *deadline, struct waiter *waiter)

@@ -2,7 +2,7 @@
 /* Deadlines of calls that wait: one heap and one timer per core, so that a call which is answered in
  * time costs an entry and its removal, and no flow. When a deadline passes, its waiter is cancelled,
  * which wakes its flow; what follows is the flow's to decide. On its core only. */
-#include "cluster/broker.h"
+#include "reactor/core.h"
 
 struct deadlines {
     struct heap heap; /* of struct deadline, by monotonic time */
@@ -21,17 +21,12 @@ struct deadline {
     bool passed;
 };
 
-/* What this layer keeps per core (shard->api). */
-struct api_state {
-    struct deadlines deadlines;
-};
-
 /* Before the core runs; and after it, when no call is left. */
-void api_init(struct shard *shard);
-void api_done(struct shard *shard);
+void deadlines_open(struct deadlines *deadlines, struct core *core);
+void deadlines_close(struct deadlines *deadlines);
 
 /* `timeout_ms` from now, negative as 0. Costs nothing until started. */
-void deadline_init(struct deadline *deadline, struct shard *shard, int32_t timeout_ms);
+void deadline_init(struct deadline *deadline, struct deadlines *deadlines, int32_t timeout_ms);
 
 /* From now on it may pass and cancel `waiter` (or null). Called again only the waiter changes. */
 void deadline_start(struct deadline *deadline, struct waiter *waiter);

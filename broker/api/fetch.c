@@ -15,7 +15,6 @@
  *  2. max_bytes is shared out evenly among the cores that take part; the first batch of each is
  *     returned whatever its size (KIP-74), so that no partition can be starved by its core's share.
  *  3. A partition in error ends the long poll, as in Kafka. */
-#include "api/deadline.h"
 #include "api/route.h"
 #include "api/scatter.h"
 #include "base/check.h"
@@ -341,7 +340,7 @@ static enum step fetch_check(struct flow *flow)
     struct fetch *fetch = (struct fetch *)flow;
     const struct fetch_request *in = fetch->call.in;
     struct fetch_response *out = fetch->call.out;
-    deadline_init(&fetch->deadline, fetch->call.shard, in->max_wait_ms);
+    deadline_init(&fetch->deadline, &fetch->call.shard->api->deadlines, in->max_wait_ms);
     fetch->deadline.wake = on_deadline;
     fetch->call.request->cancel = on_cancel;
     if (!scatter_init(&fetch->scatter, &fetch->call, sizeof(struct fetch_part)))

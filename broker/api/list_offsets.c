@@ -172,7 +172,8 @@ static enum step list_offsets_reply(struct flow *flow)
                 continue;
             item->out->offset = item->lookup.ret_offset;
             item->out->timestamp = item->lookup.ret_timestamp_ms;
-            item->out->leader_epoch = item->lookup.ret_leader_epoch;
+            if (list->call.version >= 4)
+                item->out->leader_epoch = item->lookup.ret_leader_epoch;
         }
     }
     call_reply(&list->call, NULL);

@@ -12,7 +12,6 @@
  *  3. acks 1 and -1 are the same to a single replica: both wait until the records are durable and
  *     below the high watermark.
  *  4. What waits past timeout_ms is answered REQUEST_TIMED_OUT; it may still become durable. */
-#include "api/deadline.h"
 #include "api/route.h"
 #include "api/scatter.h"
 #include "base/check.h"
@@ -47,7 +46,8 @@ static enum step part_open(struct flow *flow)
     struct produce_part *part = (struct produce_part *)flow;
     const struct produce_request *in = part->base.call->in;
     if (!part->deadline.owner)
-        deadline_init(&part->deadline, part->base.shard, in->timeout_ms);
+        deadline_init(&part->deadline, &part->base.shard->api->deadlines,
+                      in->timeout_ms);
     return scatter_open(&part->base);
 }
 
@@ -173,21 +173,19 @@ static enum error check_records(struct call *call, struct records records,
         out->error_message = STRING("there are no records");
         return ERROR_INVALID_RECORD;
     }
-    enum error error = batch_view(records.whole.data, (size_t)records.whole.size, &batch);
-    if (error == ERROR_TRUNCATED)
-        error = ERROR_CORRUPT_MESSAGE;
-    if (error == ERROR_NONE && (batch.attributes & BATCH_CODEC_MASK) != 0) {
-        out->error_message = STRING("compressed batches are not supported by this version");
-        return ERROR_UNSUPPORTED_COMPRESSION_TYPE;
-    }
-    if (error == ERROR_NONE && batch.producer_id >= 0) {
+    if (batch_view(records.whole.data, (size_t)records.whole.size, &batch) == ERROR_NONE &&
+        batch.producer_id >= 0) {
         out->error_message = STRING("idempotent and transactional producers are not supported by "
                                     "this version");
         return ERROR_INVALID_RECORD;
     }
-    if (error != ERROR_NONE)
-        return error;
-    error = batch_validate(records.whole, rules, &call->request->arena, &report);
+    struct arena *scratch = &call->shard->api->scratch;
+    enum error error = batch_validate(records.whole, rules, scratch, &report);
+    arena_reset(scratch, SCRATCH_KEPT_BYTES);
+    if (error == ERROR_NO_MEMORY) {
+        error = ERROR_MESSAGE_TOO_LARGE;
+        report.text = "the batch is too large when decompressed";
+    }
     if (error != ERROR_NONE) {
         refuse_records(call, &report, out);
         return error;
@@ -209,6 +207,8 @@ static void rules_of(struct call *call, const struct image_topic *topic, struct 
         .before_max_ms = INT64_MAX,
         .after_max_ms = 3600000, /* Kafka's default of message.timestamp.after.max.ms */
         .size_max_bytes = settings.max_message_bytes,
+        .segment_max_bytes = settings.segment_bytes,
+        .record_max_bytes = INT32_MAX, /* bounded by the scratch memory, DECOMPRESSED_BYTES_MAX */
         .produce_version = call->version,
         .append_time = settings.message_timestamp_type == TIMESTAMP_LOG_APPEND_TIME,
     };

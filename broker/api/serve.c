@@ -38,7 +38,9 @@ void api_open(struct broker *broker)
                                       .nets = nets,
                                       .net_count = broker->core_count,
                                       .seed = random_next(&shard->random)};
-        api_init(shard);
+        shard->api = memory_zeroed(sizeof *shard->api);
+        deadlines_open(&shard->api->deadlines, &shard->core);
+        arena_init(&shard->api->scratch, DECOMPRESSED_BYTES_MAX);
         net_init(shard->net, &shard->core, &options);
     }
 }
@@ -61,7 +63,10 @@ void api_close(struct broker *broker)
         net_done(shard->net);
         memory_free(shard->net);
         shard->net = NULL;
-        api_done(shard);
+        deadlines_close(&shard->api->deadlines);
+        arena_done(&shard->api->scratch);
+        memory_free(shard->api);
+        shard->api = NULL;
     }
     memory_free(nets);
 }

@@ -6,6 +6,7 @@
 #include "cluster/machine.h"
 #include "cluster/metadata_log.h"
 #include "cluster/partition.h"
+#include "cluster/shard.h"
 #include "protocol/messages.h"
 #include "storage/recovery.h"
 #include "storage/store.h"
@@ -74,72 +75,6 @@ static enum error recover(struct broker *broker, struct port *port, char *why, s
     return error;
 }
 
-/* ---- open and close ------------------------------------------------------------------------ */
-
-static char *copy_directory(const struct settings *settings)
-{
-    struct string rest = settings_log_dirs(settings), first = STRING("data");
-    list_next_entry(&rest, &first);
-    while (first.size > 1 && first.data[first.size - 1] == '/')
-        first.size--;
-    char *directory = memory_zeroed((size_t)first.size + 1);
-    memcpy(directory, first.data, (size_t)first.size);
-    return directory;
-}
-
-enum error broker_open(struct broker *broker, const struct settings *settings, struct port *port,
-                       int core_count, uint64_t seed, char *why, size_t why_size)
-{
-    check(core_count > 0 && core_count <= BROKER_CORES_MAX);
-    *broker = (struct broker){.settings = settings, .core_count = core_count, .port = port,
-                              .node_id = settings_node_id(settings), .lock_handle = -1,
-                              .ready = ERROR_STOPPED};
-    broker->directory = copy_directory(settings);
-    broker->shards = memory_zeroed((size_t)core_count * sizeof(struct shard));
-    struct random random;
-    random_seed(&random, seed);
-    broker->incarnation = random_next(&random);
-    for (int i = 0; i < core_count; i++) {
-        struct shard *shard = &broker->shards[i];
-        shard->broker = broker;
-        shard->core.id = i;
-        random_seed(&shard->random, random_next(&random));
-        image_init(&shard->image, core_count, random_next(&random));
-        map_init(&shard->partitions, random_next(&random));
-        list_init(&shard->machine_queue);
-    }
-    enum error error = directory_open(broker, port, why, why_size);
-    if (!error)
-        error = directory_unmark_clean(broker, port);
-    return error ? error : recover(broker, port, why, why_size);
-}
-
-static void free_shards(struct broker *broker)
-{
-    for (int i = 0; i < broker->core_count; i++) {
-        image_done(&broker->shards[i].image);
-        map_done(&broker->shards[i].partitions);
-    }
-    memory_free(broker->shards);
-    memory_free(broker->directory);
-    broker->shards = NULL;
-    broker->directory = NULL;
-}
-
-void broker_close(struct broker *broker, struct port *port)
-{
-    bool settled = true;
-    for (int i = 0; i < broker->core_count; i++)
-        settled = settled && broker->shards[i].settled;
-    if (settled && directory_mark_clean(broker, port) != ERROR_NONE)
-        fprintf(stderr, "level=warning event=not_marked_clean directory=%s\n", broker->directory);
-    if (broker->lock_handle >= 0) {
-        struct op op = {.kind = OP_CLOSE, .handle = broker->lock_handle};
-        (void)port_call(port, &op); /* the lock goes with the process at the latest */
-    }
-    free_shards(broker);
-}
-
 /* ---- registration -------------------------------------------------------------------------- */
 
 struct registration {
@@ -147,7 +82,7 @@ struct registration {
     struct machine_request request;
     struct arena arena;
     struct broker *broker;
-    struct flow *origin;
+    bool ended;
 };
 
 /* A first start writes the level of metadata; every start registers this incarnation. */
@@ -188,24 +123,135 @@ static enum step register_start(struct flow *flow)
 static enum step register_end(struct flow *flow)
 {
     struct registration *registration = CONTAINER_OF(flow, struct registration, flow);
-    registration->broker->ready = registration->request.error;
-    flow_release(registration->origin);
-    arena_done(&registration->arena);
-    registration->broker->registration = NULL;
-    memory_free(registration);
+    registration->ended = true;
     return STEP_NEXT;
 }
 
 static const struct flow_kind register_flow = {
     "register", {{"start", register_start}, {"end", register_end}}};
 
-void broker_register(struct broker *broker, struct flow *origin)
+/* Turns all cores on this thread, which share one port now, until the node is registered. */
+static enum error register_node(struct broker *broker, struct port *port)
 {
-    struct registration *registration = memory_zeroed(sizeof *registration);
-    registration->broker = broker;
-    registration->origin = origin;
-    arena_init(&registration->arena, 1 << 20);
-    broker->registration = registration;
-    flow_hold(origin);
-    flow_start(&registration->flow, &register_flow, &broker->shards[0].core);
+    struct registration registration = {.broker = broker};
+    arena_init(&registration.arena, 1 << 20);
+    flow_start(&registration.flow, &register_flow, &broker->shards[0].core);
+    while (!registration.ended) {
+        bool busy = false;
+        for (int i = 0; i < broker->core_count; i++) {
+            core_turn(&broker->shards[i].core, false);
+            busy = busy || core_has_work(&broker->shards[i].core);
+        }
+        for (int i = 0; i < broker->core_count; i++)
+            busy = busy || core_has_work(&broker->shards[i].core);
+        if (!busy && !registration.ended)
+            port->operations->wait(port, INT64_MAX);
+    }
+    arena_done(&registration.arena);
+    return registration.request.error;
+}
+
+/* ---- open and close ------------------------------------------------------------------------ */
+
+static char *copy_directory(const struct settings *settings)
+{
+    struct string rest = settings_log_dirs(settings), first = STRING("data");
+    list_next_entry(&rest, &first);
+    while (first.size > 1 && first.data[first.size - 1] == '/')
+        first.size--;
+    char *directory = memory_zeroed((size_t)first.size + 1);
+    memcpy(directory, first.data, (size_t)first.size);
+    return directory;
+}
+
+static void init_shards(struct broker *broker, uint64_t seed)
+{
+    struct random random;
+    random_seed(&random, seed);
+    broker->incarnation = random_next(&random);
+    broker->shards = memory_zeroed((size_t)broker->core_count * sizeof(struct shard));
+    for (int i = 0; i < broker->core_count; i++) {
+        struct shard *shard = &broker->shards[i];
+        shard->broker = broker;
+        shard->core.id = i;
+        random_seed(&shard->random, random_next(&random));
+        image_init(&shard->image, broker->core_count, random_next(&random));
+        map_init(&shard->partitions, random_next(&random));
+        list_init(&shard->machine_queue);
+    }
+}
+
+static void free_shards(struct broker *broker)
+{
+    for (int i = 0; i < broker->core_count; i++) {
+        image_done(&broker->shards[i].image);
+        map_done(&broker->shards[i].partitions);
+    }
+    memory_free(broker->shards);
+    memory_free(broker->directory);
+    broker->shards = NULL;
+    broker->directory = NULL;
+}
+
+/* Closes what is open of the shards [0, count), the lock last, and frees everything. */
+static void close_shards(struct broker *broker, int count, struct port *port)
+{
+    for (int i = 0; i < count; i++) {
+        broker->shards[i].core.port = port;
+        shard_close(&broker->shards[i]);
+    }
+}
+
+static void unlock(struct broker *broker, struct port *port)
+{
+    if (broker->lock_handle >= 0) {
+        struct op op = {.kind = OP_CLOSE, .handle = broker->lock_handle};
+        (void)port_call(port, &op); /* the lock goes with the process at the latest */
+    }
+}
+
+enum error broker_open(struct broker *broker, const struct settings *settings, struct port **ports,
+                       int core_count, uint64_t seed, char *why, size_t why_size)
+{
+    check(core_count > 0 && core_count <= BROKER_CORES_MAX);
+    *broker = (struct broker){.settings = settings, .core_count = core_count,
+                              .node_id = settings_node_id(settings), .lock_handle = -1};
+    broker->directory = copy_directory(settings);
+    init_shards(broker, seed);
+    int opened = 0;
+    enum error error = directory_open(broker, ports[0], why, why_size);
+    if (!error)
+        error = directory_unmark_clean(broker, ports[0]);
+    if (!error)
+        error = recover(broker, ports[0], why, why_size);
+    while (!error && opened < core_count)
+        error = shard_open(broker, opened++, ports[0], why, why_size);
+    if (!error) {
+        error = register_node(broker, ports[0]);
+        if (error)
+            snprintf(why, why_size, "the node can't be registered in %s/__cluster_metadata-0: %s",
+                     broker->directory, error_text(error));
+    }
+    if (error) {
+        close_shards(broker, opened, ports[0]);
+        unlock(broker, ports[0]);
+        free_shards(broker);
+        return error;
+    }
+    for (int i = 0; i < core_count; i++)
+        broker->shards[i].core.port = ports[i];
+    return ERROR_NONE;
+}
+
+void broker_close(struct broker *broker)
+{
+    struct port *port = broker->shards[0].core.port;
+    close_shards(broker, broker->core_count, port);
+    bool settled = true;
+    for (int i = 0; i < broker->core_count; i++)
+        settled = settled && broker->shards[i].settled;
+    if (settled && directory_mark_clean(broker, port) != ERROR_NONE)
+        fprintf(stderr, "level=warning event=not_marked_clean directory=%s\n", broker->directory);
+    unlock(broker, port);
+    free_shards(broker);
 }

@@ -4,6 +4,7 @@
 #include "cluster/broker.h"
 #include "cluster/catalogue.h"
 #include "cluster/partition.h"
+#include "cluster/shard.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
@@ -59,9 +60,30 @@ enum error shard_open(struct broker *broker, int core, struct port *port, char *
     return ERROR_NONE;
 }
 
-enum error shard_settle(struct shard *shard, struct waiter *waiter, struct flow *flow)
+/* ---- the end: settle, then stop ------------------------------------------------------------ */
+
+static enum step stop_settle(struct flow *flow)
 {
-    return store_settle(shard->store, waiter, flow);
+    struct shard *shard = CONTAINER_OF(flow, struct shard, stop_flow);
+    enum error error = store_settle(shard->store, &shard->stop_waiter, flow);
+    return error == ERROR_WOULD_WAIT ? STEP_AGAIN : STEP_NEXT;
+}
+
+static enum step stop_core(struct flow *flow)
+{
+    flow->core->stopping = true;
+    return STEP_NEXT;
+}
+
+static const struct flow_kind stop_flow = {"stop", {{"settle", stop_settle}, {"stop", stop_core}}};
+
+void broker_stop_cores(struct broker *broker)
+{
+    for (int i = broker->core_count - 1; i >= 0; i--) {
+        struct shard *shard = &broker->shards[i];
+        mail_start(&shard->stop_mail, &broker->shards[0].core, &shard->core, &shard->stop_flow,
+                   &stop_flow);
+    }
 }
 
 void shard_close(struct shard *shard)

@@ -58,20 +58,35 @@ static inline int64_t read_i64(struct reader *reader)
 
 uint32_t read_uvarint_long(struct reader *reader); /* of any size; call read_uvarint */
 
+/* The forms of one and two bytes, which nearly all have; false: look closer. */
+static inline bool read_uvarint_short(struct reader *reader, uint32_t *ret_value)
+{
+    const uint8_t *at = reader->next;
+    size_t left = reader_left(reader);
+    if (__builtin_expect(left > 0 && at[0] < 0x80, 1)) {
+        *ret_value = at[0];
+        reader->next = at + 1;
+        return true;
+    }
+    if (left < 2 || at[1] >= 0x80 || at[1] == 0)
+        return false;
+    *ret_value = (uint32_t)(at[0] & 0x7f) | (uint32_t)at[1] << 7;
+    reader->next = at + 2;
+    return true;
+}
+
 static inline uint32_t read_uvarint(struct reader *reader)
 {
-    if (__builtin_expect(reader->next < reader->end && *reader->next < 0x80, 1))
-        return *reader->next++;
-    return read_uvarint_long(reader);
+    uint32_t value;
+    return read_uvarint_short(reader, &value) ? value : read_uvarint_long(reader);
 }
 
 uint64_t read_uvarlong_long(struct reader *reader); /* of any size; call read_uvarlong */
 
 static inline uint64_t read_uvarlong(struct reader *reader)
 {
-    if (__builtin_expect(reader->next < reader->end && *reader->next < 0x80, 1))
-        return *reader->next++;
-    return read_uvarlong_long(reader);
+    uint32_t value;
+    return read_uvarint_short(reader, &value) ? value : read_uvarlong_long(reader);
 }
 
 static inline int32_t read_varint(struct reader *reader)

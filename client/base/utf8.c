@@ -11,8 +11,10 @@ static size_t character_size(const uint8_t *at, size_t left)
         return size;
     if (first > 0xf4 || size > left)
         return 0;
-    uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80;  /* below: overlong */
-    uint8_t high = first == 0xed ? 0x9f : first == 0xf4 ? 0x8f : 0xbf; /* above: surrogate, too big */
+    uint8_t low = first == 0xe0 ? 0xa0 : first == 0xf0 ? 0x90 : 0x80; /* below: overlong */
+    uint8_t high = first == 0xed   ? 0x9f
+                   : first == 0xf4 ? 0x8f
+                                   : 0xbf; /* above: surrogate, too big */
     if (at[1] < low || at[1] > high)
         return 0;
     for (size_t i = 2; i < size; i++) {

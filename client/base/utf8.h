@@ -1,5 +1,6 @@
 #pragma once
-/* UTF-8 as of RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. U+0000 is allowed. */
+/* UTF-8 as of RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. U+0000 is
+ * allowed. */
 #include <stdbool.h>
 #include <stddef.h>
 

@@ -2,18 +2,19 @@
 /* The compressions of record batches. Nothing outside codec/ calls zlib, snappy, lz4 or zstd.
  *
  * Invariants
- *  1. The output never exceeds limit_bytes, nor the arena's budget: what would is refused as soon as it
- *     is seen, before it is written.
+ *  1. The output never exceeds limit_bytes, nor the arena's budget: what would is refused as soon
+ * as it is seen, before it is written.
  *  2. A length declared in the input is not believed beyond what its codec can expand to.
- *  3. Nothing may follow the compressed data; where the format allows it (gzip members, zstd frames,
- *     snappy streams of Java) several pieces may follow one another, as Kafka reads them. */
+ *  3. Nothing may follow the compressed data; where the format allows it (gzip members, zstd
+ * frames, snappy streams of Java) several pieces may follow one another, as Kafka reads them. */
 #include "base/arena.h"
 #include "base/error.h"
 
 /* As in bits 0-2 of a batch's attributes. */
 enum codec { CODEC_NONE, CODEC_GZIP, CODEC_SNAPPY, CODEC_LZ4, CODEC_ZSTD, CODECS_END };
 
-/* Where output goes: memory of `arena`, grown as needed. Set arena and limit_bytes, the rest zero. */
+/* Where output goes: memory of `arena`, grown as needed. Set arena and limit_bytes, the rest zero.
+ */
 struct codec_output {
     struct arena *arena;
     size_t limit_bytes;

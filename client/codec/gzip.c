@@ -26,7 +26,8 @@ static size_t expected_size(const uint8_t *data, size_t size)
     if (size < MEMBER_MIN)
         return 0;
     uint32_t stored;
-    memcpy(&stored, data + size - sizeof stored, sizeof stored); /* little-endian, as this machine */
+    memcpy(&stored, data + size - sizeof stored,
+           sizeof stored); /* little-endian, as this machine */
     return stored / EXPANSION_MAX <= size ? stored : 0;
 }
 

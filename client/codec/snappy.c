@@ -1,14 +1,14 @@
-/* snappy: one bare block, or Java's framing (xerial snappy-java): a header of 16 bytes, then blocks,
- * each with its size as an int32 in front. Streams may follow one another. */
+/* snappy: one bare block, or Java's framing (xerial snappy-java): a header of 16 bytes, then
+ * blocks, each with its size as an int32 in front. Streams may follow one another. */
 #include "base/bytes.h"
 #include "codec/each.h"
 #include <snappy-c.h>
 
 enum {
-    HEADER_BYTES = 16,    /* magic, version, lowest compatible version */
+    HEADER_BYTES = 16, /* magic, version, lowest compatible version */
     MAGIC_BYTES = 8,
-    BLOCK_BYTES = 32768,  /* as snappy-java */
-    EXPANSION_MAX = 64,   /* of a block: a copy of at most 64 bytes takes two */
+    BLOCK_BYTES = 32768, /* as snappy-java */
+    EXPANSION_MAX = 64,  /* of a block: a copy of at most 64 bytes takes two */
 };
 
 static const uint8_t header[HEADER_BYTES] = {0x82, 'S', 'N', 'A', 'P', 'P', 'Y', 0,
@@ -77,7 +77,8 @@ enum error snappy_decompress(const uint8_t *data, size_t size, struct codec_outp
 enum error snappy_compress_framed(const uint8_t *data, size_t size, struct codec_output *output)
 {
     size_t blocks = size / BLOCK_BYTES + 1;
-    if (!output_reserve(output, HEADER_BYTES + blocks * (4 + snappy_max_compressed_length(BLOCK_BYTES))))
+    if (!output_reserve(output,
+                        HEADER_BYTES + blocks * (4 + snappy_max_compressed_length(BLOCK_BYTES))))
         return ERROR_NO_MEMORY;
     uint8_t *to = output->data + output->size;
     memcpy(to, header, HEADER_BYTES);

@@ -6,7 +6,7 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
-enum { GUESS_RATIO = 4 };
+enum { GUESS_RATIO = 8, GUESS_BYTES = 32768 };
 
 enum error zstd_decompress(const uint8_t *data, size_t size, struct codec_output *output)
 {
@@ -17,9 +17,9 @@ enum error zstd_decompress(const uint8_t *data, size_t size, struct codec_output
         return ERROR_MALFORMED;
     if (content != ZSTD_CONTENTSIZE_UNKNOWN && content > output->limit_bytes)
         return ERROR_NO_MEMORY;
-    size_t guess = content != ZSTD_CONTENTSIZE_UNKNOWN ? content : GUESS_RATIO * size;
-    if (guess > GUESS_RATIO * size)
-        guess = GUESS_RATIO * size; /* not believed before it is seen */
+    size_t guess = GUESS_RATIO * size > GUESS_BYTES ? GUESS_RATIO * size : GUESS_BYTES;
+    if (content < guess) /* what is larger, or not known, is not believed before it is seen */
+        guess = content;
     if (!output_reserve(output, guess < output->limit_bytes ? guess : output->limit_bytes))
         return ERROR_NO_MEMORY;
     ZSTD_DCtx *context = ZSTD_createDCtx();
@@ -49,8 +49,8 @@ enum error zstd_compress(const uint8_t *data, size_t size, struct codec_output *
     size_t bound = ZSTD_compressBound(size);
     if (!output_reserve(output, bound))
         return ERROR_NO_MEMORY;
-    size_t written = ZSTD_compress(output->data + output->size, bound, data, size,
-                                   ZSTD_CLEVEL_DEFAULT);
+    size_t written =
+        ZSTD_compress(output->data + output->size, bound, data, size, ZSTD_CLEVEL_DEFAULT);
     check(!ZSTD_isError(written));
     output->size += written;
     return ERROR_NONE;

@@ -113,15 +113,70 @@ void record_next_header(struct reader *reader, struct record_header *ret_header)
     ret_header->value = read_sized(reader);
 }
 
+/* A varint of one or two bytes; false: look closer. Works on a bare pointer, which the compiler
+ * keeps in a register; a reader lies in memory, and a load behind a store per field is what costs.
+ */
+static inline bool short_varint(const uint8_t **at, const uint8_t *end, int32_t *ret_value)
+{
+    const uint8_t *p = *at;
+    if (end - p < 2)
+        return false;
+    uint32_t value = p[0];
+    size_t size = 1;
+    if (value >= 0x80) {
+        if (p[1] >= 0x80 || p[1] == 0)
+            return false;
+        value = (value & 0x7f) | (uint32_t)p[1] << 7;
+        size = 2;
+    }
+    *at = p + size;
+    *ret_value = (int32_t)((value >> 1) ^ -(value & 1));
+    return true;
+}
+
+/* Bytes with such a size in front; false also if they don't end before `end`. */
+static inline bool short_sized(const uint8_t **at, const uint8_t *end, struct bytes *ret_bytes)
+{
+    int32_t size;
+    if (!short_varint(at, end, &size) || size < -1 || size >= end - *at)
+        return false;
+    *ret_bytes = (struct bytes){size < 0 ? NULL : *at, size};
+    *at += size > 0 ? size : 0;
+    return true;
+}
+
+/* A usual record, without headers and with short varints, to the end of [at, end); false: it may be
+ * good or bad, and read_record is to tell. */
+static bool read_usual_record(const uint8_t *at, const uint8_t *end, const struct batch *batch,
+                              struct record *record)
+{
+    int32_t timestamp_delta, offset_delta;
+    if (at == end)
+        return false;
+    at++; /* attributes */
+    if (!short_varint(&at, end, &timestamp_delta) || !short_varint(&at, end, &offset_delta) ||
+        !short_sized(&at, end, &record->key) || !short_sized(&at, end, &record->value))
+        return false;
+    record->offset = (int64_t)((uint64_t)batch->base_offset + (uint64_t)(int64_t)offset_delta);
+    record->timestamp =
+        batch->attributes & BATCH_APPEND_TIME
+            ? batch->max_timestamp
+            : (int64_t)((uint64_t)batch->base_timestamp + (uint64_t)(int64_t)timestamp_delta);
+    record->headers = (struct bytes){end, 0};
+    record->headers_count = 0;
+    return end - at == 1 && *at == 0; /* no headers, and nothing behind */
+}
+
 /* The body of one record, to the end of the reader, in the terms of its batch. */
 static void read_record(struct reader *reader, const struct batch *batch, struct record *record)
 {
     reader_take(reader, 1); /* attributes: none is defined */
     int64_t timestamp_delta = read_varlong(reader);
     record->offset = (int64_t)((uint64_t)batch->base_offset + (uint64_t)read_varint(reader));
-    record->timestamp = batch->attributes & BATCH_APPEND_TIME
-                            ? batch->max_timestamp /* a sum that may wrap, as Kafka's does */
-                            : (int64_t)((uint64_t)batch->base_timestamp + (uint64_t)timestamp_delta);
+    record->timestamp =
+        batch->attributes & BATCH_APPEND_TIME
+            ? batch->max_timestamp /* a sum that may wrap, as Kafka's does */
+            : (int64_t)((uint64_t)batch->base_timestamp + (uint64_t)timestamp_delta);
     record->key = read_sized(reader);
     record->value = read_sized(reader);
     record->headers_count = read_varint(reader);
@@ -150,12 +205,14 @@ bool batch_next(struct batch_iterator *iterator, struct record *ret_record)
     const uint8_t *data = reader_take(reader, size < 0 ? 0 : (size_t)size);
     if (reader->error != ERROR_NONE)
         return false;
-    struct reader body;
-    reader_init(&body, data, (size_t)size);
-    read_record(&body, iterator->batch, ret_record);
-    if (body.error != ERROR_NONE) {
-        reader_fail(reader, body.error);
-        return false;
+    if (!read_usual_record(data, data + size, iterator->batch, ret_record)) {
+        struct reader body;
+        reader_init(&body, data, (size_t)size);
+        read_record(&body, iterator->batch, ret_record);
+        if (body.error != ERROR_NONE) {
+            reader_fail(reader, body.error);
+            return false;
+        }
     }
     iterator->index++;
     return true;

@@ -105,14 +105,15 @@ struct batch_iterator {
     int32_t index;        /* of the record that comes next */
 };
 
-/* Begins at the first record. A compressed batch is decompressed into the arena, whose budget bounds
- * it; `arena` may be null if the batch is not compressed. NO_MEMORY; INVALID_RECORD if the
+/* Begins at the first record. A compressed batch is decompressed into the arena, whose budget
+ * bounds it; `arena` may be null if the batch is not compressed. NO_MEMORY; INVALID_RECORD if the
  * compressed bytes are bad; UNSUPPORTED_COMPRESSION_TYPE. */
 enum error batch_iterate(const struct batch *batch, struct arena *arena,
                          struct batch_iterator *ret_iterator);
 
 /* The next record, borrowing from the batch (or the arena). False at the end and at an error: then
- * iterator->reader.error is TRUNCATED or MALFORMED, also if bytes are left after the last record. */
+ * iterator->reader.error is TRUNCATED or MALFORMED, also if bytes are left after the last record.
+ */
 bool batch_next(struct batch_iterator *iterator, struct record *ret_record);
 
 /* The next header of a record; `reader` begins at record.headers and this is called
@@ -121,24 +122,24 @@ void record_next_header(struct reader *reader, struct record_header *ret_header)
 
 /* What a leader demands of a batch from a client. */
 struct batch_rules {
-    int64_t now_ms;                        /* wall clock */
-    int64_t before_max_ms, after_max_ms;   /* message.timestamp.before.max.ms, after.max.ms */
-    int32_t size_max_bytes;                /* max.message.bytes, header and records */
-    int32_t segment_max_bytes;             /* segment.bytes: a batch must fit into one */
-    int32_t record_max_bytes;              /* max.decompressed.message.bytes, of one record */
-    int16_t produce_version;               /* of the request: zstd from 7 on (KIP-110) */
-    bool append_time;                      /* message.timestamp.type=LogAppendTime */
-    bool keys_required;                    /* cleanup.policy has compact */
+    int64_t now_ms;                      /* wall clock */
+    int64_t before_max_ms, after_max_ms; /* message.timestamp.before.max.ms, after.max.ms */
+    int32_t size_max_bytes;              /* max.message.bytes, header and records */
+    int32_t segment_max_bytes;           /* segment.bytes: a batch must fit into one */
+    int32_t record_max_bytes;            /* max.decompressed.message.bytes, of one record */
+    int16_t produce_version;             /* of the request: zstd from 7 on (KIP-110) */
+    bool append_time;                    /* message.timestamp.type=LogAppendTime */
+    bool keys_required;                  /* cleanup.policy has compact */
 };
 
 enum { BATCH_RECORD_ERRORS_MAX = 16 };
 
 /* What came of a validation, good or bad. */
 struct batch_report {
-    struct batch batch;      /* if the batch is good */
-    int64_t max_timestamp;   /* of the records, or now with append time: to be stored */
-    const char *text;        /* why it was refused, a sentence; null if it is good */
-    int32_t records_count;   /* entries of record_errors, the first so many that were refused */
+    struct batch batch;    /* if the batch is good */
+    int64_t max_timestamp; /* of the records, or now with append time: to be stored */
+    const char *text;      /* why it was refused, a sentence; null if it is good */
+    int32_t records_count; /* entries of record_errors, the first so many that were refused */
     int32_t record_errors[BATCH_RECORD_ERRORS_MAX]; /* indexes in the batch */
 };
 
@@ -146,7 +147,8 @@ struct batch_report {
  * attributes, count against offsets dense from 0, framing of every record, keys, timestamps.
  * Compressed batches are decompressed into `arena`. Changes nothing but `report`.
  * CORRUPT_MESSAGE, INVALID_RECORD, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE, RECORD_LIST_TOO_LARGE,
- * UNSUPPORTED_FOR_MESSAGE_FORMAT, UNSUPPORTED_COMPRESSION_TYPE: for the partition's error code. NO_MEMORY: the arena is too small. */
+ * UNSUPPORTED_FOR_MESSAGE_FORMAT, UNSUPPORTED_COMPRESSION_TYPE: for the partition's error code.
+ * NO_MEMORY: the arena is too small. */
 enum error batch_validate(struct bytes data, const struct batch_rules *rules, struct arena *arena,
                           struct batch_report *report);
 
@@ -157,9 +159,9 @@ void batch_assign(void *data, int64_t base_offset, int32_t leader_epoch);
  * them; nothing if they are that already. */
 void batch_stamp(void *data, size_t size, bool append_time, int64_t max_timestamp);
 
-/* Makes a copy of the batch in the arena whose records are compressed with `codec`, or plain, whatever
- * they were; all else in the header stays, but length, codec and CRC. INVALID_RECORD if the compressed
- * bytes are bad; NO_MEMORY. */
+/* Makes a copy of the batch in the arena whose records are compressed with `codec`, or plain,
+ * whatever they were; all else in the header stays, but length, codec and CRC. INVALID_RECORD if
+ * the compressed bytes are bad; NO_MEMORY. */
 enum error batch_recode(const struct batch *batch, enum codec codec, struct arena *arena,
                         struct bytes *ret_batch);
 

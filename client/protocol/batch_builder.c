@@ -92,6 +92,6 @@ void batch_builder_end(struct batch_builder *builder, const struct batch_fields 
     store_be16(at + BATCH_PRODUCER_EPOCH_AT, (uint16_t)fields->producer_epoch);
     store_be32(at + BATCH_BASE_SEQUENCE_AT, (uint32_t)fields->base_sequence);
     store_be32(at + BATCH_COUNT_AT, (uint32_t)builder->count);
-    store_be32(at + BATCH_CRC_AT, crc32c(0, at + BATCH_ATTRIBUTES_AT,
-                                         builder->size_bytes - BATCH_ATTRIBUTES_AT));
+    store_be32(at + BATCH_CRC_AT,
+               crc32c(0, at + BATCH_ATTRIBUTES_AT, builder->size_bytes - BATCH_ATTRIBUTES_AT));
 }

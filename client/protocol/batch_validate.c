@@ -1,7 +1,7 @@
-/* What a leader demands of a batch from a client, in Kafka's order of checks (LogValidator), so that
- * a batch that is wrong in several ways gets the answer it gets there. Stricter than Kafka where that
- * lets bytes pass that no reader could agree on: bytes after the batch, offsets that are not dense,
- * overlong varints, negative sizes other than null. */
+/* What a leader demands of a batch from a client, in Kafka's order of checks (LogValidator), so
+ * that a batch that is wrong in several ways gets the answer it gets there. Stricter than Kafka
+ * where that lets bytes pass that no reader could agree on: bytes after the batch, offsets that are
+ * not dense, overlong varints, negative sizes other than null. */
 #include "base/check.h"
 #include "protocol/batch.h"
 

@@ -57,8 +57,7 @@ static bool struct_equal(const struct message *type, int16_t version, const uint
                          const uint8_t *b)
 {
     for (int i = 0; i < type->field_count; i++) {
-        if (field_is_in(&type->fields[i], version) &&
-            !field_equal(&type->fields[i], version, a, b))
+        if (field_is_in(&type->fields[i], version) && !field_equal(&type->fields[i], version, a, b))
             return false;
     }
     return unknown_equal((const void *)(a + type->unknown_tags_offset),

@@ -105,9 +105,9 @@ static size_t smallest_struct(const struct message *type, int16_t version, bool 
 static size_t smallest_value(const struct field *field, int16_t version, bool flexible)
 {
     static const uint8_t fixed[] = {
-        [FIELD_BOOL] = 1,  [FIELD_INT8] = 1,  [FIELD_INT16] = 2,   [FIELD_UINT16] = 2,
-        [FIELD_INT32] = 4, [FIELD_UINT32] = 4, [FIELD_INT64] = 8,  [FIELD_FLOAT64] = 8,
-        [FIELD_UUID] = 16, [FIELD_STRING] = 2, [FIELD_BYTES] = 4,  [FIELD_RECORDS] = 4,
+        [FIELD_BOOL] = 1,  [FIELD_INT8] = 1,   [FIELD_INT16] = 2, [FIELD_UINT16] = 2,
+        [FIELD_INT32] = 4, [FIELD_UINT32] = 4, [FIELD_INT64] = 8, [FIELD_FLOAT64] = 8,
+        [FIELD_UUID] = 16, [FIELD_STRING] = 2, [FIELD_BYTES] = 4, [FIELD_RECORDS] = 4,
     };
     if (field->type == FIELD_STRUCT)
         return smallest_struct(field->element, version, flexible);
@@ -259,8 +259,7 @@ static void decode_tags(struct decoder *d, const struct message *type, uint8_t *
             return;
         const struct field *field = find_tagged(type, d->version, tag);
         if (!field) {
-            keep_unknown(d, unknown, count - i,
-                         (struct unknown_tag){tag, {data, (int32_t)size}});
+            keep_unknown(d, unknown, count - i, (struct unknown_tag){tag, {data, (int32_t)size}});
             continue;
         }
         struct reader whole = *reader;

@@ -73,7 +73,8 @@ static void end_slice(struct encoder *e)
     gather->start = writer->size;
 }
 
-static void encode_records(struct encoder *e, const struct field *field, const struct records *records)
+static void encode_records(struct encoder *e, const struct field *field,
+                           const struct records *records)
 {
     struct bytes whole = records->whole;
     if (!may_have_size(e, field, whole.size))
@@ -198,7 +199,8 @@ static bool must_write_tagged(const struct field *field, int16_t version, const 
            !field_is_default(field, value);
 }
 
-/* The known field with the smallest tag above `last` that must be written; null if there is none. */
+/* The known field with the smallest tag above `last` that must be written; null if there is none.
+ */
 static const struct field *next_tagged(const struct encoder *e, const struct message *type,
                                        const uint8_t *value, int64_t last)
 {

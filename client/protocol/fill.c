@@ -44,7 +44,8 @@ static int64_t fill_number(struct filler *f, int bits)
 
 static struct string fill_text(struct filler *f)
 {
-    static const char *const some[] = {"a", "Z", "7", ".", "_", "-", "\"", "\\", "\n", "ß", "木", "🪵"};
+    static const char *const some[] = {"a",  "Z",  "7",  ".", "_",  "-",
+                                       "\"", "\\", "\n", "ß", "木", "🪵"};
     int count = (int)random_below(f->random, CHARACTERS_MAX + 1);
     char *text = take(f, 4 * CHARACTERS_MAX);
     int32_t size = 0;

@@ -4,19 +4,23 @@
 enum { API_KEYS_END = 128 }; /* well above the newest key */
 
 static const struct api apis[API_KEYS_END] = {
-#define API(constant, name_, key_, oldest_, newest_, flexible_, tables_, listeners_, unstable_)    \
+#define API(key_, oldest_, newest_, flexible_, listeners_, stability_, constant_, name_, tables_)  \
     [key_] = {.name = #name_,                                                                      \
               .key = key_,                                                                         \
               .oldest = oldest_,                                                                   \
               .newest = newest_,                                                                   \
-              .newest_stable = newest_ - (unstable_ ? 1 : 0),                                      \
+              .newest_stable = newest_ - stability_,                                               \
               .flexible = flexible_,                                                               \
               .listeners = API_LISTENER_##listeners_,                                              \
               .request = &tables_##_request_message,                                               \
               .response = &tables_##_response_message},
-#define NEVER INT16_MAX
+#define NEVER    INT16_MAX
+#define STABLE   0
+#define UNSTABLE 1 /* version less is stable */
 #include "protocol/apis.def"
 #undef NEVER
+#undef STABLE
+#undef UNSTABLE
 #undef API
 };
 

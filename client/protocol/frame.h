@@ -4,7 +4,7 @@
 #include "protocol/messages.h"
 
 enum api_key {
-#define API(constant, name, key, oldest, newest, flexible, tables, listeners, unstable)            \
+#define API(key, oldest, newest, flexible, listeners, stability, constant, name, tables)           \
     API_##constant = key,
 #include "protocol/apis.def"
 #undef API
@@ -32,8 +32,8 @@ const char *api_name(int16_t key);
 /* Walks the APIs in order of keys: start with *position 0; null at the end. */
 const struct api *api_next(int *position);
 
-/* Version of the header before a request: 2 if the body is flexible, else 1. An unknown `api` (null)
- * or version is read with 1: its first three fields are the same in all. */
+/* Version of the header before a request: 2 if the body is flexible, else 1. An unknown `api`
+ * (null) or version is read with 1: its first three fields are the same in all. */
 int16_t request_header_version(const struct api *api, int16_t version);
 
 /* Version of the header before a response: 1 if the body is flexible, else 0; of ApiVersions always

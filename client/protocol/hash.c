@@ -7,8 +7,8 @@ uint32_t hash_murmur2(const void *data, size_t size)
     const uint8_t *at = data;
     uint32_t hash = seed ^ (uint32_t)size;
     for (; size >= 4; at += 4, size -= 4) {
-        uint32_t word = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
-                        (uint32_t)at[3] << 24;
+        uint32_t word =
+            (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
         word *= multiplier;
         word ^= word >> 24;
         hash = (hash * multiplier) ^ (word * multiplier);

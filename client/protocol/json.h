@@ -1,7 +1,7 @@
 #pragma once
-/* JSON of any message, for traces, for `bole` and for tests. Kafka's field names; only the fields of
- * the version, tagged ones only if they are not at their default; bytes and records in base64 with
- * padding, uuids in base64url of 22 characters, an int64 as a number of all its digits. */
+/* JSON of any message, for traces, for `bole` and for tests. Kafka's field names; only the fields
+ * of the version, tagged ones only if they are not at their default; bytes and records in base64
+ * with padding, uuids in base64url of 22 characters, an int64 as a number of all its digits. */
 #include "protocol/message.h"
 
 /* Appends one line of JSON without an end of line. NO_MEMORY if it does not fit; a writer with data

@@ -2,11 +2,12 @@
 /* The walker: one decoder and one encoder for every message, led by the tables of messages.def.
  *
  * Invariants
- *  1. Decoding reads only the bytes it is given, and allocates only from the arena; what it allocates
- *     for an array is bounded first: count <= 1,000,000 and <= bytes left / smallest element.
+ *  1. Decoding reads only the bytes it is given, and allocates only from the arena; what it
+ * allocates for an array is bounded first: count <= 1,000,000 and <= bytes left / smallest element.
  *  2. Strings, bytes and records of a decoded value borrow from the frame; arrays, optional structs
  *     and lists of unknown tags lie in the arena. A value is good as long as both.
- *  3. What was decoded encodes, in the same version, to the same bytes: unknown tagged fields are kept.
+ *  3. What was decoded encodes, in the same version, to the same bytes: unknown tagged fields are
+ * kept.
  *  4. After an error the value is half filled, and to be thrown away.
  * Source: Kafka's protocol guide; KIP-482 (flexible versions, tagged fields). */
 #include "base/arena.h"
@@ -125,8 +126,8 @@ enum error message_decode_whole(const struct message *message, int16_t version,
 /* Bytes that message_encode will write; 0 if it will refuse. */
 size_t message_size(const struct message *message, int16_t version, const void *value);
 
-/* Appends the message to the writer. UNSUPPORTED_VERSION if a field that `version` lacks, and that is
- * not ignorable, is not at its default; INVALID_REQUEST if a field is null that may not be, or a
+/* Appends the message to the writer. UNSUPPORTED_VERSION if a field that `version` lacks, and that
+ * is not ignorable, is not at its default; INVALID_REQUEST if a field is null that may not be, or a
  * string too long; NO_MEMORY if it does not fit. */
 enum error message_encode(const struct message *message, int16_t version, struct writer *writer,
                           const void *value);
@@ -146,8 +147,9 @@ void gather_init(struct gather *gather, struct bytes *slices, int32_t capacity,
                  const struct writer *writer);
 
 /* As message_encode, but records are not copied: slices of the writer's memory and of the records
- * alternate. The writer's memory must not move afterwards. NO_MEMORY also when there are more slices
- * than the capacity. A writer with data null and a gather with slices null give the sizes to take. */
+ * alternate. The writer's memory must not move afterwards. NO_MEMORY also when there are more
+ * slices than the capacity. A writer with data null and a gather with slices null give the sizes to
+ * take. */
 enum error message_encode_gather(const struct message *message, int16_t version,
                                  struct writer *writer, struct gather *gather, const void *value);
 

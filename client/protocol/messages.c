@@ -18,8 +18,8 @@
      .offset = offsetof(struct struct_name, name_),                                                \
      .count_offset = COUNT_OFFSET_##shape_(struct_name, name_),                                    \
      __VA_ARGS__},
-#define FIELD_ROW_OPEN(...)        FIELD_ROW_(__VA_ARGS__)
-#define FIELD_CONTENT(...)         __VA_ARGS__
+#define FIELD_ROW_OPEN(...)         FIELD_ROW_(__VA_ARGS__)
+#define FIELD_CONTENT(...)          __VA_ARGS__
 #define FIELD_ROW(struct_name, row) FIELD_ROW_OPEN(struct_name, FIELD_CONTENT row)
 
 /* A row more than there are fields: a message may have none, and C knows no empty array. */
@@ -41,7 +41,7 @@
 #include "protocol/messages.def"
 
 static const struct message *const every_message[] = {
-#define TABLE(name, kind, ...) LISTED_##kind(name)
+#define TABLE(name, kind, ...)         LISTED_##kind(name)
 #define LISTED_REQUEST(name)           &name##_message,
 #define LISTED_RESPONSE(name)          &name##_message,
 #define LISTED_HEADER(name)            &name##_message,

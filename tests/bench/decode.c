@@ -75,8 +75,8 @@ static void measure_produce(struct arena *arena, int16_t version, int32_t partit
     static const uint8_t little[64];
     size_t capacity = 1 << 20;
     uint8_t *frame = memory_zeroed(capacity);
-    size_t size = make_produce(frame, capacity, version, partitions,
-                               (struct bytes){little, sizeof little});
+    size_t size =
+        make_produce(frame, capacity, version, partitions, (struct bytes){little, sizeof little});
     struct produce_request request;
     struct reader reader;
     char name[64];
@@ -96,8 +96,8 @@ static void measure_batch(struct arena *arena, size_t record_bytes)
                                 .before_max_ms = INT64_MAX,
                                 .after_max_ms = 3600000,
                                 .size_max_bytes = 1 << 20,
-    .segment_max_bytes = INT32_MAX,
-    .record_max_bytes = INT32_MAX,
+                                .segment_max_bytes = INT32_MAX,
+                                .record_max_bytes = INT32_MAX,
                                 .produce_version = 13};
     struct batch_report report;
     char name[64];
@@ -105,6 +105,54 @@ static void measure_batch(struct arena *arena, size_t record_bytes)
     MEASURE(name, 2000,
             if (batch_validate((struct bytes){memory, (int32_t)size}, &rules, arena, &report))
                 printf("failed\n"));
+    memory_free(memory);
+}
+
+/* Lines of a log, so that there is something to compress. */
+static size_t make_lines(uint8_t *memory, size_t batch_bytes)
+{
+    struct batch_builder builder;
+    struct record record = {.timestamp = 1700000000000, .key = BYTES_NULL};
+    batch_builder_init(&builder, memory, batch_bytes);
+    for (int i = 0;; i++) {
+        char line[128];
+        int size = snprintf(line, sizeof line,
+                            "2026-11-23T00:00:%02d.%03dZ INFO request %08x served in %d us",
+                            i / 7 % 60, i * 37 % 1000, (unsigned)i * 2654435761u, 100 + i % 899);
+        record.value = (struct bytes){(const uint8_t *)line, size};
+        if (batch_builder_add(&builder, &record) != ERROR_NONE)
+            break;
+    }
+    batch_builder_end(&builder, &BATCH_FIELDS_PLAIN);
+    return builder.size_bytes;
+}
+
+static void measure_codec(enum codec codec)
+{
+    struct arena kept, arena;
+    struct batch batch;
+    struct bytes packed;
+    struct batch_rules rules = {.now_ms = 1700000000000,
+                                .before_max_ms = INT64_MAX,
+                                .after_max_ms = 3600000,
+                                .size_max_bytes = 1 << 20,
+                                .segment_max_bytes = INT32_MAX,
+                                .record_max_bytes = INT32_MAX,
+                                .produce_version = 13};
+    struct batch_report report;
+    char name[64];
+    uint8_t *memory = memory_zeroed(BATCH_BYTES);
+    arena_init(&kept, SIZE_MAX);
+    arena_init(&arena, SIZE_MAX);
+    size_t size = make_lines(memory, BATCH_BYTES);
+    if (batch_view(memory, size, &batch) || batch_recode(&batch, codec, &kept, &packed))
+        printf("failed\n");
+    snprintf(name, sizeof name, "validate 16 KiB of lines, %s (%d bytes)", codec_name(codec),
+             (int)packed.size);
+    MEASURE(name, 200, arena_reset(&arena, 1 << 20);
+            if (batch_validate(packed, &rules, &arena, &report)) printf("failed\n"));
+    arena_done(&kept);
+    arena_done(&arena);
     memory_free(memory);
 }
 
@@ -124,6 +172,8 @@ int main(void)
     measure_batch(&arena, 1000);
     measure_batch(&arena, 100);
     measure_batch(&arena, 10);
+    for (int codec = CODEC_NONE; codec < CODECS_END; codec++)
+        measure_codec((enum codec)codec);
     arena_done(&arena);
     return crc == 1;
 }

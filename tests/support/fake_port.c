@@ -77,7 +77,8 @@ static int64_t send_some(struct fake_socket *socket, struct op *op)
 /* Can `op` complete now? Then its result is in *ret. */
 static bool is_ready(struct fake_port *fake, struct op *op, int64_t *ret)
 {
-    struct fake_socket *socket = op->kind == OP_LISTEN ? NULL : &fake->sockets[op->handle];
+    struct fake_socket *socket =
+        op->kind == OP_LISTEN ? NULL : &fake->network->sockets[op->handle];
     *ret = op->scratch[0] ? -ERROR_CANCELLED : 0;
     if (op->scratch[0])
         return true;
@@ -173,6 +174,7 @@ void fake_port_init(struct fake_port *fake, uint32_t pool_size, uint32_t pool_co
                                .now = {1000000000, 1700000000000},
                                .peer = {.family = 4, .bytes[12] = 10, .bytes[15] = 1, .port = 5},
                                .receive_limit = FAKE_BYTES};
+    fake->network = fake;
     list_init(&fake->waiting);
     fake->pool_bytes = memory_zeroed((size_t)pool_size * pool_count);
 }

@@ -19,6 +19,7 @@ struct fake_port {
     struct port port;
     struct now now;
     struct list waiting; /* of ops */
+    struct fake_port *network; /* whose sockets are meant: itself, or that of another core */
     struct fake_socket sockets[FAKE_SOCKETS];
     int32_t to_accept[FAKE_SOCKETS];
     int to_accept_count;

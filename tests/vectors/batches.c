@@ -64,9 +64,9 @@ static void put_record(struct writer *writer, struct arena *arena, const struct 
     put_number(writer, arena, "offset", record->offset);
     put_number(writer, arena, "timestamp", record->timestamp);
     if (batch->producer_id >= 0)
-        put_number(writer, arena, "sequence",
-                   sequence_after(batch->base_sequence,
-                                  (int32_t)(record->offset - batch->base_offset)));
+        put_number(
+            writer, arena, "sequence",
+            sequence_after(batch->base_sequence, (int32_t)(record->offset - batch->base_offset)));
     put_base64(writer, "key", record->key);
     if (record->value.size > LONG_VALUE_BYTES) {
         put_number(writer, arena, "valueSize", record->value.size);
@@ -149,7 +149,8 @@ static bool is_named_in(const struct json *json, const char *const *names)
     return *names != NULL;
 }
 
-/* True if all members of `want` are in `got` and equal, those named in `skip` (null ends it) apart. */
+/* True if all members of `want` are in `got` and equal, those named in `skip` (null ends it) apart.
+ */
 static bool has_members(const struct json *got, const struct json *want, const char *const *skip)
 {
     for (const struct json *member = want->first; member; member = member->next) {
@@ -272,8 +273,7 @@ static struct batch_rules rules_of(const struct vector *vector)
         .after_max_ms = setting(vector, "message.timestamp.after.max.ms", HOUR_MS),
         .size_max_bytes = (int32_t)setting(vector, "max.message.bytes", INT32_MAX),
         .segment_max_bytes = (int32_t)setting(vector, "internal.segment.bytes", segment),
-        .record_max_bytes =
-            (int32_t)setting(vector, "max.decompressed.message.bytes", INT32_MAX),
+        .record_max_bytes = (int32_t)setting(vector, "max.decompressed.message.bytes", INT32_MAX),
         .produce_version = (int16_t)json_number(vector->line, "produceVersion", 13),
         .append_time = setting_is(vector, "message.timestamp.type", "LogAppendTime"),
         .keys_required = setting_is(vector, "cleanup.policy", "compact"),
@@ -411,8 +411,8 @@ enum verdict check_bad_batch(struct vector *vector)
         verdict = reader == PASSED ? verdict : reader;
     }
     if (verdict == FAILED) {
-        struct string why = arena_format(vector->arena, "%.*s: %s", (int)name.size, name.data,
-                                         vector->why);
+        struct string why =
+            arena_format(vector->arena, "%.*s: %s", (int)name.size, name.data, vector->why);
         vector_failed(vector, "%s", why.data);
     }
     return verdict;

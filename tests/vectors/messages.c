@@ -15,8 +15,8 @@ static const struct message *find(struct string name)
     return NULL;
 }
 
-static enum verdict same_bytes(struct vector *vector, const struct message *message, int16_t version,
-                               const void *value, struct bytes want)
+static enum verdict same_bytes(struct vector *vector, const struct message *message,
+                               int16_t version, const void *value, struct bytes want)
 {
     size_t size = message_size(message, version, value);
     uint8_t *again = arena_take(vector->arena, size + 1);
@@ -77,7 +77,8 @@ static bool header_is_right(const struct message *message, int16_t version, int6
 }
 
 /* A record of the metadata log has a frame before its body: version 1, key and version. */
-static struct bytes without_frame(struct bytes bytes, const struct message *message, int16_t version)
+static struct bytes without_frame(struct bytes bytes, const struct message *message,
+                                  int16_t version)
 {
     struct reader reader;
     reader_init(&reader, bytes.data, (size_t)bytes.size);

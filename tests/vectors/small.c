@@ -29,13 +29,12 @@ static enum verdict check_murmur2(struct vector *vector)
 {
     struct bytes bytes = hex_of(vector);
     size_t size = (size_t)bytes.size;
-    return passed_if(
-        vector,
-        (int32_t)hash_murmur2(bytes.data, size) == json_number(vector->line, "hash", 0) &&
-            hash_partition_of_key(bytes.data, size, 12) ==
-                json_number(vector->line, "partitionOf12", -1) &&
-            hash_partition_of_key(bytes.data, size, 1000) ==
-                json_number(vector->line, "partitionOf1000", -1));
+    return passed_if(vector, (int32_t)hash_murmur2(bytes.data, size) ==
+                                     json_number(vector->line, "hash", 0) &&
+                                 hash_partition_of_key(bytes.data, size, 12) ==
+                                     json_number(vector->line, "partitionOf12", -1) &&
+                                 hash_partition_of_key(bytes.data, size, 1000) ==
+                                     json_number(vector->line, "partitionOf1000", -1));
 }
 
 static enum verdict check_crc32c(struct vector *vector)
@@ -138,9 +137,9 @@ static enum verdict check_uuid(struct vector *vector)
     writer_init(&writer, text, sizeof text);
     write_uuid_text(&writer, uuid);
     struct string written = {text, (int32_t)writer.size};
-    return passed_if(vector, string_equal(written, json_text(vector->line, "text")) &&
-                                 hash_java_uuid(uuid) ==
-                                     json_number(vector->line, "javaHash", INT64_MAX));
+    return passed_if(vector,
+                     string_equal(written, json_text(vector->line, "text")) &&
+                         hash_java_uuid(uuid) == json_number(vector->line, "javaHash", INT64_MAX));
 }
 
 static enum verdict check_string_hash(struct vector *vector)

@@ -1,6 +1,7 @@
 #pragma once
-/* One line of a file of vectors: what kind it is shows in its members. Each checker says what came of
- * it; STRICTER is a pass where we refuse, by design, bytes that Kafka lets pass though malformed. */
+/* One line of a file of vectors: what kind it is shows in its members. Each checker says what came
+ * of it; STRICTER is a pass where we refuse, by design, bytes that Kafka lets pass though
+ * malformed. */
 #include "base/arena.h"
 #include "support/json.h"
 

@@ -66,7 +66,8 @@ TEST(codec, a_bomb_costs_a_bounded_amount)
         struct arena arena, bounded;
         arena_init(&arena, SIZE_MAX);
         arena_init(&bounded, SIZE_MAX);
-        struct codec_output packed = output_in(&arena, SIZE_MAX), plain = output_in(&bounded, limit);
+        struct codec_output packed = output_in(&arena, SIZE_MAX),
+                            plain = output_in(&bounded, limit);
         EQ(codec_compress((enum codec)codec, zeroes, size, &packed), ERROR_NONE);
         EQ(codec_decompress((enum codec)codec, packed.data, packed.size, &plain), ERROR_NO_MEMORY);
         TRUE_(bounded.used_bytes <= 3 * limit);

@@ -41,9 +41,9 @@ static bool fill_and_encode(struct bench *bench, const struct message *message, 
     arena_reset(&bench->arena, KEEP_BYTES);
     arena_reset(&bench->other_arena, KEEP_BYTES);
     writer_init(&writer, bench->buffer, BUFFER_BYTES);
-    bool done = message_fill(message, version, &bench->random, &bench->arena, bench->value) ==
-                    ERROR_NONE &&
-                message_encode(message, version, &writer, bench->value) == ERROR_NONE;
+    bool done =
+        message_fill(message, version, &bench->random, &bench->arena, bench->value) == ERROR_NONE &&
+        message_encode(message, version, &writer, bench->value) == ERROR_NONE;
     bench->size = writer.size;
     return done;
 }
@@ -113,10 +113,10 @@ TEST(every_message, no_cut_decodes)
     bench_close(&bench);
 }
 
-/* At its defaults a message has no elements, so whatever a huge number at any place is taken for, no
- * memory may be taken for it: at most for the few elements that the bytes behind it could be. */
+/* At its defaults a message has no elements, so whatever a huge number at any place is taken for,
+ * no memory may be taken for it: at most for the few elements that the bytes behind it could be. */
 static int huge_numbers_cost_nothing(struct bench *bench, const struct message *message,
-                                         int16_t version)
+                                     int16_t version)
 {
     static const uint8_t huge[2][5] = {{0x7f, 0xff, 0xff, 0xff, 0xff}, {0xff, 0xff, 0xff, 0xff, 7}};
     int failed = 0;

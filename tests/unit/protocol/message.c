@@ -10,10 +10,10 @@ static struct arena arena_of(size_t budget_bytes)
 }
 
 /* One topic, one partition, records of three bytes, version 9 (flexible). */
-static const uint8_t produce_v9[] = {0,    0xff, 0xff, 0, 0, 0x75, 0x30,          /* null, -1, 30000 */
-                                     2,    2,    't',                             /* one topic "t" */
-                                     2,    0,    0,    0, 7, 4, 'a', 'b', 'c', 0, /* partition 7 */
-                                     0,    0};
+static const uint8_t produce_v9[] = {0, 0xff, 0xff, 0, 0, 0x75, 0x30, /* null, -1, 30000 */
+                                     2, 2,    't',                    /* one topic "t" */
+                                     2, 0,    0,    0, 7, 4,    'a',  'b', 'c', 0, /* partition 7 */
+                                     0, 0};
 
 TEST(message, decodes_one_partition_of_a_produce)
 {
@@ -171,7 +171,8 @@ TEST(message, tags_twice_or_beyond_the_frame_are_refused)
     struct reader reader;
     struct heartbeat_response response;
     reader_init(&reader, once, sizeof once);
-    EQ(message_decode_whole(&heartbeat_response_message, 4, &reader, &arena, &response), ERROR_NONE);
+    EQ(message_decode_whole(&heartbeat_response_message, 4, &reader, &arena, &response),
+       ERROR_NONE);
     EQ(response.unknown_tags.count, 1);
     reader_init(&reader, beyond, sizeof beyond);
     EQ(message_decode(&heartbeat_response_message, 4, &reader, &arena, &response), ERROR_TRUNCATED);

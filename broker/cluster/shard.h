@@ -1,0 +1,11 @@
+#pragma once
+/* Inside cluster/: one core's share, opened and closed by broker.c on one thread. */
+#include "cluster/broker.h"
+
+/* Sets up core, store and the partitions that the image gives to this core; `port` is asked (blocks)
+ * and stays the core's. */
+enum error shard_open(struct broker *broker, int core, struct port *port, char *why,
+                      size_t why_size);
+
+/* Closes and frees them, once nothing runs any more. Blocks. */
+void shard_close(struct shard *shard);
