@@ -366,10 +366,10 @@ static enum error begin_again(struct consumer *consumer, enum error why)
         if (error && !error_is_retriable(error) && !client_may_reconnect(error))
             return error;
     }
+    consumer->waiting_count = consumer->waiting_first = 0;
     client_pause(consumer->client);
     const struct metadata_topic *topic;
-    enum error error = client_topic(consumer->client, consumer->topic, false, &topic);
-    return error;
+    return client_topic(consumer->client, consumer->topic, false, &topic);
 }
 
 enum consumer_event consumer_next(struct consumer *consumer, struct record *ret_record,
