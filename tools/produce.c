@@ -38,7 +38,7 @@ struct produce_command {
     const char *broker, *topic, *key, *delimiter;
     int32_t partition;
     int16_t acks;
-    bool is_null;
+    bool is_null, is_refused;
     struct text headers;
     int32_t headers_count;
     char **files;
@@ -140,9 +140,10 @@ static enum exit_code send_record(struct produce_command *command, struct bytes 
         .value = value,
         .headers = {(const uint8_t *)command->headers.data, (int32_t)command->headers.size},
         .headers_count = command->headers_count};
-    if (producer_add(&command->producer, &record, command->partition))
-        return connect_failed(&command->options, &command->client);
-    return EXIT_OK;
+    if (!producer_add(&command->producer, &record, command->partition))
+        return EXIT_OK;
+    command->is_refused = true;
+    return connect_failed(&command->options, &command->client);
 }
 
 static struct bytes fixed_key(const struct produce_command *command)
@@ -254,8 +255,8 @@ static enum exit_code run(struct produce_command *command)
         code = send_input(command);
     for (int i = 0; i < command->file_count && !code; i++)
         code = send_file(command, command->files[i]);
-    /* What was read before something went wrong is sent all the same. */
-    if (producer_flush(&command->producer))
+    /* What was read before the input went wrong is sent all the same. */
+    if (!command->is_refused && producer_flush(&command->producer))
         code = connect_failed(&command->options, &command->client);
     return code;
 }
