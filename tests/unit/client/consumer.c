@@ -170,6 +170,18 @@ TEST(consumer, goes_on_after_the_connection_was_cut)
     memory_free(log);
 }
 
+TEST(consumer, gives_up_when_every_round_fails)
+{
+    struct log *log = memory_zeroed(sizeof *log);
+    build(log);
+    log->cut_first = INT32_MAX;
+    char got[CLIENT_REASON_BYTES];
+    consume(log, (struct consumer_start){CONSUMER_OFFSET, 5}, got, sizeof got);
+    TRUE_(strstr(got, "the broker closed the connection") != NULL);
+    EQ(log->fetch_count, CONSUMER_SETTINGS_DEFAULT.retries + 1);
+    memory_free(log);
+}
+
 TEST(consumer, a_flipped_bit_is_an_error_not_a_record)
 {
     struct log *log = memory_zeroed(sizeof *log);
