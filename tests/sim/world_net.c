@@ -263,7 +263,7 @@ static int64_t execute_accept(struct machine *machine, struct op *op, bool *ret_
     if (op->address)
         *op->address = socket->peer_address;
     if (op->data)
-        *(struct address *)op->data = world_address(machine->index, listener->port);
+        *(struct address *)op->data = socket->local_address;
     return handle;
 }
 
@@ -298,6 +298,7 @@ static int64_t execute_connect(struct machine *machine, struct op *op, bool *ret
     struct socket *far = socket_create(to, machine);
     near->peer = far;
     far->peer = near;
+    far->local_address = *op->address; /* what the client connected to */
     far->peer_address = world_address(machine->index, choose_port(machine));
     if (to == machine) /* it comes from where it went to */
         memcpy(far->peer_address.bytes, op->address->bytes, sizeof op->address->bytes);

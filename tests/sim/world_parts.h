@@ -92,7 +92,7 @@ struct socket {
     struct machine *machine;
     struct socket *peer;          /* null: closed, cut */
     struct machine *peer_machine; /* where the bytes come from */
-    struct address peer_address;
+    struct address peer_address, local_address; /* of an accepted one */
     uint8_t *ring;
     uint64_t written, arrived, taken; /* taken <= arrived <= written <= taken + capacity */
     bool end_sent, end_arrived, reset_sent, reset, shut;
