@@ -64,7 +64,7 @@ struct bindings {
 };
 
 static enum error bind(struct recovery *recovery, const struct recovery_names *names,
-                       struct bindings *bindings, const struct entry *entry)
+                       struct bindings *bindings, const struct journal_entry *entry)
 {
     if (entry->id >= bindings->count) {
         uint32_t count = entry->id + 64;
@@ -102,7 +102,7 @@ static enum error replay_block(struct recovery *recovery, const struct recovery_
 {
     struct reader reader;
     reader_init(&reader, entries.data, (size_t)entries.size);
-    struct entry entry;
+    struct journal_entry entry;
     while (entry_decode(&reader, &entry)) {
         enum error error = ERROR_NONE;
         if (entry.kind == ENTRY_BIND)
