@@ -41,8 +41,7 @@ void recovery_close(struct recovery *recovery)
 {
     uint32_t position = 0;
     for (struct redo *redo; (redo = map_next(&recovery->redos, &position));) {
-        memory_free(redo->gathered);
-        memory_free(redo);
+        redo_done(redo);
     }
     map_done(&recovery->redos);
     for (int i = 0; i < recovery->journal_count; i++)
@@ -157,8 +156,7 @@ enum error recovery_replay(struct recovery *recovery, const struct recovery_name
             struct op close = {.kind = OP_CLOSE, .handle = redo->handle};
             (void)port_call(recovery->port, &close); /* the error above counts */
         }
-        memory_free(redo->gathered);
-        memory_free(redo);
+        redo_done(redo);
     }
     map_done(&recovery->redos);
     map_init(&recovery->redos, 0);
