@@ -119,8 +119,11 @@ static bool may_close(const struct segment *segment)
 static void take_all_as_flushed(struct store *store)
 {
     struct checkpoint *checkpoint = &store->checkpoint;
-    for (struct list *node; (node = list_pop(&checkpoint->segments));)
-        list_push(&checkpoint->flushed, &CONTAINER_OF(node, struct segment, dirty)->flushed);
+    for (struct list *node; (node = list_pop(&checkpoint->segments));) {
+        struct segment *segment = CONTAINER_OF(node, struct segment, dirty);
+        segment->index_dirty = false;
+        list_push(&checkpoint->flushed, &segment->flushed);
+    }
     while (list_pop(&checkpoint->folders)) {
     }
     store->directory_dirty = false;
@@ -171,28 +174,6 @@ static enum step checkpoint_flush(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* Closes the handles of what was flushed and is not written any more: such a segment is sealed. */
-static enum step checkpoint_close(struct flow *flow)
-{
-    struct store *store = store_of(flow);
-    struct checkpoint *checkpoint = &store->checkpoint;
-    if (store->fenced)
-        return STEP_FAIL;
-    for (struct list *node; (node = list_pop(&checkpoint->flushed));) {
-        struct segment *segment = CONTAINER_OF(node, struct segment, flushed);
-        if (!may_close(segment))
-            continue;
-        segment->sealed = segment != log_active(segment->log);
-        memory_free(segment->partial);
-        segment->partial = NULL;
-        int32_t handle = segment->handle;
-        segment->handle = -1;
-        start_op(store, (struct op){.kind = OP_CLOSE, .handle = handle});
-        return STEP_AGAIN;
-    }
-    return STEP_NEXT;
-}
-
 /* One small flush of `path`: open, flush, close. Returns false when it has ended. */
 static bool flush_path(struct store *store, uint32_t flags)
 {
@@ -215,6 +196,52 @@ static bool flush_path(struct store *store, uint32_t flags)
     default:
         return false;
     }
+}
+
+/* Flushes the indexes; then closes the handles of what is not written any more: such a segment is
+ * sealed. */
+static enum step checkpoint_close(struct flow *flow)
+{
+    struct store *store = store_of(flow);
+    struct checkpoint *checkpoint = &store->checkpoint;
+    struct segment *segment = checkpoint->segment;
+    if (segment) { /* its index is being flushed */
+        if (!store->fenced && flush_path(store, OPEN_WRITE))
+            return STEP_AGAIN;
+        checkpoint->segment = NULL;
+        checkpoint->phase = 0;
+        segment->users--;
+        waiters_wake(&segment->log->idle_waiters);
+        if (checkpoint->op.result < 0 && op_error(checkpoint->op.result) != ERROR_NOT_FOUND)
+            return give_up(store, "an index could not be flushed");
+    }
+    if (store->fenced)
+        return STEP_FAIL;
+    for (struct list *node; (node = list_pop(&checkpoint->flushed));) {
+        segment = CONTAINER_OF(node, struct segment, flushed);
+        if (segment->index_dirty) {
+            char name[SEGMENT_NAME_SIZE];
+            segment_name(segment->base_offset, ".index", name);
+            snprintf(checkpoint->path, sizeof checkpoint->path, "%s/%s", segment->log->folder,
+                     name);
+            segment->index_dirty = false;
+            segment->users++;
+            checkpoint->segment = segment;
+            list_push(&checkpoint->flushed, node); /* once more, to be closed */
+            flush_path(store, OPEN_WRITE);
+            return STEP_AGAIN;
+        }
+        if (!may_close(segment))
+            continue;
+        segment->sealed = segment != log_active(segment->log);
+        memory_free(segment->partial);
+        segment->partial = NULL;
+        int32_t handle = segment->handle;
+        segment->handle = -1;
+        start_op(store, (struct op){.kind = OP_CLOSE, .handle = handle});
+        return STEP_AGAIN;
+    }
+    return STEP_NEXT;
 }
 
 /* Names: of each folder that got new files its partition.metadata and itself, then the directory. */

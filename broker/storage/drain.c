@@ -461,13 +461,27 @@ static enum step drain_index(struct flow *flow)
         return STEP_AGAIN;
     }
     case 3:
-        if (drain->op.result < 8)
+        if (drain->op.result <= 0)
             return give_up(drain, "an index could not be written");
-        segment->index_written += (int32_t)(drain->op.result / 8);
+        drain->vector.iov_base = (uint8_t *)drain->vector.iov_base + drain->op.result;
+        drain->vector.iov_len -= (size_t)drain->op.result;
+        if (drain->vector.iov_len > 0) {
+            drain->phase = 3; /* short: the rest */
+            start_op(drain,
+                     (struct op){.kind = OP_WRITE, .handle = drain->handle,
+                                 .vectors = &drain->vector, .vector_count = 1,
+                                 .offset = drain->op.offset + drain->op.result});
+            return STEP_AGAIN;
+        }
+        segment->index_written += (int32_t)(((uint8_t *)drain->vector.iov_base -
+                                             drain->chunk->data) / 8);
+        segment->index_dirty = true;
+        if (list_is_empty(&segment->dirty))
+            list_push(&log->store->dirty_segments, &segment->dirty);
         buffer_release(drain->chunk);
         drain->chunk = NULL;
         if (segment->index_written < segment_index_below(segment, segment->drained)) {
-            drain->phase = 2; /* the rest, from a whole entry on */
+            drain->phase = 2; /* more than a chunk */
             drain->op.result = 0;
             return STEP_AGAIN;
         }

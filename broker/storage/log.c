@@ -262,7 +262,7 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
     uint64_t sequence = journal_filling_sequence(journal);
     uint32_t used = 0, entries = 1;
     if (log->bound_sequence < journal->mark_sequence || segment != before) {
-        struct entry bind = {.id = log->id, .topic_id = log->topic_id, .partition = log->partition,
+        struct journal_entry bind = {.id = log->id, .topic_id = log->topic_id, .partition = log->partition,
                              .segment_base = segment->base_offset,
                              .position = (uint32_t)segment->size};
         used += (uint32_t)entry_bind_encode(&bind, to);

@@ -4,6 +4,7 @@
 #include "reactor/port.h"
 
 struct recovery;
+struct segment;
 
 struct redo {
     struct redo_key {
@@ -16,6 +17,7 @@ struct redo {
     int32_t handle;      /* of the segment; -1 */
     int64_t written;     /* all bytes of the segment below it are in the file */
     uint8_t *gathered;   /* the bytes from `written` on */
+    struct segment *index; /* of the segment: only its index is used */
     int64_t gathered_size, gathered_capacity, last_entry_size;
 };
 
@@ -27,6 +29,9 @@ enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole);
 enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position);
 
 enum error redo_append(struct redo *redo, struct bytes batches);
+
+/* Frees what an error has left. The handle is the caller's. */
+void redo_done(struct redo *redo);
 
 /* Writes the rest, cuts the file there, removes segments beyond it, flushes file and folder. */
 enum error redo_end(struct redo *redo);

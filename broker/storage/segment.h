@@ -32,6 +32,7 @@ struct segment {
     struct list flushed;     /* in checkpoint.flushed: its handle may be closed */
     struct index_entry *index;
     int32_t index_count, index_capacity, index_written;
+    bool index_dirty;         /* its file was written since the last flush */
     bool index_bad;           /* an entry has led astray: it is not used any more */
     int64_t indexed_position; /* of the batch the last entry points at */
     bool index_loaded;        /* the entries of the file are in memory */
