@@ -70,11 +70,11 @@ static enum step give_up(struct log_opening *opening, const char *what)
     struct log *log = opening->log;
     if (log->error == ERROR_NONE)
         log->error = ERROR_KAFKA_STORAGE_ERROR;
-    fprintf(stderr,
-            "level=error event=log_failed folder=%s file=%s position=%lld reason=\"%s\" "
-            "error=\"%s\"\n",
-            log->folder, opening->path, (long long)opening->position, what,
-            error_text(op_error(opening->op.result)));
+    struct core *core = log->store->core;
+    event_write(&core->events, &core->now, EVENT_ERROR, "log_failed",
+                "folder=%s file=%s position=%lld reason=\"%s\" error=\"%s\"", log->folder,
+                opening->path, (long long)opening->position, what,
+                error_text(op_error(opening->op.result)));
     return STEP_FAIL;
 }
 

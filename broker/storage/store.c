@@ -42,8 +42,11 @@ void store_fence(struct store *store, enum error error, const char *what)
     if (store->fenced)
         return;
     store->fenced = error;
-    fprintf(stderr, "level=error event=fenced directory=%s reason=\"%s\" error=\"%s\"\n",
-            store->options.directory, what, error_text(error));
+    event_write(&store->core->events, &store->core->now, EVENT_ERROR, "fenced",
+                "directory=%s reason=\"%s\" error=\"%s\"", store->options.directory, what,
+                error_text(error));
+    if (store->on_fence)
+        store->on_fence(store->core->owner);
     struct list *node = store->unsettled.next;
     while (node != &store->unsettled) {
         struct log *log = CONTAINER_OF(node, struct log, unsettled);

@@ -82,6 +82,7 @@ struct store {
     struct checkpoint checkpoint;
     struct store_counters counters;
     enum error fenced; /* NONE, or why */
+    void (*on_fence)(void *core_owner); /* told once, on this core; or null */
     bool stopping;
     uint32_t next_log_id;
     int32_t open_handles;
