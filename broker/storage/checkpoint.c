@@ -102,6 +102,7 @@ static enum step checkpoint_drain(struct flow *flow)
         }
     }
     checkpoint->phase = 0;
+    checkpoint->last_sequence = store->journal.next_sequence - 1;
     list_splice(&checkpoint->segments, &store->dirty_segments);
     list_splice(&checkpoint->folders, &store->dirty_folders);
     return STEP_NEXT;
@@ -294,6 +295,12 @@ static enum step checkpoint_anchor(struct flow *flow)
     struct checkpoint *checkpoint = &store->checkpoint;
     if (store->fenced)
         return STEP_FAIL;
+    /* A log with an append behind the mark was left untrimmed: that append is what makes recovery
+     * cut the file, so it must be durable before the appends that did so until now are freed. */
+    if (store->journal.durable_sequence < checkpoint->last_sequence) {
+        waiter_park(&checkpoint->waiter, &store->journal.durable_waiters, flow);
+        return STEP_AGAIN;
+    }
     struct anchor anchor;
     journal_anchor_at_mark(&store->journal, &anchor);
     checkpoint->slot = buffers_take_always(&store->core->buffers, JOURNAL_ANCHOR_SLOT);

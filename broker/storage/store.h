@@ -43,6 +43,7 @@ struct checkpoint {
     bool running, again; /* again: somebody waits for one that begins later */
     bool everything;     /* drain and trim all, whatever its place (stop, idle) */
     int32_t forced;      /* logs it still waits for */
+    uint64_t last_sequence; /* of a block, when the last one had settled */
     uint8_t phase;       /* within a step */
     struct list segments, folders; /* to be flushed */
     struct list flushed; /* segments whose flush has ended or, of all at once, was begun */

@@ -36,16 +36,29 @@ static bool live(uint64_t seed, int lives, bool clean_only)
     return passed;
 }
 
+/* How many; more with BOLE_SEEDS. */
+static uint64_t seeds(void)
+{
+    const char *text = getenv("BOLE_SEEDS");
+    return text ? strtoull(text, NULL, 10) : 40;
+}
+
+static uint64_t first_seed(void)
+{
+    const char *text = getenv("BOLE_SEED");
+    return text ? strtoull(text, NULL, 10) : 1;
+}
+
 TEST(life, starts_works_and_stops)
 {
-    for (uint64_t seed = 1; seed <= 40; seed++)
+    for (uint64_t seed = 1; seed <= seeds(); seed++)
         if (!live(seed, 4, true))
             break;
 }
 
 TEST(life, crashes_and_kills)
 {
-    for (uint64_t seed = 1; seed <= 40; seed++)
+    for (uint64_t seed = first_seed(); seed <= seeds(); seed++)
         if (!live(seed, 8, false))
             break;
 }

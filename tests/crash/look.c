@@ -90,8 +90,12 @@ static void look_at_segment(struct look *look, int64_t base)
             rig->oracle, look->slot, rig->promises[look->slot].generation, look->offset);
         if (!sent || at + sent->size > inode->size ||
             !oracle_matches(rig->oracle, sent, bytes + at)) {
-            rig_fail(rig, "%s, position %lld of %lld: not the batch of offset %lld", path,
-                     (long long)at, (long long)inode->size, (long long)look->offset);
+            rig_fail(rig,
+                     "%s, position %lld of %lld: not the batch of offset %lld (%s; %lld was "
+                     "acknowledged)",
+                     path, (long long)at, (long long)inode->size, (long long)look->offset,
+                     sent ? "sent" : "never sent",
+                     (long long)rig->promises[look->slot].acknowledged_end);
             break;
         }
         look->offset = sent->end_offset;
