@@ -431,6 +431,7 @@ static const struct port_operations operations = {
     .wake = epoll_wake,
     .clock = epoll_clock,
     .give_back = epoll_give_back,
+    .call = file_call,
     .close = epoll_port_close,
 };
 

@@ -13,6 +13,7 @@
  *  5. The read of wake_event is always armed, except between its completion and the next wait. */
 #include "reactor/uring.h"
 #include "base/check.h"
+#include "reactor/files.h"
 #include "base/memory.h"
 #include <errno.h>
 #include <stdio.h>
@@ -308,6 +309,7 @@ static const struct port_operations operations = {
     .wake = uring_wake,
     .clock = uring_clock,
     .give_back = uring_give_back,
+    .call = file_call,
     .close = uring_close,
 };
 

@@ -8,6 +8,8 @@
 #include "storage/redo.h"
 #include <stdio.h>
 
+enum { FLUSH_ALL_LOGS = 16 };
+
 static enum error note_journal(void *context, char kind, const char *name)
 {
     struct recovery *recovery = context;
@@ -88,6 +90,7 @@ static enum error bind(struct recovery *recovery, const struct recovery_names *n
         redo->key = key;
         snprintf(redo->folder, sizeof redo->folder, "%s", folder);
         map_put(&recovery->redos, &redo->key, sizeof redo->key, redo);
+        recovery->flush_all = recovery->redos.count > FLUSH_ALL_LOGS;
         enum error error = redo_begin(redo, recovery, entry->segment_base == 0 && entry->position == 0);
         if (error)
             return error;
@@ -161,9 +164,11 @@ enum error recovery_replay(struct recovery *recovery, const struct recovery_name
     map_done(&recovery->redos);
     map_init(&recovery->redos, 0);
     if (!error && any && !MUTANT(skip_directory_fsync)) {
-        struct op flush = {.kind = OP_FLUSH, .handle = recovery->directory_handle};
+        struct op flush = {.kind = recovery->flush_all ? OP_FLUSH_ALL : OP_FLUSH,
+                           .handle = recovery->directory_handle};
         error = op_error(port_call(recovery->port, &flush));
     }
+    recovery->flush_all = false;
     return error;
 }
 

@@ -19,6 +19,7 @@ struct recovery {
     struct map redos;       /* by topic id and partition: logs being replayed */
     struct map skipped;     /* bound ids of logs that are not of this pass, per journal */
     uint64_t replayed_bytes, blocks;
+    bool flush_all;         /* many logs: one OP_FLUSH_ALL at the end instead of two flushes each */
     char fault[512];        /* a sentence: file, position, reason, what to do */
 };
 

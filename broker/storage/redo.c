@@ -173,7 +173,7 @@ static enum error create_folder(struct redo *redo)
         return fault(redo, handle, "partition.metadata can't be created");
     size_t size = partition_metadata_encode(redo->key.topic_id, text);
     enum error error = write_whole(recovery, (int32_t)handle, text, (int64_t)size, 0);
-    if (!error)
+    if (!error && !redo->recovery->flush_all)
         error = op_error(
             call(recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
     (void)call(recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
@@ -274,7 +274,7 @@ static enum error write_index(struct redo *redo)
     if (!error)
         error = op_error(call(redo->recovery, (struct op){.kind = OP_TRUNCATE, .size = (size_t)size,
                                                           .handle = (int32_t)handle}));
-    if (!error)
+    if (!error && !redo->recovery->flush_all)
         error = op_error(
             call(redo->recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
     (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
@@ -308,7 +308,7 @@ static enum error end_segment(struct redo *redo)
     struct op cut = {.kind = OP_TRUNCATE, .handle = redo->handle, .size = (size_t)end};
     if (!error && !MUTANT(cut_too_little))
         error = op_error(call(redo->recovery, cut));
-    if (!error)
+    if (!error && !redo->recovery->flush_all)
         error = op_error(
             call(redo->recovery, (struct op){.kind = OP_FLUSH, .handle = redo->handle}));
     (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = redo->handle});
@@ -385,7 +385,7 @@ enum error redo_end(struct redo *redo)
     enum error error = end_segment(redo);
     if (!error)
         error = remove_files(redo->recovery, redo->folder, last);
-    if (!error && !MUTANT(skip_directory_fsync))
+    if (!error && !MUTANT(skip_directory_fsync) && !redo->recovery->flush_all)
         error = flush_folder(redo->recovery, redo->folder);
     memory_free(redo->gathered);
     redo->gathered = NULL;
