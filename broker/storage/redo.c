@@ -356,21 +356,31 @@ enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position)
     return ERROR_NONE;
 }
 
+/* Room for `size` more gathered bytes: by growing up to GATHER_BYTES, then by writing. */
+static enum error make_room(struct redo *redo, int32_t size)
+{
+    int64_t needed = redo->gathered_size + size;
+    if (needed <= redo->gathered_capacity)
+        return ERROR_NONE;
+    if (needed > GATHER_BYTES) {
+        enum error error = write_gathered(redo);
+        if (error || size <= redo->gathered_capacity)
+            return error;
+        needed = size;
+    }
+    int64_t doubled = min_i64(2 * redo->gathered_capacity, GATHER_BYTES);
+    redo->gathered_capacity = max_i64(needed, max_i64(doubled, 1024));
+    redo->gathered = memory_resized(redo->gathered, (size_t)redo->gathered_capacity);
+    return ERROR_NONE;
+}
+
 enum error redo_append(struct redo *redo, struct bytes batches)
 {
     if (redo->handle < 0)
         return fault(redo, -(int64_t)ERROR_MALFORMED, "the journal has an entry before its bind");
-    if (redo->gathered_size + batches.size > redo->gathered_capacity) {
-        enum error error = write_gathered(redo);
-        if (error)
-            return error;
-        if (batches.size > redo->gathered_capacity) {
-            int64_t capacity = 2 * redo->gathered_capacity;
-            capacity = capacity < GATHER_BYTES ? capacity : GATHER_BYTES;
-            redo->gathered_capacity = batches.size > capacity ? batches.size : capacity;
-            redo->gathered = memory_resized(redo->gathered, (size_t)redo->gathered_capacity);
-        }
-    }
+    enum error error = make_room(redo, batches.size);
+    if (error)
+        return error;
     note_in_index(redo, batches, redo->written + redo->gathered_size);
     memcpy(redo->gathered + redo->gathered_size, batches.data, (size_t)batches.size);
     redo->gathered_size += batches.size;
