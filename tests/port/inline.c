@@ -78,7 +78,10 @@ static void *run(void *argument)
     EQ(count_kernel_workers(), 0);
     /* That they would have been seen: a flush by the ring does start one. */
     struct op flush = {.kind = OP_FLUSH, .handle = file};
-    EQ(port_call(port, &flush), 0);
+    op_start(port, &flush); /* not port_call, which makes the call on this thread */
+    while (flush.running)
+        port->operations->wait(port, INT64_MAX);
+    EQ(flush.result, 0);
     TRUE_(count_kernel_workers() > 0);
     port->operations->close(port);
     memory_free(memory);
