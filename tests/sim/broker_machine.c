@@ -1,8 +1,10 @@
 #include "sim/broker_machine.h"
 #include "api/serve.h"
 #include "base/check.h"
+#include "net/connection.h"
 #include "sim/machine_memory.h"
 #include "sim/reached.h"
+
 #include "storage/store.h"
 #include <stdio.h>
 
@@ -33,6 +35,7 @@ static void drop(struct broker_machine *machine)
 {
     machine_memory_drop(machine->machine);
     machine->state = BROKER_DOWN;
+    broker_machine_crash_never(machine);
 }
 
 void broker_machine_done(struct broker_machine *machine)
@@ -72,6 +75,11 @@ void broker_machine_crash_in(struct broker_machine *machine, int64_t delay_ns, b
         return; /* one is on its way */
     machine->crash_is_kill = is_kill;
     world_at(machine->world, &machine->crash, delay_ns);
+}
+
+void broker_machine_crash_never(struct broker_machine *machine)
+{
+    world_forget(machine->world, &machine->crash);
 }
 
 bool broker_machine_is_fenced(const struct broker_machine *machine)
@@ -156,6 +164,36 @@ static bool cores_have_stopped(void *argument)
     return stopped == machine->cores || machine->has_crashed;
 }
 
+/* What a stop waits for. */
+static void note_stuck(struct broker_machine *machine)
+{
+    for (int i = 0; i < machine->cores; i++) {
+        const struct shard *shard = &machine->broker.shards[i];
+        const struct net *net = shard->net;
+        struct list *node = net->connections.next;
+        if (node != &net->connections) {
+            const struct connection *connection = CONTAINER_OF(node, struct connection, link);
+            const struct request *request =
+                connection->in_flight > 0
+                    ? CONTAINER_OF(connection->requests.next, struct request, link)
+                    : NULL;
+            world_violation(machine->world, "a stop waits for %d connections of core %d; the first "
+                            "of machine %d, closed %d, receiving %d, sending %d, in flight %d, of "
+                            "which the first asks %d and is %s", net->connection_count, i,
+                            connection->peer.bytes[15] - 1, connection->closed,
+                            connection->receiving, connection->send != NULL,
+                            connection->in_flight, request ? request->api_key : -1,
+                            request && request->ready ? "ready" : "not ready");
+        } else if (!shard->core.stopping) {
+            const struct store *store = shard->store;
+            world_violation(machine->world, "a stop waits for core %d; net stopped %d, fenced %d, "
+                            "unsettled %d, checkpoint %d, live %lld", i, machine->net_stopped,
+                            store->fenced, !list_is_empty(&store->unsettled),
+                            store->checkpoint.running, (long long)store->journal.live_bytes);
+        }
+    }
+}
+
 bool broker_machine_stop(struct broker_machine *machine)
 {
     check(machine->state == BROKER_UP);
@@ -169,8 +207,7 @@ bool broker_machine_stop(struct broker_machine *machine)
                                                   .argument = machine,
                                                   .for_ns = stop_limit_ns});
     if (!cores_have_stopped(machine))
-        world_violation(machine->world, "a clean stop does not end: %s",
-                        machine->net_stopped ? "stores" : "connections");
+        note_stuck(machine);
     bool ended = !machine->has_crashed && cores_have_stopped(machine), clean = ended;
     for (int i = 0; ended && i < machine->cores; i++)
         clean = clean && !broker->shards[i].store->fenced;

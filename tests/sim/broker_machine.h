@@ -52,5 +52,8 @@ void broker_machine_kill(struct broker_machine *machine);
 /* The same in `delay_ns`, wherever the broker is then; also while it boots or stops. */
 void broker_machine_crash_in(struct broker_machine *machine, int64_t delay_ns, bool is_kill);
 
+/* Takes that back. */
+void broker_machine_crash_never(struct broker_machine *machine);
+
 /* Has a store been fenced? Then a process of its kind would end. */
 bool broker_machine_is_fenced(const struct broker_machine *machine);

@@ -218,7 +218,9 @@ static void run_with_faults(struct simulation *sim)
         world_run(world, (struct world_stop){.events = 1 + random_below(&sim->random, most)});
         if (failed(sim))
             return;
-        if (broker_machine_is_fenced(&sim->broker)) {
+        if (sim->broker.has_crashed) { /* one that was meant for the boot came later */
+            broker_machine_kill(&sim->broker);
+        } else if (broker_machine_is_fenced(&sim->broker)) {
             SAY(sim, "fenced");
             sim->fences++;
             world_run(world, (struct world_stop){.events = random_below(&sim->random, 2000)});
@@ -251,6 +253,7 @@ static void end_faults(struct simulation *sim)
     settings->flush_error_once_in = settings->name_error_once_in = 0;
     settings->no_buffers_once_in = 0;
     sim->world->machines[sim->broker.machine]->fault_count = 0;
+    broker_machine_crash_never(&sim->broker);
     unblock(&sim->unblock, sim->world);
 }
 
@@ -258,7 +261,7 @@ static void run_calm(struct simulation *sim)
 {
     SAY(sim, "calm");
     end_faults(sim);
-    if (broker_machine_is_fenced(&sim->broker) || random_once_in(&sim->random, 3))
+    if (sim->broker.has_crashed || broker_machine_is_fenced(&sim->broker) || random_once_in(&sim->random, 3))
         crash(sim);
     sim->calm = true;
     if (sim->broker.state == BROKER_DOWN)

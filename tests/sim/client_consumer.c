@@ -143,7 +143,7 @@ static void work(struct client *client)
 }
 
 static void take_part(struct client *client, struct consumer_part *part,
-                      const struct fetch_response_partition_data *answer)
+                      const struct fetch_response_partition_data *answer, int64_t asked_ns)
 {
     struct consumer *consumer = client->state;
     struct simulation *sim = client->sim;
@@ -151,7 +151,7 @@ static void take_part(struct client *client, struct consumer_part *part,
     enum error error = (enum error)answer->error_code;
     if (error == ERROR_UNKNOWN_TOPIC_ID || error == ERROR_UNKNOWN_TOPIC_OR_PARTITION ||
         error == ERROR_NOT_LEADER_OR_FOLLOWER) {
-        if (!topic->delete_asked)
+        if (!topic->delete_asked && asked_ns > topic->seen_ns + MODEL_SPREAD_NS)
             world_violation(sim->world, "fetch: %s-%d is gone", topic->name, answer->partition_index);
         consumer->rounds = 0;
         return;
@@ -213,7 +213,7 @@ static void answer(struct client *client, const struct session_response *respons
     for (int i = 0; i < consumer->part_count; i++) {
         const struct fetch_response_partition_data *got = &fetched->responses[0].partitions[i];
         if (got->partition_index == consumer->parts[i].partition->index)
-            take_part(client, &consumer->parts[i], got);
+            take_part(client, &consumer->parts[i], got, asked_ns);
         else
             world_violation(client->sim->world, "fetch: partition %d answered out of order",
                             got->partition_index);

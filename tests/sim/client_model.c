@@ -76,7 +76,7 @@ struct model_topic *model_topic_seen(struct model *model, struct uuid id, struct
 
 void model_topic_missing(struct model *model, struct model_topic *topic, int64_t asked_ns)
 {
-    if (!topic->delete_asked && asked_ns > topic->seen_ns)
+    if (!topic->delete_asked && asked_ns > topic->seen_ns + MODEL_SPREAD_NS)
         world_violation(model->world, "topic %s has vanished", topic->name);
 }
 

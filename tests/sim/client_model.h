@@ -11,6 +11,10 @@
 #include "base/map.h"
 #include "sim/world.h"
 
+/* Cores hear of a change one after the other: for so long one may not know of a topic that another
+ * has shown. */
+#define MODEL_SPREAD_NS 1000000000ll
+
 enum { MODEL_PARTITIONS_MAX = 8, MODEL_NAME_SIZE = 32, MODEL_VALUE_MIN = 12 };
 
 struct model_topic;

@@ -152,7 +152,8 @@ static void work(struct client *client)
 }
 
 static void take_part(struct client *client, const struct producer_part *part,
-                      const struct produce_response_partition_produce_response *answer)
+                      const struct produce_response_partition_produce_response *answer,
+                      int64_t asked_ns)
 {
     if (answer->index != part->partition->index) {
         world_violation(client->sim->world, "produce: partition %d answered, %d was asked",
@@ -161,15 +162,15 @@ static void take_part(struct client *client, const struct producer_part *part,
     }
     switch ((enum error)answer->error_code) {
     case ERROR_NONE:
-        if (part->partition->topic->deleted_ns == INT64_MAX || true)
-            for (int32_t i = 0; i < part->count; i++)
-                model_acknowledge(&client->sim->model, part->first_uid + (uint64_t)i,
-                                  answer->base_offset + i);
+        for (int32_t i = 0; i < part->count; i++)
+            model_acknowledge(&client->sim->model, part->first_uid + (uint64_t)i,
+                              answer->base_offset + i);
         break;
     case ERROR_UNKNOWN_TOPIC_ID:
     case ERROR_UNKNOWN_TOPIC_OR_PARTITION:
     case ERROR_NOT_LEADER_OR_FOLLOWER:
-        if (!part->partition->topic->delete_asked)
+        if (!part->partition->topic->delete_asked &&
+            asked_ns > part->partition->topic->seen_ns + MODEL_SPREAD_NS)
             world_violation(client->sim->world, "produce: %s-%d is gone",
                             part->partition->topic->name, part->partition->index);
         break;
@@ -205,7 +206,8 @@ static void answer(struct client *client, const struct session_response *respons
         return;
     }
     for (int i = 0; i < flight.part_count; i++)
-        take_part(client, &flight.parts[i], &produced->responses[0].partition_responses[i]);
+        take_part(client, &flight.parts[i], &produced->responses[0].partition_responses[i],
+                  asked_ns);
 }
 
 static void lost(struct client *client)
