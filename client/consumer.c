@@ -358,6 +358,8 @@ static enum error begin_again(struct consumer *consumer, enum error why)
 {
     if (!error_is_retriable(why) && !client_may_reconnect(why))
         return why;
+    if (++consumer->failed_rounds > consumer->settings.retries)
+        return why;
     consumer->response = NULL;
     consumer->left.size = 0;
     while (consumer->waiting_first < consumer->waiting_count) {
@@ -366,10 +368,10 @@ static enum error begin_again(struct consumer *consumer, enum error why)
         if (error && !error_is_retriable(error) && !client_may_reconnect(error))
             return error;
     }
+    consumer->waiting_count = consumer->waiting_first = 0;
     client_pause(consumer->client);
     const struct metadata_topic *topic;
-    enum error error = client_topic(consumer->client, consumer->topic, false, &topic);
-    return error;
+    return client_topic(consumer->client, consumer->topic, false, &topic);
 }
 
 enum consumer_event consumer_next(struct consumer *consumer, struct record *ret_record,
@@ -382,6 +384,7 @@ enum consumer_event consumer_next(struct consumer *consumer, struct record *ret_
         if (consumer->has_batch) {
             if (next_of_batch(consumer, ret_record, &error)) {
                 consumer->is_round_empty = false;
+                consumer->failed_rounds = 0;
                 *ret_partition = consumer->reading->index;
                 return CONSUMER_RECORD;
             }
@@ -398,6 +401,7 @@ enum consumer_event consumer_next(struct consumer *consumer, struct record *ret_
         } else if (consumer->waiting_count &&
                    (consumer->is_round_empty || consumer_is_at_end(consumer))) {
             consumer->waiting_count = consumer->waiting_first = 0;
+            consumer->failed_rounds = 0;
             return CONSUMER_IDLE;
         } else {
             error = begin_round(consumer);

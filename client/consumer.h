@@ -9,13 +9,15 @@ struct consumer_settings {
     int32_t max_wait_ms; /* how long a broker may hold a fetch that finds nothing */
     int32_t partition_bytes, fetch_bytes;
     size_t decompress_bytes; /* budget for one batch */
+    int32_t retries;         /* rounds in a row that fail for now, before the consumer does */
 };
 
 #define CONSUMER_SETTINGS_DEFAULT                                                                  \
     ((struct consumer_settings){.max_wait_ms = 500,                                                \
                                 .partition_bytes = 1 << 20,                                        \
                                 .fetch_bytes = 16 << 20,                                           \
-                                .decompress_bytes = 256 << 20})
+                                .decompress_bytes = 256 << 20,                                     \
+                                .retries = 100})
 
 enum consumer_from {
     CONSUMER_BEGINNING,
@@ -53,7 +55,8 @@ struct consumer {
     int32_t partition_count;
     int32_t *waiting_nodes; /* fetches in flight, one a node */
     int32_t waiting_count, waiting_first;
-    bool is_round_empty; /* no record came since the round of fetches began */
+    int32_t failed_rounds; /* in a row */
+    bool is_round_empty;   /* no record came since the round of fetches began */
     enum error error;
     struct arena arena; /* of the batch being read, if it is compressed */
     /* where in the answer that is being read: */

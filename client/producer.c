@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-enum { SLOT_BYTES_MIN = 8 << 10 };
+enum { SLOT_BYTES_MIN = 8 << 10, KEPT_BYTES = 1 << 20, COMPRESS_BYTES = 1 << 30 };
 
 /* A batch of one partition that is being gathered or sent. */
 struct producer_slot {
@@ -16,6 +16,7 @@ enum error producer_open(struct producer *producer, struct client *client, const
     check(settings.batch_bytes > BATCH_RECORDS_AT && settings.acks >= -1 && settings.acks <= 1);
     *producer = (struct producer){.client = client, .settings = settings};
     sticky_init(&producer->sticky, settings.seed);
+    arena_init(&producer->arena, COMPRESS_BYTES);
     const struct metadata_topic *found;
     enum error error = client_topic(client, topic, true, &found);
     if (error)
@@ -34,6 +35,7 @@ void producer_close(struct producer *producer)
         memory_free(producer->slots[i].builder.data);
     memory_free(producer->slots);
     memory_free(producer->topic);
+    arena_done(&producer->arena);
     producer->slots = NULL;
     producer->topic = NULL;
 }
@@ -184,6 +186,27 @@ static int32_t leader_of(const struct metadata_topic *topic, int32_t partition)
     return partition < topic->partition_count ? topic->partitions[partition].leader : -1;
 }
 
+/* Writes the header of a batch, and compresses it if that makes it smaller. */
+static void slot_end(struct producer *producer, struct producer_slot *slot)
+{
+    struct batch_builder *builder = &slot->builder;
+    batch_builder_end(builder, &BATCH_FIELDS_PLAIN);
+    slot->is_ended = true;
+    if (producer->settings.codec == CODEC_NONE)
+        return;
+    struct batch batch;
+    struct bytes smaller;
+    enum error error = batch_view(builder->data, builder->size_bytes, &batch);
+    check(!error);
+    arena_reset(&producer->arena, KEPT_BYTES);
+    if (batch_recode(&batch, producer->settings.codec, &producer->arena, &smaller) ||
+        (size_t)smaller.size >= builder->size_bytes)
+        return;
+    producer->held_bytes -= builder->size_bytes - (size_t)smaller.size;
+    memcpy(builder->data, smaller.data, (size_t)smaller.size);
+    builder->size_bytes = (size_t)smaller.size;
+}
+
 /* Gathers the batches that `node` leads; returns their number. */
 static int32_t gather(struct producer *producer, const struct metadata_topic *topic, int32_t node,
                       struct produce_request_partition_produce_data *data)
@@ -194,8 +217,7 @@ static int32_t gather(struct producer *producer, const struct metadata_topic *to
         if (slot->builder.count == 0 || leader_of(topic, i) != node)
             continue;
         if (!slot->is_ended)
-            batch_builder_end(&slot->builder, &BATCH_FIELDS_PLAIN);
-        slot->is_ended = true;
+            slot_end(producer, slot);
         message_set_defaults(&produce_request_partition_produce_data_message, &data[count]);
         data[count].index = i;
         data[count].records.whole =

@@ -12,6 +12,7 @@ struct producer_settings {
     int32_t batch_bytes;  /* of one partition; a longer record goes alone */
     int32_t buffer_bytes; /* of all partitions */
     int32_t retries;
+    enum codec codec;
     uint64_t seed; /* of the choice of partitions for records without key */
 };
 
@@ -29,6 +30,7 @@ struct producer {
     struct producer_slot *slots; /* by partition */
     size_t held_bytes;
     struct sticky sticky;
+    struct arena arena; /* of a batch while it is compressed */
     uint64_t records_acknowledged;
 };
 

@@ -4,6 +4,8 @@
 #include "tools/connect.h"
 #include <string.h>
 
+enum { REQUEST_BYTES_MAX = 100 << 20 }; /* Kafka's socket.request.max.bytes */
+
 static const struct option_row rows[] = {
     OPTION_BROKER,
     {256, "partitions", "N", "of the topic, created if missing (default 16; tiny: 1)"},
@@ -279,6 +281,14 @@ enum exit_code command_bench(int count, char **arguments)
         return options_wrong(&options, "what to measure: produce, tiny, partitions, idle, floor?");
     if (id != OPTION_END)
         return EXIT_USAGE;
+    int64_t each = settings.per_request && settings.per_request < settings.partitions
+                       ? settings.per_request
+                       : settings.partitions;
+    if (settings.request == BENCH_PRODUCE && each * settings.batch_bytes > REQUEST_BYTES_MAX)
+        return options_wrong(&options,
+                             "a request of %lld x %lld bytes is more than brokers take; lower "
+                             "--per-request",
+                             (long long)each, (long long)settings.batch_bytes);
     char topic[64];
     complete(&settings, topic, sizeof topic);
     return run(&options, &settings);

@@ -5,24 +5,31 @@
 
 /* Figures that several rows of bench_report.def need. */
 struct bench_work {
-    double seconds, cpu_s, p50_us, p99_us, p99_9_us;
-    bool has_bytes, is_known, is_idle;
+    double seconds, cpu_s, p50_us, p99_us, p99_9_us, written_bytes, write_calls_bytes;
+    bool is_idle, is_known, has_batches, has_cpu, has_cpu_per_byte, has_written;
 };
 
 static struct bench_work work_of(const struct bench_settings *settings,
                                  const struct bench_result *result)
 {
-    bool is_idle = strcmp(settings->kind, "idle") == 0;
-    return (struct bench_work){
+    const struct bench_process *start = &result->start, *end = &result->end;
+    struct bench_work work = {
         .seconds = (double)result->elapsed_ns / 1e9,
-        .cpu_s = result->end.cpu_s - result->start.cpu_s,
+        .cpu_s = end->cpu_s - start->cpu_s,
         .p50_us = (double)histogram_value_at(&result->latency, 0.5) / 1e3,
         .p99_us = (double)histogram_value_at(&result->latency, 0.99) / 1e3,
         .p99_9_us = (double)histogram_value_at(&result->latency, 0.999) / 1e3,
-        .has_bytes = !is_idle && settings->request == BENCH_PRODUCE,
-        .is_known = result->start.is_known && result->end.is_known,
-        .is_idle = is_idle,
+        .written_bytes = (double)(end->written_bytes - start->written_bytes),
+        .write_calls_bytes = (double)(end->write_calls_bytes - start->write_calls_bytes),
+        .is_idle = strcmp(settings->kind, "idle") == 0,
+        .is_known = start->is_known && end->is_known,
     };
+    bool has_bytes = work.is_known && result->bytes > 0;
+    work.has_batches = !work.is_idle && settings->request == BENCH_PRODUCE;
+    work.has_cpu = work.is_known && !work.is_idle && result->requests > 0 && work.cpu_s > 0;
+    work.has_cpu_per_byte = work.has_batches && has_bytes;
+    work.has_written = work.has_cpu_per_byte && start->written_bytes >= 0;
+    return work;
 }
 
 static void print_json(const struct bench_settings *s, const struct bench_result *r)

@@ -56,6 +56,9 @@ struct runner {
     pthread_t signals;
     struct flow signal_flow;
     struct mail signal_mail;
+    struct flow fence_flow;
+    struct mail fence_mail;
+    atomic_bool fenced;
     bool warned;
 };
 
@@ -73,7 +76,8 @@ static const struct option_row rows[] = {
 static const struct usage usage = {
     "bole broker",
     "[-c FILE] [-X KEY=VALUE]... [--data DIR] [--listen HOST:PORT] [--cores N]",
-    "Runs a broker until SIGTERM or SIGINT. Prints one line, `ready HOST:PORT in N ms`, when it can\n"
+    "Runs a broker until SIGTERM or SIGINT. Prints one line, `ready HOST:PORT in N ms`, when it "
+    "can\n"
     "acknowledge records.\n",
     rows,
 };
@@ -303,7 +307,27 @@ static enum step signal_stop(struct flow *flow)
     return STEP_NEXT;
 }
 
+static enum step fence_stop(struct flow *flow)
+{
+    struct runner *runner = CONTAINER_OF(flow, struct runner, fence_flow);
+    api_stop(&runner->broker);
+    return STEP_NEXT;
+}
+
+static const struct flow_kind fenced_kind = {"fenced", {{"stop", fence_stop}}};
+
 static const struct flow_kind signal_kind = {"signal", {{"stop", signal_stop}}};
+
+/* A broker that can't write any more ends, in order as far as it can, and says why (the event
+ * before). On the thread of the fenced core. */
+static void on_fenced(struct broker *broker, struct shard *shard)
+{
+    struct runner *runner = CONTAINER_OF(broker, struct runner, broker);
+    if (atomic_exchange(&runner->fenced, true))
+        return;
+    mail_start(&runner->fence_mail, &shard->core, &broker->shards[0].core, &runner->fence_flow,
+               &fenced_kind);
+}
 
 static void wanted_signals(sigset_t *set)
 {
@@ -415,12 +439,16 @@ static enum exit_code run(struct runner *runner, int64_t started_ms)
     uint64_t seed;
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         seed = (uint64_t)now_ms() ^ (uint64_t)getpid() << 32;
-    if (broker_open(broker, &runner->settings, runner->ports, runner->core_count, seed,
-                    runner->why, sizeof runner->why) != ERROR_NONE) {
+    if (broker_open(broker, &runner->settings, runner->ports, runner->core_count, seed, runner->why,
+                    sizeof runner->why) != ERROR_NONE) {
         say("broker", "%s", runner->why);
         return EXIT_FAILED;
     }
     broker->stopped = broker_stop_cores; /* once the last connection is gone */
+    broker->fenced = on_fenced;
+    if (broker->replayed_bytes > 0)
+        say("broker", "recovered: %llu bytes of records from the journals",
+            (unsigned long long)broker->replayed_bytes);
     for (int i = 0; i < runner->core_count; i++)
         broker->shards[i].core.events.write = write_line;
     api_open(broker);
@@ -439,6 +467,10 @@ static enum exit_code run(struct runner *runner, int64_t started_ms)
     await_cores(runner);
     api_close(broker);
     broker_close(broker);
+    if (atomic_load(&runner->fenced)) {
+        say("broker", "ended: the data directory can't be written (the event above says why)");
+        return EXIT_FAILED;
+    }
     return EXIT_OK;
 }
 
@@ -455,13 +487,12 @@ enum exit_code command_broker(int count, char **arguments)
         raise_descriptor_limit();
         pthread_mutex_init(&runner->mutex, NULL);
         pthread_cond_init(&runner->changed, NULL);
-        runner->core_count =
-            runner->settings.cores > 0 ? runner->settings.cores : usable_cores();
+        runner->core_count = runner->settings.cores > 0 ? runner->settings.cores : usable_cores();
         for (int i = 0; i < BROKER_CORES_MAX; i++)
             runner->threads[i] = (struct core_thread){.runner = runner, .id = i};
         bool started = start_threads(runner);
         code = started ? run(runner, started_ms) : EXIT_FAILED;
-        end_threads(runner, started && code == EXIT_OK ? PHASE_CLOSE : PHASE_GIVE_UP);
+        end_threads(runner, started && runner->phase == PHASE_RUN ? PHASE_CLOSE : PHASE_GIVE_UP);
     }
     settings_done(&runner->settings);
     memory_free(runner);

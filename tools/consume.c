@@ -49,7 +49,7 @@ static bool parse_start(const char *text, struct consumer_start *start)
         *start = (struct consumer_start){.from = CONSUMER_TIME, .value = number};
     else if (text[0] == '-' && number_parse(text + 1, 1, INT64_MAX, &number))
         *start = (struct consumer_start){.from = CONSUMER_BACK, .value = number};
-    else if (number_parse(text, 0, INT64_MAX, &number))
+    else if (text[0] != '-' && number_parse(text, 0, INT64_MAX, &number))
         *start = (struct consumer_start){.from = CONSUMER_OFFSET, .value = number};
     else
         return false;

@@ -164,7 +164,7 @@ bool floor_files(const struct floor_settings *settings, struct floor_report *rep
     int files[FILES];
     bool is_well = true;
     for (int i = 0; i < FILES; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "%d", i);
         files[i] = is_well ? floor_file_open(settings->directory, name, FILE_BYTES) : -1;
         is_well = is_well && files[i] >= 0;

@@ -19,7 +19,7 @@ static const struct option_row rows[] = {
     {'k', "key", "KEY", "the key of every record"},
     {'K', "key-delimiter", "TEXT", "each line is KEY TEXT VALUE"},
     {'H', "header", "NAME=VALUE", "a header of every record; may be given several times"},
-    {'z', "compression", "CODEC", "none (others are not there yet)"},
+    {'z', "compression", "CODEC", "none (default), gzip, snappy, lz4 or zstd"},
     {'a', "acks", "N", "all or -1: every replica in sync (default), 1: the leader, 0: nobody"},
     {'Z', "null", NULL, "an empty value is sent as null"},
     {0},
@@ -38,7 +38,8 @@ struct produce_command {
     const char *broker, *topic, *key, *delimiter;
     int32_t partition;
     int16_t acks;
-    bool is_null;
+    enum codec codec;
+    bool is_null, is_refused;
     struct text headers;
     int32_t headers_count;
     char **files;
@@ -105,9 +106,12 @@ static enum exit_code take(struct produce_command *command, int id)
     case 'H':
         return add_header(command);
     case 'z':
-        if (strcmp(options->value, "none") == 0)
-            return EXIT_OK;
-        return options_wrong(options, "compression '%s' is not there yet; use none",
+        for (int codec = 0; codec < CODECS_END; codec++)
+            if (strcmp(options->value, codec_name((enum codec)codec)) == 0) {
+                command->codec = (enum codec)codec;
+                return EXIT_OK;
+            }
+        return options_wrong(options, "-z takes none, gzip, snappy, lz4 or zstd, not '%s'",
                              options->value);
     case 'a':
         return parse_acks(command);
@@ -140,9 +144,10 @@ static enum exit_code send_record(struct produce_command *command, struct bytes 
         .value = value,
         .headers = {(const uint8_t *)command->headers.data, (int32_t)command->headers.size},
         .headers_count = command->headers_count};
-    if (producer_add(&command->producer, &record, command->partition))
-        return connect_failed(&command->options, &command->client);
-    return EXIT_OK;
+    if (!producer_add(&command->producer, &record, command->partition))
+        return EXIT_OK;
+    command->is_refused = true;
+    return connect_failed(&command->options, &command->client);
 }
 
 static struct bytes fixed_key(const struct produce_command *command)
@@ -247,6 +252,7 @@ static enum exit_code run(struct produce_command *command)
         return code;
     struct producer_settings settings = PRODUCER_SETTINGS_DEFAULT;
     settings.acks = command->acks;
+    settings.codec = command->codec;
     settings.seed = (uint64_t)now_ms();
     if (producer_open(&command->producer, &command->client, command->topic, settings))
         return connect_failed(&command->options, &command->client);
@@ -254,8 +260,8 @@ static enum exit_code run(struct produce_command *command)
         code = send_input(command);
     for (int i = 0; i < command->file_count && !code; i++)
         code = send_file(command, command->files[i]);
-    /* What was read before something went wrong is sent all the same. */
-    if (producer_flush(&command->producer))
+    /* What was read before the input went wrong is sent all the same. */
+    if (!command->is_refused && producer_flush(&command->producer))
         code = connect_failed(&command->options, &command->client);
     return code;
 }

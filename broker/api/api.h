@@ -6,8 +6,8 @@
  *  1. Everything of a call lies in its request's arena, whose budget was set before decoding.
  *  2. A body that is not exactly what its version says closes the connection, with one line that
  *     names api, version, client and reason (request_refuse).
- *  3. Every call ends by call_reply, call_reply_nothing or call_refuse, once, in its last step, also
- *     when nobody is left to read the answer. */
+ *  3. Every call ends by call_reply, call_reply_nothing or call_refuse, once, in its last step,
+ * also when nobody is left to read the answer. */
 #include "api/deadline.h"
 #include "cluster/broker.h"
 #include "net/request.h"
@@ -27,7 +27,7 @@ struct api_state {
 struct handler {
     const struct flow_kind *kind;
     int16_t advertised_oldest, oldest, newest;
-    uint16_t size;     /* of the struct that begins with a struct call */
+    uint16_t size; /* of the struct that begins with a struct call */
     bool borrows_frame;
 };
 

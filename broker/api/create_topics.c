@@ -1,5 +1,6 @@
 /* CreateTopics: decided by logic/topics.h on core 0; answered once its records are in the log and
- * applied on every core. timeout_ms is not looked at: the only replica answers as soon as it can. */
+ * applied on every core. timeout_ms is not looked at: the only replica answers as soon as it can.
+ */
 #include "api/api.h"
 #include "base/check.h"
 #include "cluster/machine.h"

@@ -43,9 +43,8 @@ void deadlines_close(struct deadlines *deadlines)
 void deadline_init(struct deadline *deadline, struct deadlines *deadlines, int32_t timeout_ms)
 {
     int64_t wait_ns = timeout_ms > 0 ? (int64_t)timeout_ms * 1000000 : 0;
-    *deadline = (struct deadline){.node.place = -1,
-                                  .owner = deadlines,
-                                  .at_ns = deadlines->core->now.monotonic_ns + wait_ns};
+    *deadline = (struct deadline){
+        .node.place = -1, .owner = deadlines, .at_ns = deadlines->core->now.monotonic_ns + wait_ns};
 }
 
 void deadline_start(struct deadline *deadline, struct waiter *waiter)

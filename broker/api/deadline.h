@@ -1,7 +1,7 @@
 #pragma once
-/* Deadlines of calls that wait: one heap and one timer per core, so that a call which is answered in
- * time costs an entry and its removal, and no flow. When a deadline passes, its waiter is cancelled,
- * which wakes its flow; what follows is the flow's to decide. On its core only. */
+/* Deadlines of calls that wait: one heap and one timer per core, so that a call which is answered
+ * in time costs an entry and its removal, and no flow. When a deadline passes, its waiter is
+ * cancelled, which wakes its flow; what follows is the flow's to decide. On its core only. */
 #include "reactor/core.h"
 
 struct deadlines {
@@ -15,8 +15,9 @@ struct deadlines {
 struct deadline {
     struct heap_node node;
     struct deadlines *owner;
-    struct waiter *waiter;                   /* cancelled when it passes; or null */
-    void (*wake)(struct deadline *deadline); /* called when it passes; or null: wakes, and no more */
+    struct waiter *waiter; /* cancelled when it passes; or null */
+    void (*wake)(
+        struct deadline *deadline); /* called when it passes; or null: wakes, and no more */
     int64_t at_ns;
     bool passed;
 };

@@ -1,5 +1,6 @@
 /* DeleteTopics: decided by logic/topics.h on core 0; answered once its records are in the log and
- * applied on every core. timeout_ms is not looked at: the only replica answers as soon as it can. */
+ * applied on every core. timeout_ms is not looked at: the only replica answers as soon as it can.
+ */
 #include "api/api.h"
 #include "base/check.h"
 #include "cluster/machine.h"
@@ -21,7 +22,7 @@ static void decide(struct machine_request *machine, const struct image *image)
                                .random = &broker->shards[0].random,
                                .arena = machine->arena};
     removal->failed = topics_handle_delete(&view, removal->call.in, &machine->records,
-                                          removal->call.out) != ERROR_NONE;
+                                           removal->call.out) != ERROR_NONE;
 }
 
 static enum step delete_topics_handle(struct flow *flow)

@@ -4,8 +4,8 @@
 
 enum { HANDLER_KEYS_END = 96, FRAME_BORROWED = 1, FRAME_OWNED = 0 };
 
-/* A table with sizes that other files know is filled by a switch, which the compiler makes a table of
- * again. */
+/* A table with sizes that other files know is filled by a switch, which the compiler makes a table
+ * of again. */
 static bool describe(int16_t key, struct handler *ret)
 {
     switch (key) {
@@ -67,15 +67,15 @@ void call_reply_nothing(struct call *call)
 static enum error encode(struct call *call, struct writer *writer, struct gather *gather)
 {
     write_i32(writer, 0); /* the length, known at the end */
-    enum error error = response_header_encode(writer, call->api, call->version,
-                                              call->request->correlation_id);
+    enum error error =
+        response_header_encode(writer, call->api, call->version, call->request->correlation_id);
     if (error != ERROR_NONE)
         return error;
     return message_encode_gather(call->api->response, call->version, writer, gather, call->out);
 }
 
-/* Gives up on an answer: what was asked can't be answered within the budget, or not in this version.
- * `sent` still gets its hold, which request_answer releases. */
+/* Gives up on an answer: what was asked can't be answered within the budget, or not in this
+ * version. `sent` still gets its hold, which request_answer releases. */
 static void give_up(struct call *call, struct flow *sent, const char *why)
 {
     if (sent)

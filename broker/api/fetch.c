@@ -10,8 +10,8 @@
  *   release ----------------- mail ----->      give back
  *   done
  *
- *  1. Data is read only when this request is the next to be answered, so a connection holds the data
- *     of one Fetch at most.
+ *  1. Data is read only when this request is the next to be answered, so a connection holds the
+ * data of one Fetch at most.
  *  2. max_bytes is shared out evenly among the cores that take part; the first batch of each is
  *     returned whatever its size (KIP-74), so that no partition can be starved by its core's share.
  *  3. A partition in error ends the long poll, as in Kafka. */
@@ -35,9 +35,9 @@ struct fetch_item {
 
 struct fetch_part {
     struct scatter_part base;
-    int32_t limit, size; /* bytes: may be read; were read */
-    bool failed;         /* a partition is in error */
-    bool woken;          /* the wait is over; on the part's core */
+    int32_t limit, size;       /* bytes: may be read; were read */
+    bool failed;               /* a partition is in error */
+    bool woken;                /* the wait is over; on the part's core */
     bool waiting, cancel_sent; /* on the connection's core */
     struct flow ended, cancel;
     struct mail cancel_mail;
@@ -49,7 +49,7 @@ struct fetch {
     struct deadline deadline;
     int32_t part_count;
     enum fetch_round round;
-    bool stop;     /* waits no more */
+    bool stop; /* waits no more */
     bool checked, failed;
 };
 const uint16_t fetch_call_size = sizeof(struct fetch);
@@ -67,8 +67,7 @@ static enum step read_open(struct flow *flow)
 static enum error check_item(struct fetch_item *item)
 {
     struct partition *partition = item->base.partition;
-    enum error error =
-        route_check_epoch(item->in->current_leader_epoch, partition->leader_epoch);
+    enum error error = route_check_epoch(item->in->current_leader_epoch, partition->leader_epoch);
     if (error != ERROR_NONE)
         return error;
     item->seen_watermark = partition_high_watermark(partition);
@@ -166,8 +165,7 @@ static enum step watch_park(struct flow *flow)
 {
     struct fetch_item *item = CONTAINER_OF(flow, struct fetch_item, watch);
     struct partition *partition = item->base.partition;
-    bool moved = partition->deleted ||
-                 partition_high_watermark(partition) != item->seen_watermark;
+    bool moved = partition->deleted || partition_high_watermark(partition) != item->seen_watermark;
     if (!moved && !item->part->woken)
         waiter_park(&item->waiter, &partition->waiters, flow);
     return STEP_NEXT;
@@ -275,8 +273,7 @@ static bool add_partition(struct fetch *fetch, const struct image_topic *topic,
     out->high_watermark = -1;
     out->records.whole = (struct bytes){(const uint8_t *)"", 0};
     out->aborted_transactions_count = -1;
-    int32_t core =
-        error == ERROR_NONE ? route_partition(call, topic, in->partition, &error) : -1;
+    int32_t core = error == ERROR_NONE ? route_partition(call, topic, in->partition, &error) : -1;
     if (core < 0) {
         out->error_code = (int16_t)error;
         fetch->failed = true;
@@ -310,8 +307,8 @@ static bool add_topic(struct fetch *fetch, const struct fetch_request_fetch_topi
         error = ERROR_CLUSTER_AUTHORIZATION_FAILED;
     out->topic = in->topic;
     out->topic_id = in->topic_id;
-    out->partitions = call_take_messages(call, &fetch_response_partition_data_message,
-                                         in->partitions_count);
+    out->partitions =
+        call_take_messages(call, &fetch_response_partition_data_message, in->partitions_count);
     if (!out->partitions)
         return false;
     out->partitions_count = in->partitions_count;

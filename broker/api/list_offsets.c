@@ -5,8 +5,14 @@
 #include "api/scatter.h"
 #include "base/check.h"
 
-enum { LATEST_TIMESTAMP = -1, EARLIEST = -2, MAX_TIMESTAMP = -3, EARLIEST_LOCAL = -4,
-       LATEST_TIERED = -5, EARLIEST_PENDING_UPLOAD = -6 };
+enum {
+    LATEST_TIMESTAMP = -1,
+    EARLIEST = -2,
+    MAX_TIMESTAMP = -3,
+    EARLIEST_LOCAL = -4,
+    LATEST_TIERED = -5,
+    EARLIEST_PENDING_UPLOAD = -6
+};
 
 struct list_offsets_item {
     struct scatter_item base;
@@ -113,8 +119,7 @@ static bool add_topic(struct list_offsets *list,
         route_topic(call, false, (struct uuid){{0}}, in->name, &error);
     out->name = in->name;
     out->partitions = call_take_messages(
-        call, &list_offsets_response_list_offsets_partition_response_message,
-        in->partitions_count);
+        call, &list_offsets_response_list_offsets_partition_response_message, in->partitions_count);
     if (!out->partitions)
         return false;
     out->partitions_count = in->partitions_count;
@@ -134,8 +139,7 @@ static enum step list_offsets_check(struct flow *flow)
     if (!scatter_init(&list->scatter, &list->call, sizeof(struct scatter_part)))
         return STEP_FAIL;
     out->topics = call_take_messages(
-        &list->call, &list_offsets_response_list_offsets_topic_response_message,
-        in->topics_count);
+        &list->call, &list_offsets_response_list_offsets_topic_response_message, in->topics_count);
     if (!out->topics)
         return STEP_FAIL;
     for (int32_t i = 0; i < in->topics_count; i++)

@@ -92,7 +92,8 @@ static void fill_address(struct call *call, const struct image_broker *broker,
 {
     struct broker *self = call->shard->broker;
     bool is_self = !broker || broker->id == self->node_id;
-    if (broker && broker->endpoint_count > 0 && (!is_self || self->settings->advertised_listeners)) {
+    if (broker && broker->endpoint_count > 0 &&
+        (!is_self || self->settings->advertised_listeners)) {
         out->host = string_of(broker->endpoints[0].host);
         out->port = broker->endpoints[0].port;
         return;
@@ -108,8 +109,8 @@ static bool fill_brokers(struct call *call, struct metadata_response *out)
 {
     const struct image *image = &call->shard->image;
     struct broker *self = call->shard->broker;
-    out->brokers = call_take_messages(call, &metadata_response_broker_message,
-                                      image->broker_count + 1);
+    out->brokers =
+        call_take_messages(call, &metadata_response_broker_message, image->broker_count + 1);
     if (!out->brokers)
         return false;
     if (!image_broker(image, self->node_id)) {
@@ -138,10 +139,9 @@ static void fill_partition(const struct image_partition *partition, int32_t inde
     out->leader_id = partition->leader;
     out->leader_epoch = partition->leader_epoch;
     out->error_code = partition->leader < 0 ? ERROR_LEADER_NOT_AVAILABLE : ERROR_NONE;
-    out->replica_nodes = (int32_t *)image_partition_list(partition, IMAGE_REPLICAS,
-                                                         &out->replica_nodes_count);
-    out->isr_nodes =
-        (int32_t *)image_partition_list(partition, IMAGE_ISR, &out->isr_nodes_count);
+    out->replica_nodes =
+        (int32_t *)image_partition_list(partition, IMAGE_REPLICAS, &out->replica_nodes_count);
+    out->isr_nodes = (int32_t *)image_partition_list(partition, IMAGE_ISR, &out->isr_nodes_count);
 }
 
 static bool fill_topic(struct call *call, const struct image_topic *topic,
@@ -154,8 +154,7 @@ static bool fill_topic(struct call *call, const struct image_topic *topic,
     if (in->include_topic_authorized_operations)
         out->topic_authorized_operations = TOPIC_OPERATIONS;
     out->partitions =
-        call_take_messages(call, &metadata_response_partition_message,
-                           topic->partition_count);
+        call_take_messages(call, &metadata_response_partition_message, topic->partition_count);
     if (!out->partitions)
         return false;
     for (int32_t i = 0; i < topic->partition_capacity; i++) {
@@ -186,8 +185,7 @@ static bool fill_asked(struct metadata *metadata, struct metadata_response *out)
     struct call *call = &metadata->call;
     const struct metadata_request *in = call->in;
     const struct image *image = &call->shard->image;
-    out->topics = call_take_messages(call, &metadata_response_topic_message,
-                                     in->topics_count);
+    out->topics = call_take_messages(call, &metadata_response_topic_message, in->topics_count);
     if (!out->topics)
         return false;
     for (int32_t i = 0; i < in->topics_count; i++) {
@@ -211,8 +209,7 @@ static bool fill_asked(struct metadata *metadata, struct metadata_response *out)
 static bool fill_all(struct call *call, struct metadata_response *out)
 {
     const struct image *image = &call->shard->image;
-    out->topics = call_take_messages(call, &metadata_response_topic_message,
-                                     image->topic_count);
+    out->topics = call_take_messages(call, &metadata_response_topic_message, image->topic_count);
     if (!out->topics)
         return false;
     uint32_t position = 0;

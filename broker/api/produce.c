@@ -6,8 +6,8 @@
  *   (frame given back) <---- copied ------          |
  *   reply    <---------- mail ------------ <--------+
  *
- *  1. Batches are validated on the connection's core, while their bytes are hot; the other core only
- *     copies them into its journal.
+ *  1. Batches are validated on the connection's core, while their bytes are hot; the other core
+ * only copies them into its journal.
  *  2. The frame is borrowed until every part has copied its batches (or given up on them).
  *  3. acks 1 and -1 are the same to a single replica: both wait until the records are durable and
  *     below the high watermark.
@@ -46,8 +46,7 @@ static enum step part_open(struct flow *flow)
     struct produce_part *part = (struct produce_part *)flow;
     const struct produce_request *in = part->base.call->in;
     if (!part->deadline.owner)
-        deadline_init(&part->deadline, &part->base.shard->api->deadlines,
-                      in->timeout_ms);
+        deadline_init(&part->deadline, &part->base.shard->api->deadlines, in->timeout_ms);
     return scatter_open(&part->base);
 }
 
@@ -58,10 +57,10 @@ static enum step part_append(struct flow *flow)
         struct produce_item *item = (struct produce_item *)*at;
         if (item->base.error != ERROR_NONE)
             continue;
-        enum error error = part->deadline.passed ? ERROR_REQUEST_TIMED_OUT
-                                                 : partition_append(item->base.partition,
-                                                                    item->batches, &item->result,
-                                                                    &part->base.waiter, flow);
+        enum error error = part->deadline.passed
+                               ? ERROR_REQUEST_TIMED_OUT
+                               : partition_append(item->base.partition, item->batches,
+                                                  &item->result, &part->base.waiter, flow);
         if (error == ERROR_WOULD_WAIT) {
             deadline_start(&part->deadline, &part->base.waiter);
             return STEP_AGAIN;
@@ -153,8 +152,8 @@ static void refuse_records(struct call *call, const struct batch_report *report,
 {
     out->error_message = text_of(report->text);
     int32_t count = report->records_count;
-    out->record_errors = call_take_messages(
-        call, &produce_response_batch_index_and_error_message_message, count);
+    out->record_errors =
+        call_take_messages(call, &produce_response_batch_index_and_error_message_message, count);
     out->record_errors_count = out->record_errors ? count : 0;
     for (int32_t i = 0; i < out->record_errors_count; i++) {
         out->record_errors[i].batch_index = report->record_errors[i];

@@ -5,7 +5,8 @@
 #include "logic/image.h"
 
 /* A topic as requests name it: by id in newer versions, else by name. Null if there is none; then
- * *ret_error is UNKNOWN_TOPIC_ID or UNKNOWN_TOPIC_OR_PARTITION. Borrowed until the image changes. */
+ * *ret_error is UNKNOWN_TOPIC_ID or UNKNOWN_TOPIC_OR_PARTITION. Borrowed until the image changes.
+ */
 const struct image_topic *route_topic(struct call *call, bool by_id, struct uuid id,
                                       struct string name, enum error *ret_error);
 

@@ -6,7 +6,8 @@
  *   scatter_start  ------- mail ------>  the part's flow: its steps work on the part's items
  *   the call goes on  <--- mail -------  scatter_end, in the last step
  *
- * While a part is at work its memory and its items belong to its core; nothing is allocated there. */
+ * While a part is at work its memory and its items belong to its core; nothing is allocated there.
+ */
 #include "api/api.h"
 #include "cluster/partition.h"
 
@@ -22,9 +23,9 @@ struct scatter_part {
     struct flow flow;
     struct mail mail;
     struct call *call;
-    struct shard *shard;          /* where it works */
+    struct shard *shard; /* where it works */
     struct scatter_item *first, *last;
-    struct scatter_item *at;      /* for the part's steps */
+    struct scatter_item *at; /* for the part's steps */
     struct waiter waiter;
 };
 

@@ -5,7 +5,7 @@
 #include "base/memory.h"
 
 enum {
-    FRAME_MS = 30000,       /* for each further 64 KiB of a frame that has begun */
+    FRAME_MS = 30000, /* for each further 64 KiB of a frame that has begun */
     IDLE_MS_LEAST = 1,
 };
 

@@ -8,8 +8,8 @@
 /* Gives every shard its net and what calls need. After broker_open, on settings that stay. */
 void api_open(struct broker *broker);
 
-/* Listens at `address` (port 0: any; filled in), on core 0's port. Connections are accepted once the
- * cores run. ADDRESS_IN_USE, NO_PERMISSION, ... */
+/* Listens at `address` (port 0: any; filled in), on core 0's port. Connections are accepted once
+ * the cores run. ADDRESS_IN_USE, NO_PERMISSION, ... */
 enum error api_listen(struct broker *broker, struct address *address);
 
 /* On core 0's thread while cores run: closes the listeners, and every connection once its requests

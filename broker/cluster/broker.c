@@ -251,7 +251,8 @@ void broker_close(struct broker *broker)
     for (int i = 0; i < broker->core_count; i++)
         settled = settled && broker->shards[i].settled;
     if (settled && directory_mark_clean(broker, port) != ERROR_NONE)
-        fprintf(stderr, "level=warning event=not_marked_clean directory=%s\n", broker->directory);
+        event_write(&broker->shards[0].core.events, &broker->shards[0].core.now, EVENT_WARN,
+                    "not_marked_clean", "directory=%s", broker->directory);
     unlock(broker, port);
     free_shards(broker);
 }

@@ -45,6 +45,9 @@ struct broker {
     uint64_t incarnation;  /* random, new at each start */
     /* Called on core 0 once no connection is left after net_stop; by who runs the cores. */
     void (*stopped)(struct broker *broker);
+    /* Called on the core whose store was fenced: nothing more can be acknowledged there. By who runs
+     * the cores; null: the broker goes on answering KAFKA_STORAGE_ERROR. */
+    void (*fenced)(struct broker *broker, struct shard *shard);
     struct partition *metadata; /* __cluster_metadata-0, on core 0 */
     bool machine_busy;          /* core 0: a machine request is between its decision and its end */
     char *directory;

@@ -13,8 +13,18 @@ static void step_replica(struct partition *partition, enum replica_event_kind ki
     struct replica_effects effects;
     replica_step(&partition->replica, (struct replica_event){.kind = kind, .offset = offset},
                  &effects);
-    if (effects.count > 0)
-        waiters_wake(&partition->waiters);
+    for (int i = 0; i < effects.count; i++)
+        if (effects.items[i].kind == REPLICA_WAKE_COMMITTED) {
+            waiters_wake_until(&partition->commits, partition->replica.high_watermark);
+            waiters_wake(&partition->waiters);
+        }
+}
+
+/* It failed or is gone: whoever waits must look again. */
+static void wake_all(struct partition *partition)
+{
+    waiters_wake(&partition->commits);
+    waiters_wake(&partition->waiters);
 }
 
 /* The log's durable end has moved, or it was opened, or it failed. */
@@ -22,7 +32,7 @@ static void log_moved(struct log *log, void *context)
 {
     struct partition *partition = context;
     if (log->state != LOG_OPEN) {
-        waiters_wake(&partition->waiters);
+        wake_all(partition);
         return;
     }
     if (!partition->opened) {
@@ -42,6 +52,7 @@ struct partition *partition_create(struct shard *shard, struct uuid topic_id, st
     partition->key.index = index;
     partition->shard = shard;
     list_init(&partition->waiters);
+    list_init(&partition->commits);
     struct log_identity identity = {topic_id, index, topic};
     partition->log = log_new(shard->store, &identity, &partition->log_settings);
     partition->log->moved = log_moved;
@@ -79,7 +90,7 @@ void partition_delete(struct partition *partition)
 {
     map_remove(&partition->shard->partitions, &partition->key, sizeof partition->key);
     partition->deleted = true;
-    waiters_wake(&partition->waiters);
+    wake_all(partition);
     log_remove(partition->log);
     if (partition->references == 0)
         memory_free(partition);
@@ -120,7 +131,7 @@ enum error partition_await(struct partition *partition, int64_t end_offset, stru
         return ERROR_NONE;
     if (partition->log->state == LOG_FAILED || partition->shard->store->fenced)
         return ERROR_KAFKA_STORAGE_ERROR;
-    waiter_park(waiter, &partition->waiters, flow);
+    waiter_park_until(waiter, &partition->commits, flow, end_offset);
     return ERROR_WOULD_WAIT;
 }
 

@@ -22,6 +22,7 @@ struct partition {
     bool deleted;        /* the topic is gone: nothing is accepted, the last reference frees it */
     struct list waiters; /* of struct waiter: woken when the high watermark moves, on failure and on
                             deletion */
+    struct list commits; /* the same for partition_await, ordered by offset: woken when reached */
 };
 
 /* Makes the partition and puts it into the shard's map; its settings are the caller's to fill in. */

@@ -40,6 +40,13 @@ static void open_metadata(struct shard *shard)
     broker->metadata = partition;
 }
 
+static void tell_fenced(void *core_owner)
+{
+    struct shard *shard = core_owner;
+    if (shard->broker->fenced)
+        shard->broker->fenced(shard->broker, shard);
+}
+
 enum error shard_open(struct broker *broker, int core, struct port *port, char *why,
                       size_t why_size)
 {
@@ -54,6 +61,7 @@ enum error shard_open(struct broker *broker, int core, struct port *port, char *
                  broker->directory, core, error_text(error));
         return error;
     }
+    shard->store->on_fence = tell_fenced;
     if (core == 0)
         open_metadata(shard);
     catalogue_open(shard);

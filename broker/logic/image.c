@@ -112,6 +112,10 @@ const int32_t *image_partition_list(const struct image_partition *partition, enu
 void image_topic_settings(const struct image_topic *topic, const struct settings *broker,
                           struct topic_settings *ret_settings)
 {
+    if (topic->settings_epoch == topic->changed_epoch) {
+        *ret_settings = topic->settings;
+        return;
+    }
     topic_settings_init(ret_settings, broker);
     for (int32_t i = 0; i < topic->config_count; i++) {
         struct sentence sentence;
@@ -119,6 +123,9 @@ void image_topic_settings(const struct image_topic *topic, const struct settings
         (void)topic_settings_set(ret_settings, broker, string_of(topic->configs[i].name),
                                  string_of(topic->configs[i].value), &sentence);
     }
+    struct image_topic *memo = (struct image_topic *)topic; /* owned by this core, as the image is */
+    memo->settings = *ret_settings;
+    memo->settings_epoch = topic->changed_epoch;
 }
 
 /* Applying. */

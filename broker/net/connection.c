@@ -3,8 +3,8 @@
 #include "base/memory.h"
 
 enum {
-    PROGRESS_BYTES = 65536,        /* of a frame, for another frame_ms */
-    RETRY_NS = 1000000,            /* after NO_BUFFERS while this net holds none */
+    PROGRESS_BYTES = 65536, /* of a frame, for another frame_ms */
+    RETRY_NS = 1000000,     /* after NO_BUFFERS while this net holds none */
 };
 
 static void pause_reading(struct connection *c)

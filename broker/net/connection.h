@@ -5,9 +5,10 @@
  *
  * Invariants
  *  1. One receive and one send are in flight at most.
- *  2. A frame that lies whole in a receive buffer of the port is handed on in place; such buffers are
- *     counted (pool_slot) and a connection holds two at most. Every other frame gets one buffer of
- *     its own from the core's budget; what has arrived is copied there and the rest received into it.
+ *  2. A frame that lies whole in a receive buffer of the port is handed on in place; such buffers
+ * are counted (pool_slot) and a connection holds two at most. Every other frame gets one buffer of
+ *     its own from the core's budget; what has arrived is copied there and the rest received into
+ * it.
  *  3. Nothing is read while a request is being decided, while in_flight_max are under way, or while
  *     the budget has no room: the peer feels it through TCP.
  *  4. A closed connection waits for its operations and requests; no other is touched by it. */
@@ -30,11 +31,11 @@ struct send {
 };
 
 struct connection {
-    struct flow flow;  /* reads; then closes */
-    struct list link;  /* in net->connections */
-    struct list half;  /* in net->halves while a frame has begun */
+    struct flow flow; /* reads; then closes */
+    struct list link; /* in net->connections */
+    struct list half; /* in net->halves while a frame has begun */
     struct net *net;
-    struct mail mail;  /* from home and back */
+    struct mail mail; /* from home and back */
     int32_t handle;
     struct address peer, local;
     int64_t active_ns, half_ns, half_bytes;
@@ -48,12 +49,12 @@ struct connection {
     struct pool_slot *input; /* what next..end lie in; null: nothing is left */
     const uint8_t *next, *input_end;
     uint8_t length[4];
-    int32_t length_have;     /* 4: frame_size is known and was checked */
+    int32_t length_have; /* 4: frame_size is known and was checked */
     int32_t frame_size, frame_have;
-    struct buffer *frame;    /* of a frame that did not arrive in one piece */
+    struct buffer *frame; /* of a frame that did not arrive in one piece */
     /* requests and answers */
     struct list requests;
-    int32_t in_flight;       /* taken and not done */
+    int32_t in_flight; /* taken and not done */
     bool deciding;
     struct send *send;
     struct turn_hook flush;

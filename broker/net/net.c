@@ -142,7 +142,7 @@ static void hand_over(struct acceptor *acceptor, int32_t handle)
     c->net = home->nets[place];
     c->handle = handle;
     c->peer = acceptor->peer;
-    c->local = acceptor->address;
+    c->local = acceptor->local;
     list_init(&c->link);
     list_init(&c->half);
     list_init(&c->requests);
@@ -237,10 +237,12 @@ static enum step acceptor_accept(struct flow *flow)
         waiter_park(&acceptor->room, &home->room_waiters, flow);
         return STEP_AGAIN;
     }
+    acceptor->local = acceptor->address;
     acceptor->op = (struct op){.kind = OP_ACCEPT,
                                .flow = flow,
                                .handle = acceptor->handle,
-                               .address = &acceptor->peer};
+                               .address = &acceptor->peer,
+                               .data = &acceptor->local};
     acceptor->accepting = true;
     op_start(home->core->port, &acceptor->op);
     return STEP_AGAIN;

@@ -19,13 +19,13 @@ struct request;
 struct net;
 
 struct net_limits {
-    int32_t request_bytes_max;     /* socket.request.max.bytes: a frame without its length */
-    int32_t in_flight_max;         /* max.requests.in.flight: requests of one connection */
-    int32_t connections_max;       /* max.connections, of all cores; accepting pauses there */
+    int32_t request_bytes_max; /* socket.request.max.bytes: a frame without its length */
+    int32_t in_flight_max;     /* max.requests.in.flight: requests of one connection */
+    int32_t connections_max;   /* max.connections, of all cores; accepting pauses there */
     int32_t connections_per_ip_max;
-    int64_t idle_ms;               /* connections.max.idle.ms; negative: never */
-    int64_t frame_ms;              /* for each further 64 KiB of a frame that has begun */
-    size_t arena_bytes;            /* of one request, for what it is decoded into and its answer */
+    int64_t idle_ms;    /* connections.max.idle.ms; negative: never */
+    int64_t frame_ms;   /* for each further 64 KiB of a frame that has begun */
+    size_t arena_bytes; /* of one request, for what it is decoded into and its answer */
 };
 
 /* What the layer above gives. Called on the connection's core. */
@@ -43,11 +43,11 @@ struct acceptor {
     struct op op;
     struct timer retry;
     struct net *home;
-    struct address address; /* bound: the port is filled in */
-    struct address peer;    /* of the socket being accepted */
+    struct address address;     /* bound: the port is filled in */
+    struct address peer, local; /* of the socket being accepted */
     int32_t handle;
     bool accepting, open;
-    struct waiter room;     /* for a place below connections_max */
+    struct waiter room; /* for a place below connections_max */
 };
 
 struct net {
@@ -90,7 +90,7 @@ struct net_options {
     void *owner;
     struct net **nets; /* of all cores, home first; all pointers are set; outlives them */
     int32_t net_count;
-    uint64_t seed;     /* of the map by address */
+    uint64_t seed; /* of the map by address */
 };
 
 /* Sets up a net on `core` and starts its watch. */

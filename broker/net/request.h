@@ -61,18 +61,19 @@ bool request_is_abandoned(const struct request *request);
  * not tell. */
 const struct address *request_local_address(const struct request *request);
 
-/* The answer: `count` vectors (the length first), which with their bytes must live until it is done;
- * none: no answer is sent, in its turn. All answers that are ready leave at the end of the turn.
- * `sent` null: request_done follows by itself. Else a hold on `sent` is released when the bytes have
- * left, or never will; then the flow calls request_done. */
+/* The answer: `count` vectors (the length first), which with their bytes must live until it is
+ * done; none: no answer is sent, in its turn. All answers that are ready leave at the end of the
+ * turn. `sent` null: request_done follows by itself. Else a hold on `sent` is released when the
+ * bytes have left, or never will; then the flow calls request_done. */
 void request_answer(struct request *request, struct iovec *vectors, int32_t count,
                     struct flow *sent);
 
 /* Ends the request: its memory goes back to the pool. */
 void request_done(struct request *request);
 
-/* The frame is not what it should be: closes the connection, after a line of the event log that says
- * who, what and why (`why` is a literal or lies in the arena), and ends the request unanswered. */
+/* The frame is not what it should be: closes the connection, after a line of the event log that
+ * says who, what and why (`why` is a literal or lies in the arena), and ends the request
+ * unanswered. */
 void request_refuse(struct request *request, const char *why);
 
 /* The same for a request whose flow has something to release: `sent` as in request_answer. */

@@ -113,6 +113,8 @@ static bool try_accept(struct epoll *epoll, struct op *op)
     int handle = accept4(op->handle, &name.plain, &size, SOCK_CLOEXEC | SOCK_NONBLOCK);
     if (handle >= 0 && op->address)
         socket_address_read(op->address, &name);
+    if (handle >= 0 && op->data)
+        socket_local_address(handle, op->data);
     return over(op, handle);
 }
 

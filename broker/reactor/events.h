@@ -1,8 +1,8 @@
 #pragma once
-/* Events for a person to read: one line each, in logfmt (level=warn event=frame_refused client=...).
- * One log per core, on the core's thread only. Whoever runs the core says where lines go: stderr, a
- * test, or nowhere. A kind of event that repeats is limited per second and the next line says how
- * many were left out, so a hostile peer can't fill a disk. */
+/* Events for a person to read: one line each, in logfmt (level=warn event=frame_refused
+ * client=...). One log per core, on the core's thread only. Whoever runs the core says where lines
+ * go: stderr, a test, or nowhere. A kind of event that repeats is limited per second and the next
+ * line says how many were left out, so a hostile peer can't fill a disk. */
 #include "base/bytes.h"
 #include "reactor/port.h"
 

@@ -61,6 +61,26 @@ void waiter_park(struct waiter *waiter, struct list *list, struct flow *flow)
     list_push(list, &waiter->link);
 }
 
+void waiter_park_until(struct waiter *waiter, struct list *list, struct flow *flow, int64_t until)
+{
+    struct list *place = list;
+    while (place->previous != list &&
+           CONTAINER_OF(place->previous, struct waiter, link)->until > until)
+        place = place->previous;
+    check(waiter->flow == NULL);
+    flow_hold(flow);
+    waiter->flow = flow;
+    waiter->until = until;
+    list_insert_before(place, &waiter->link);
+}
+
+void waiters_wake_until(struct list *list, int64_t reached)
+{
+    while (!list_is_empty(list) &&
+           CONTAINER_OF(list->next, struct waiter, link)->until <= reached)
+        waiters_wake_first(list);
+}
+
 void waiter_cancel(struct waiter *waiter)
 {
     struct flow *flow = waiter->flow;

@@ -59,6 +59,7 @@ void flow_run(struct flow *flow);
 struct waiter {
     struct list link;
     struct flow *flow; /* null while it waits for nothing */
+    int64_t until;     /* in lists that are ordered by what is waited for, e.g. an offset */
 };
 
 /* Takes a hold on `flow` and puts it at the end of `list`. */
@@ -69,6 +70,12 @@ void waiter_cancel(struct waiter *waiter);
 
 /* Wakes everyone in `list`, in order: takes them out and releases their holds. */
 void waiters_wake(struct list *list);
+
+/* Parks in a list ordered by `until`, in which waiters mostly arrive in order. */
+void waiter_park_until(struct waiter *waiter, struct list *list, struct flow *flow, int64_t until);
+
+/* Wakes those at the head of such a list whose `until` is at or below `reached`. */
+void waiters_wake_until(struct list *list, int64_t reached);
 
 /* Wakes the first only. False when nobody waits. */
 bool waiters_wake_first(struct list *list);

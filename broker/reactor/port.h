@@ -33,7 +33,8 @@ struct now {
 enum op_kind {
     /* sockets */
     OP_LISTEN,   /* address (port 0: any; filled in) -> handle of the listener */
-    OP_ACCEPT,   /* handle -> handle of the connection; address filled in when not null */
+    OP_ACCEPT,   /* handle -> handle of the connection; address (the peer's) filled in when not
+                    null; data, when not null a struct address: the one the peer connected to */
     OP_CONNECT,  /* address -> handle */
     OP_RECEIVE,  /* handle, data + size, or data null: into a buffer of the pool, which data and
                     pool_buffer then name (if bytes came) -> bytes, 0 at the end;

@@ -128,6 +128,14 @@ int64_t socket_create(const struct address *address, int flags)
     return handle;
 }
 
+void socket_local_address(int32_t handle, struct address *address)
+{
+    union socket_address name;
+    socklen_t size = sizeof name;
+    if (getsockname(handle, &name.plain, &size) == 0)
+        socket_address_read(address, &name);
+}
+
 int64_t socket_listen(struct address *address, int flags)
 {
     int64_t handle = socket_create(address, flags);

@@ -187,6 +187,8 @@ int64_t uring_finish(struct uring *uring, struct op *op, int32_t answer, uint32_
     case OP_ACCEPT:
         if (answer >= 0 && op->address)
             socket_address_read(op->address, &scratch->name);
+        if (answer >= 0 && op->data)
+            socket_local_address(answer, op->data);
         return result;
     case OP_CONNECT:
         if (answer >= 0)

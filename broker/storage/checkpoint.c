@@ -1,6 +1,6 @@
 /* Checkpoints: they make room in the journal.
  *
- *   mark -> drain -> flush -> folders -> anchor -> finish
+ *   mark -> drain -> flush -> close -> folders -> anchor -> finish
  *
  * All that was reserved before the mark is awaited (durable), drained and flushed, names too; only
  * then does a durable anchor move the start of the live journal to the mark (invariants 1 and 3 of
@@ -16,6 +16,7 @@
 static enum step checkpoint_mark(struct flow *flow);
 static enum step checkpoint_drain(struct flow *flow);
 static enum step checkpoint_flush(struct flow *flow);
+static enum step checkpoint_close(struct flow *flow);
 static enum step checkpoint_folders(struct flow *flow);
 static enum step checkpoint_anchor(struct flow *flow);
 static enum step checkpoint_finish(struct flow *flow);
@@ -24,6 +25,7 @@ static const struct flow_kind checkpoint_flow = {"checkpoint",
                                                  {{"mark", checkpoint_mark},
                                                   {"drain", checkpoint_drain},
                                                   {"flush", checkpoint_flush},
+                                                  {"close", checkpoint_close},
                                                   {"folders", checkpoint_folders},
                                                   {"anchor", checkpoint_anchor},
                                                   {"finish", checkpoint_finish}}};
@@ -58,7 +60,6 @@ void checkpoint_request(struct store *store, bool everything)
     }
     checkpoint->running = true;
     checkpoint->again = false;
-    checkpoint->flushed_all = false;
     checkpoint->forced = 0;
     checkpoint->phase = 0;
     checkpoint->segment = NULL;
@@ -101,12 +102,12 @@ static enum step checkpoint_drain(struct flow *flow)
         }
     }
     checkpoint->phase = 0;
+    checkpoint->last_sequence = store->journal.next_sequence - 1;
     list_splice(&checkpoint->segments, &store->dirty_segments);
     list_splice(&checkpoint->folders, &store->dirty_folders);
     return STEP_NEXT;
 }
 
-/* After its flush a segment that nobody writes any more is sealed, and its handle is closed. */
 static bool may_close(const struct segment *segment)
 {
     return segment->handle >= 0 && segment->users == 0 && !segment->log->draining &&
@@ -114,74 +115,64 @@ static bool may_close(const struct segment *segment)
            !segment->trim && list_is_empty(&segment->dirty);
 }
 
-/* Takes the next segment: flushes it, then closes its handle where that is due. */
+/* All are covered by the one flush that is begun now; what is written or named from now on is dirty
+ * anew, so nothing may be left in the lists. */
+static void take_all_as_flushed(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    for (struct list *node; (node = list_pop(&checkpoint->segments));) {
+        struct segment *segment = CONTAINER_OF(node, struct segment, dirty);
+        segment->index_dirty = false;
+        list_push(&checkpoint->flushed, &segment->flushed);
+    }
+    while (list_pop(&checkpoint->folders)) {
+    }
+    store->directory_dirty = false;
+}
+
+/* Flushes the segments, one after the other or, if they are many, the whole file system. */
 static enum step checkpoint_flush(struct flow *flow)
 {
     struct store *store = store_of(flow);
     struct checkpoint *checkpoint = &store->checkpoint;
-    if (checkpoint->op.running || store->fenced)
+    struct segment *segment = checkpoint->segment;
+    if (segment) { /* its flush has ended, well or not */
+        checkpoint->segment = NULL;
+        segment->users--;
+        waiters_wake(&segment->log->idle_waiters);
+    }
+    if (store->fenced)
         return STEP_FAIL;
-    if (checkpoint->phase == 0) {
+    if (checkpoint->phase++ == 0) {
         uint32_t count = 0;
         for (struct list *node = checkpoint->segments.next; node != &checkpoint->segments;
              node = node->next)
             count++;
         if (MUTANT(lap_freed_before_segments_flushed)) {
-            checkpoint->flushed_all = true;
-            checkpoint->phase = 2;
+            take_all_as_flushed(store);
         } else if (count > store->options.flush_all_files) {
-            checkpoint->phase = 1;
+            take_all_as_flushed(store);
             store->counters.segment_flushes++;
             start_op(store, (struct op){.kind = OP_FLUSH_ALL, .handle = store->directory_handle});
             return STEP_AGAIN;
-        } else {
-            checkpoint->phase = 2;
         }
+    } else if (checkpoint->op.result < 0) {
+        return give_up(store, "the segments could not be flushed");
     }
-    if (checkpoint->phase == 1) {
-        if (checkpoint->op.result < 0)
-            return give_up(store, "the segments could not be flushed");
-        checkpoint->flushed_all = true;
-        checkpoint->phase = 2;
-    }
-    struct segment *segment = checkpoint->segment;
-    if (checkpoint->phase == 3) { /* this segment's flush has ended */
-        segment->users--;
-        waiters_wake(&segment->log->idle_waiters);
-        if (checkpoint->op.result < 0)
-            return give_up(store, "a segment could not be flushed");
-        checkpoint->phase = 4;
-    } else if (checkpoint->phase == 5) { /* its close has */
-        checkpoint->phase = 2;
+    checkpoint->phase = 1;
+    for (struct list *node; (node = list_pop(&checkpoint->segments));) {
+        segment = CONTAINER_OF(node, struct segment, dirty);
+        list_push(&checkpoint->flushed, &segment->flushed);
+        if (segment->handle < 0)
+            continue; /* its topic was deleted */
+        checkpoint->segment = segment;
+        segment->users++;
+        store->counters.segment_flushes++;
+        start_op(store, (struct op){.kind = OP_FLUSH, .handle = segment->handle});
         return STEP_AGAIN;
     }
-    if (checkpoint->phase == 2) {
-        struct list *node = list_pop(&checkpoint->segments);
-        if (!node) {
-            checkpoint->phase = 0;
-            return STEP_NEXT;
-        }
-        checkpoint->segment = segment = CONTAINER_OF(node, struct segment, dirty);
-        checkpoint->phase = 4;
-        if (!checkpoint->flushed_all && segment->handle >= 0) {
-            checkpoint->phase = 3;
-            segment->users++;
-            store->counters.segment_flushes++;
-            start_op(store, (struct op){.kind = OP_FLUSH, .handle = segment->handle});
-            return STEP_AGAIN;
-        }
-    }
-    checkpoint->phase = 2;
-    if (may_close(segment)) {
-        segment->sealed = segment != log_active(segment->log);
-        memory_free(segment->partial);
-        segment->partial = NULL;
-        int32_t handle = segment->handle;
-        segment->handle = -1;
-        checkpoint->phase = 5;
-        start_op(store, (struct op){.kind = OP_CLOSE, .handle = handle});
-    }
-    return STEP_AGAIN;
+    checkpoint->phase = 0;
+    return STEP_NEXT;
 }
 
 /* One small flush of `path`: open, flush, close. Returns false when it has ended. */
@@ -208,6 +199,52 @@ static bool flush_path(struct store *store, uint32_t flags)
     }
 }
 
+/* Flushes the indexes; then closes the handles of what is not written any more: such a segment is
+ * sealed. */
+static enum step checkpoint_close(struct flow *flow)
+{
+    struct store *store = store_of(flow);
+    struct checkpoint *checkpoint = &store->checkpoint;
+    struct segment *segment = checkpoint->segment;
+    if (segment) { /* its index is being flushed */
+        if (!store->fenced && flush_path(store, OPEN_WRITE))
+            return STEP_AGAIN;
+        checkpoint->segment = NULL;
+        checkpoint->phase = 0;
+        segment->users--;
+        waiters_wake(&segment->log->idle_waiters);
+        if (checkpoint->op.result < 0 && op_error(checkpoint->op.result) != ERROR_NOT_FOUND)
+            return give_up(store, "an index could not be flushed");
+    }
+    if (store->fenced)
+        return STEP_FAIL;
+    for (struct list *node; (node = list_pop(&checkpoint->flushed));) {
+        segment = CONTAINER_OF(node, struct segment, flushed);
+        if (segment->index_dirty) {
+            char name[SEGMENT_NAME_SIZE];
+            segment_name(segment->base_offset, ".index", name);
+            snprintf(checkpoint->path, sizeof checkpoint->path, "%s/%s", segment->log->folder,
+                     name);
+            segment->index_dirty = false;
+            segment->users++;
+            checkpoint->segment = segment;
+            list_push(&checkpoint->flushed, node); /* once more, to be closed */
+            flush_path(store, OPEN_WRITE);
+            return STEP_AGAIN;
+        }
+        if (!may_close(segment))
+            continue;
+        segment->sealed = segment != log_active(segment->log);
+        memory_free(segment->partial);
+        segment->partial = NULL;
+        int32_t handle = segment->handle;
+        segment->handle = -1;
+        start_op(store, (struct op){.kind = OP_CLOSE, .handle = handle});
+        return STEP_AGAIN;
+    }
+    return STEP_NEXT;
+}
+
 /* Names: of each folder that got new files its partition.metadata and itself, then the directory. */
 static enum step checkpoint_folders(struct flow *flow)
 {
@@ -215,7 +252,7 @@ static enum step checkpoint_folders(struct flow *flow)
     struct checkpoint *checkpoint = &store->checkpoint;
     if (store->fenced)
         return STEP_FAIL;
-    if (checkpoint->flushed_all || MUTANT(skip_directory_fsync)) {
+    if (MUTANT(skip_directory_fsync)) {
         while (list_pop(&checkpoint->folders)) {
         }
         store->directory_dirty = false;
@@ -258,6 +295,12 @@ static enum step checkpoint_anchor(struct flow *flow)
     struct checkpoint *checkpoint = &store->checkpoint;
     if (store->fenced)
         return STEP_FAIL;
+    /* A log with an append behind the mark was left untrimmed: that append is what makes recovery
+     * cut the file, so it must be durable before the appends that did so until now are freed. */
+    if (store->journal.durable_sequence < checkpoint->last_sequence) {
+        waiter_park(&checkpoint->waiter, &store->journal.durable_waiters, flow);
+        return STEP_AGAIN;
+    }
     struct anchor anchor;
     journal_anchor_at_mark(&store->journal, &anchor);
     checkpoint->slot = buffers_take_always(&store->core->buffers, JOURNAL_ANCHOR_SLOT);
@@ -322,6 +365,9 @@ static enum step idle_tick(struct flow *flow)
 
 static enum step idle_end(struct flow *flow)
 {
+    struct checkpoint *checkpoint = CONTAINER_OF(flow, struct checkpoint, idle_flow);
+    checkpoint->idle_runs = false;
+    waiters_wake(&checkpoint->waiters);
     return STEP_NEXT;
 }
 
@@ -334,6 +380,8 @@ void checkpoint_init(struct store *store)
     list_init(&checkpoint->parked);
     list_init(&checkpoint->segments);
     list_init(&checkpoint->folders);
+    list_init(&checkpoint->flushed);
     checkpoint->idle_timer = TIMER_INIT;
+    checkpoint->idle_runs = true;
     flow_start(&checkpoint->idle_flow, &idle_flow, store->core);
 }

@@ -10,6 +10,7 @@
 
 enum {
     CHUNK_BYTES = 256 << 10,
+    DRAINING_BYTES = 512 << 10, /* in flight: beyond it, journal writes would queue behind them */
     ALLOCATE_LEAST = 64 << 10,
     ALLOCATE_MOST = 16 << 20,
     INDEX_LAG = 512, /* entries not written yet before they are, though the segment goes on */
@@ -179,7 +180,11 @@ static enum step drain_open(struct flow *flow)
 {
     struct drain *drain = drain_of(flow);
     struct segment *segment = drain->segment;
-    if (!segment || segment->handle >= 0)
+    if (drain->phase == 2) { /* what was opened once too often is closed */
+        drain->phase = 0;
+        return STEP_NEXT;
+    }
+    if (!segment || (drain->phase == 0 && segment->handle >= 0))
         return STEP_NEXT;
     if (drain->phase++ == 0) {
         struct log *log = drain->log;
@@ -193,6 +198,10 @@ static enum step drain_open(struct flow *flow)
     }
     if (drain->op.result < 0)
         return give_up(drain, "a segment could not be opened");
+    if (segment->handle >= 0) { /* a read was quicker */
+        start_op(drain, (struct op){.kind = OP_CLOSE, .handle = (int32_t)drain->op.result});
+        return STEP_AGAIN;
+    }
     drain->phase = 0;
     segment->handle = (int32_t)drain->op.result;
     if (!segment->exists) {
@@ -290,11 +299,14 @@ static void chunk_is_written(struct drain *drain)
     int64_t last_sector = (int64_t)align_down((uint64_t)drain->end, store->alignment);
     memory_free(segment->partial);
     segment->partial = NULL;
+    if (log->removed)
+        return; /* meanwhile: nothing of it is wanted */
     if (last_sector < drain->end) {
         segment->partial = memory_aligned(16, store->alignment);
         memcpy(segment->partial, drain->chunk->data + (last_sector - drain->from),
                (size_t)(drain->end - last_sector));
     }
+    log->undrained_bytes -= drain->end - segment->drained;
     segment->drained = drain->end;
     while (log->oldest && log->oldest != log->first_not_durable &&
            log->oldest->segment == segment &&
@@ -312,10 +324,14 @@ static enum step drain_write(struct flow *flow)
     struct drain *drain = drain_of(flow);
     if (!drain->segment)
         return STEP_NEXT;
+    if (drain->phase == 0 && (drain->log->removed || drain->log->store->fenced))
+        return STEP_FAIL; /* its pieces are gone */
     if (drain->phase++ == 0) {
         drain->chunk = buffers_take_always(&drain->log->store->core->buffers, CHUNK_BYTES);
         fill_chunk(drain);
-    } else {
+    } else if (drain->op.kind == OP_WRITE) {
+        drain->log->store->draining_bytes -= (int64_t)drain->vector.iov_len;
+        waiters_wake_first(&drain->log->store->drain_room);
         if (drain->op.result <= 0)
             return give_up(drain, "a write of a segment failed");
         size_t written = (size_t)align_down((uint64_t)drain->op.result,
@@ -331,6 +347,14 @@ static enum step drain_write(struct flow *flow)
         }
         REACHED("short drain write");
     }
+    struct store *store = drain->log->store;
+    if (store->draining_bytes > 0 &&
+        store->draining_bytes + (int64_t)drain->vector.iov_len > DRAINING_BYTES) {
+        drain->op.kind = OP_KIND_COUNT; /* not written yet */
+        waiter_park(&drain->waiter, &store->drain_room, flow);
+        return STEP_AGAIN;
+    }
+    store->draining_bytes += (int64_t)drain->vector.iov_len;
     int64_t offset = drain->from + ((uint8_t *)drain->vector.iov_base - drain->chunk->data);
     start_op(drain, (struct op){.kind = OP_WRITE, .handle = drain->segment->handle,
                                 .vectors = &drain->vector, .vector_count = 1, .offset = offset});
@@ -384,7 +408,8 @@ static enum step drain_trim(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* Writes the entries of the index that its file lacks: at a trim, or when many wait. */
+/* Writes the entries of the index that its file lacks: at a trim, or when many wait. Only of what is
+ * in the segment: an entry for bytes that a crash takes back would come to point into others. */
 static enum step drain_index(struct flow *flow)
 {
     struct drain *drain = drain_of(flow);
@@ -395,13 +420,14 @@ static enum step drain_index(struct flow *flow)
         if (!segment) {
             segment = log_active(log);
             if (!segment || !segment->exists ||
-                segment->index_count - segment->index_written < INDEX_LAG) {
+                segment_index_below(segment, segment->drained) - segment->index_written <
+                    INDEX_LAG) {
                 drain->phase = 0;
                 return STEP_NEXT;
             }
             drain->segment = segment;
             segment->users++;
-        } else if (segment->index_count == segment->index_written) {
+        } else if (segment_index_below(segment, segment->drained) == segment->index_written) {
             drain->phase = 0;
             return STEP_NEXT;
         }
@@ -423,7 +449,8 @@ static enum step drain_index(struct flow *flow)
     case 2: {
         if (drain->op.result < 0)
             return give_up(drain, "an index could not be cut");
-        int32_t count = segment->index_count - segment->index_written;
+        int32_t count =
+            segment_index_below(segment, segment->drained) - segment->index_written;
         count = count < CHUNK_BYTES / 8 ? count : CHUNK_BYTES / 8;
         drain->chunk = buffers_take_always(&log->store->core->buffers, CHUNK_BYTES);
         index_encode(segment, segment->index_written, count, drain->chunk->data);
@@ -434,13 +461,27 @@ static enum step drain_index(struct flow *flow)
         return STEP_AGAIN;
     }
     case 3:
-        if (drain->op.result < 8)
+        if (drain->op.result <= 0)
             return give_up(drain, "an index could not be written");
-        segment->index_written += (int32_t)(drain->op.result / 8);
+        drain->vector.iov_base = (uint8_t *)drain->vector.iov_base + drain->op.result;
+        drain->vector.iov_len -= (size_t)drain->op.result;
+        if (drain->vector.iov_len > 0) {
+            drain->phase = 3; /* short: the rest */
+            start_op(drain,
+                     (struct op){.kind = OP_WRITE, .handle = drain->handle,
+                                 .vectors = &drain->vector, .vector_count = 1,
+                                 .offset = drain->op.offset + drain->op.result});
+            return STEP_AGAIN;
+        }
+        segment->index_written += (int32_t)(((uint8_t *)drain->vector.iov_base -
+                                             drain->chunk->data) / 8);
+        segment->index_dirty = true;
+        if (list_is_empty(&segment->dirty))
+            list_push(&log->store->dirty_segments, &segment->dirty);
         buffer_release(drain->chunk);
         drain->chunk = NULL;
-        if (segment->index_written < segment->index_count) {
-            drain->phase = 2; /* the rest, from a whole entry on */
+        if (segment->index_written < segment_index_below(segment, segment->drained)) {
+            drain->phase = 2; /* more than a chunk */
             drain->op.result = 0;
             return STEP_AGAIN;
         }
@@ -485,17 +526,16 @@ static enum step drain_finish(struct flow *flow)
             segment->trim = false;
     }
     log->draining = false;
-    if (log->forced && (log_is_settled(log) || store->fenced || log->removed)) {
-        log->forced = false;
-        if (--store->checkpoint.forced == 0)
-            waiters_wake(&store->checkpoint.parked);
-    }
+    if (log_is_settled(log) || store->fenced || log->removed)
+        log_unforce(log);
     if (!log->oldest && log_is_settled(log) && !log->forced) {
         struct segment *active = log_active(log);
-        if (!active || active->allocated == active->size)
+        if (!active || (active->allocated == active->size &&
+                        active->index_written == active->index_count))
             list_remove(&log->unsettled);
     }
     bool more = wants_more(log);
+    drain->log = NULL;
     list_push(&store->idle_drains, &drain->idle);
     waiters_wake(&log->idle_waiters);
     if (more)

@@ -16,7 +16,8 @@ struct drain {
     struct op op;
     struct iovec vector;
     struct list idle;        /* in store->idle_drains */
-    struct log *log;
+    struct waiter waiter;    /* in store->drain_room */
+    struct log *log;         /* null: idle */
     struct segment *segment; /* of this chunk; null: nothing to write */
     struct buffer *chunk;
     int64_t from, end;       /* aligned start of the write; end of its data */

@@ -129,6 +129,17 @@ static enum step clear_log(struct flow *flow)
     return STEP_NEXT;
 }
 
+/* A name that stays may come back with the old files under a new topic: the store is fenced. False if
+ * the last operation has failed and what it should remove is there. */
+static bool went_well(struct folder_clearing *clearing)
+{
+    enum error error = op_error(clearing->op.result);
+    if (error == ERROR_NONE || error == ERROR_NOT_FOUND)
+        return true;
+    store_fence(clearing->store, error, "a deleted topic's files could not be removed");
+    return false;
+}
+
 static enum step clear_open(struct flow *flow)
 {
     struct folder_clearing *clearing = clearing_of(flow);
@@ -143,18 +154,20 @@ static enum step clear_files(struct flow *flow)
     struct folder_clearing *clearing = clearing_of(flow);
     struct op *op = &clearing->op;
     if (op->kind == OP_OPEN) {
-        if (op->result < 0)
-            return STEP_FAIL; /* there is no such folder */
+        if (op->result < 0) {
+            (void)went_well(clearing); /* there is no such folder, or the store is fenced now */
+            return STEP_FAIL;
+        }
         clearing->handle = (int32_t)op->result;
         clearing->names = buffers_take_always(&clearing->store->core->buffers, BUFFER_ALIGNMENT);
     } else if (op->kind == OP_LIST) {
-        if (op->result < 0)
+        if (!went_well(clearing))
             return STEP_FAIL;
-        if (op->result == 0)
+        if (op->result <= 0)
             return STEP_NEXT;
         clearing->listed = op->result;
         clearing->at = 0;
-    } else if (op->result < 0 && op_error(op->result) != ERROR_NOT_FOUND) {
+    } else if (!went_well(clearing)) {
         return STEP_FAIL;
     }
     if (clearing->at >= clearing->listed) {
@@ -180,6 +193,8 @@ static enum step clear_flush(struct flow *flow)
 static enum step clear_close(struct flow *flow)
 {
     struct folder_clearing *clearing = clearing_of(flow);
+    if (!went_well(clearing))
+        return STEP_FAIL;
     int32_t handle = clearing->handle;
     clearing->handle = -1;
     start_op(clearing, (struct op){.kind = OP_CLOSE, .handle = handle});
@@ -196,6 +211,8 @@ static enum step clear_folder(struct flow *flow)
 static enum step clear_parent(struct flow *flow)
 {
     struct folder_clearing *clearing = clearing_of(flow);
+    if (!went_well(clearing))
+        return STEP_FAIL;
     start_op(clearing,
              (struct op){.kind = OP_FLUSH, .handle = clearing->store->directory_handle});
     return STEP_NEXT;
@@ -210,6 +227,7 @@ static enum step clear_finish(struct flow *flow)
         start_op(clearing, (struct op){.kind = OP_CLOSE, .handle = handle});
         return STEP_AGAIN;
     }
+    (void)went_well(clearing); /* of the last flush */
     list_remove(&clearing->link);
     waiters_wake(&clearing->waiters);
     buffer_release(clearing->names);

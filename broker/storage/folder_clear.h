@@ -8,8 +8,8 @@ struct log;
 struct store;
 
 /* Starts removing `folder` (copied). With `log` (removed, or null) it first waits until nobody uses
- * that any more, closes its files and frees it. A flow of its own; errors are logged and leave the rest for
- * the next start, which clears what no topic names. */
+ * that any more, closes its files and frees it. A flow of its own; an error fences the store, and the
+ * next start clears what no topic names. */
 void folder_clear_start(struct store *store, const char *folder, struct log *log);
 
 /* Is `folder` being removed? Then `waiter` is parked for `flow`: look again when woken. */

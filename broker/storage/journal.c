@@ -69,12 +69,31 @@ static struct journal_block *open_block(struct journal *journal)
     return block;
 }
 
-/* The waste at the end of the ring is less than the largest block that can come. */
-static bool has_room(const struct journal *journal, uint32_t more, uint32_t largest)
+/* Takes what the file has grown by into use, if the live part does not wrap. */
+static void take_growth(struct journal *journal)
 {
-    uint32_t block_bytes = journal->store->options.journal_block_bytes;
-    int64_t waste = largest > block_bytes ? largest : block_bytes;
-    return journal->live_bytes + journal->pending_bytes + more + waste <= ring_size(journal);
+    if (journal->grown_end == journal->ring_end ||
+        journal->live_bytes > journal->head - JOURNAL_RING_BEGIN)
+        return;
+    journal->ring_end = journal->grown_end;
+    REACHED("journal grown");
+}
+
+/* The block that `size` bytes go into may become as large as this, on disk. */
+static uint32_t block_size_after(const struct journal *journal, uint32_t size)
+{
+    const struct journal_block *block = filling_block(journal);
+    uint32_t used = block ? block->used : BLOCK_HEADER_SIZE;
+    return (uint32_t)align_up(used + size, journal->alignment);
+}
+
+/* What is skipped at the end of the ring is less than the block that does not fit there. */
+static bool has_room(const struct journal *journal, uint32_t size)
+{
+    uint32_t more = (uint32_t)align_up(BLOCK_HEADER_SIZE + size, journal->alignment);
+    uint32_t skipped = block_size_after(journal, size);
+    skipped = skipped > journal->pending_largest ? skipped : journal->pending_largest;
+    return journal->live_bytes + journal->pending_bytes + more + skipped <= ring_size(journal);
 }
 
 uint8_t *journal_reserve(struct journal *journal, uint32_t size)
@@ -83,7 +102,8 @@ uint8_t *journal_reserve(struct journal *journal, uint32_t size)
     uint32_t slab_left = journal->slab ? (uint32_t)journal->slab->size - journal->slab_used : 0;
     uint32_t used = block ? block->used : BLOCK_HEADER_SIZE;
     uint32_t alone = (uint32_t)align_up(BLOCK_HEADER_SIZE + size, journal->alignment);
-    if (!has_room(journal, alone, alone)) {
+    take_growth(journal);
+    if (!has_room(journal, size)) {
         REACHED("ring full");
         journal->store->counters.journal_full_waits++;
         checkpoint_request(journal->store, false);
@@ -115,7 +135,10 @@ void journal_commit(struct journal *journal, uint32_t size, uint32_t entries, st
     int64_t before = (int64_t)align_up(block->used, journal->alignment);
     block->used += size;
     block->entries += entries;
-    journal->pending_bytes += (int64_t)align_up(block->used, journal->alignment) - before;
+    int64_t after = (int64_t)align_up(block->used, journal->alignment);
+    journal->pending_bytes += after - before;
+    if (after > journal->pending_largest)
+        journal->pending_largest = (uint32_t)after;
     check(journal->slab_used + block->used <= journal->slab->size);
     if (log->touched_sequence != block->sequence) {
         log->touched_sequence = block->sequence;
@@ -154,13 +177,8 @@ static bool seal_block(struct journal *journal, struct journal_block *block, boo
 {
     if (block->disk_size == 0)
         close_block(journal, block);
-    bool wraps = journal->head + block->disk_size > journal->ring_end;
-    if (journal->grown_end > journal->ring_end && journal->live_bytes <= journal->head - JOURNAL_RING_BEGIN) {
-        journal->ring_end = journal->grown_end;
-        wraps = journal->head + block->disk_size > journal->ring_end;
-        REACHED("journal grown");
-    }
-    if (wraps) {
+    take_growth(journal);
+    if (journal->head + block->disk_size > journal->ring_end) {
         if (!first)
             return false;
         REACHED("ring wraps");
@@ -229,6 +247,12 @@ static void write_pending(struct turn_hook *hook, struct core *core)
         list_remove(&block->link);
         list_push(&journal->flying, &block->link);
     }
+    journal->pending_largest = 0;
+    for (struct list *node = journal->pending.next; node != &journal->pending; node = node->next) {
+        const struct journal_block *block = CONTAINER_OF(node, struct journal_block, link);
+        uint32_t size = (uint32_t)align_up(block->used, journal->alignment);
+        journal->pending_largest = size > journal->pending_largest ? size : journal->pending_largest;
+    }
     journal->writing = true;
     journal->store->counters.journal_writes++;
     journal->store->counters.journal_bytes += (uint64_t)bytes;
@@ -270,9 +294,10 @@ static enum step write_finish(struct flow *flow)
     struct journal *journal = CONTAINER_OF(flow, struct journal, write_flow);
     struct op *op = &journal->write_op;
     if (op->result <= 0) {
+        journal->writing = false;
         store_fence(journal->store, op->result ? op_error(op->result) : ERROR_INPUT_OUTPUT,
                     "a write of the journal failed");
-        journal->writing = false;
+        waiters_wake(&journal->durable_waiters); /* also where it was fenced before */
         return STEP_NEXT;
     }
     /* Only whole sectors count: what a short write ended in is written again. */
@@ -295,9 +320,9 @@ static enum step write_finish(struct flow *flow)
     return STEP_NEXT;
 }
 
-void journal_hook_init(struct journal *journal);
-void journal_hook_init(struct journal *journal)
+void journal_init(struct journal *journal, struct store *store)
 {
+    *journal = (struct journal){.store = store, .handle = -1};
     list_init(&journal->pending);
     list_init(&journal->flying);
     list_init(&journal->spare);

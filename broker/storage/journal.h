@@ -42,6 +42,7 @@ struct journal {
     int64_t head;             /* where the next block will lie, unless it must wrap */
     int64_t live_bytes;       /* sealed and not freed, with what was skipped at the wrap */
     int64_t pending_bytes;    /* of blocks not sealed, as they will lie on disk */
+    uint32_t pending_largest; /* no block that is not sealed is larger */
     int64_t sealed_bytes;     /* ever; positions in this count measure what a checkpoint frees */
     uint64_t salt, generation;
     uint64_t next_sequence, durable_sequence;
@@ -69,9 +70,11 @@ struct journal {
     struct buffer *zeros;
 };
 
+/* Nothing is open yet: journal_close may follow. */
+void journal_init(struct journal *journal, struct store *store);
+
 /* Opens or creates the file and writes an anchor with a new salt: the journal is empty. Blocks. */
-enum error journal_open(struct journal *journal, struct store *store, const char *name,
-                        struct random *random);
+enum error journal_open(struct journal *journal, const char *name, struct random *random);
 void journal_close(struct journal *journal);
 
 /* Room for `size` bytes of entries in the filling block, or null: the ring or the memory is full (a

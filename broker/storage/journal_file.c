@@ -8,8 +8,6 @@
 
 enum { ZERO_CHUNK_BYTES = 1 << 20 };
 
-void journal_hook_init(struct journal *journal);
-
 static int64_t call(struct store *store, struct op *op)
 {
     return port_call(store->core->port, op);
@@ -104,11 +102,9 @@ static enum error prepare(struct journal *journal, struct random *random)
     return error ? error : write_anchors(journal, &anchor);
 }
 
-enum error journal_open(struct journal *journal, struct store *store, const char *name,
-                        struct random *random)
+enum error journal_open(struct journal *journal, const char *name, struct random *random)
 {
-    *journal = (struct journal){.store = store, .handle = -1};
-    journal_hook_init(journal);
+    struct store *store = journal->store;
     size_t size = strlen(store->options.directory) + strlen(name) + 2;
     journal->path = memory_zeroed(size);
     snprintf(journal->path, size, "%s/%s", store->options.directory, name);
@@ -128,11 +124,11 @@ void journal_close(struct journal *journal)
         struct op op = {.kind = OP_CLOSE, .handle = journal->handle};
         (void)call(journal->store, &op); /* everything in it was flushed by its own write */
     }
-    struct list *lists[] = {&journal->pending, &journal->spare};
+    struct list *lists[] = {&journal->spare, &journal->pending, &journal->flying};
     for (int i = 0; i < ARRAY_COUNT(lists); i++)
         for (struct list *node; (node = list_pop(lists[i]));) {
             struct journal_block *block = CONTAINER_OF(node, struct journal_block, link);
-            if (i == 0)
+            if (i > 0) /* a fenced store never wrote it */
                 buffer_release(block->slab);
             memory_free(block->touched);
             memory_free(block);
@@ -160,8 +156,7 @@ void journal_grow(struct journal *journal)
     journal->growing = true;
     take_zeros(journal);
     journal->grow_vector = (struct iovec){NULL, 0};
-    journal->grow_op.offset = journal->ring_end;
-    journal->grow_op.result = 0;
+    journal->grow_op = (struct op){.kind = OP_WRITE, .offset = journal->ring_end};
     flow_start(&journal->grow_flow, &grow_flow, store->core);
 }
 

@@ -113,7 +113,7 @@ static size_t put_uvarint(uint8_t *to, uint32_t value)
     return size;
 }
 
-size_t entry_bind_encode(const struct entry *entry, uint8_t *to)
+size_t entry_bind_encode(const struct journal_entry *entry, uint8_t *to)
 {
     size_t size = 0;
     to[size++] = ENTRY_BIND;
@@ -133,11 +133,11 @@ size_t entry_append_header_encode(uint32_t id, uint32_t bytes, uint8_t *to)
     return size + put_uvarint(to + size, bytes);
 }
 
-bool entry_decode(struct reader *reader, struct entry *ret)
+bool entry_decode(struct reader *reader, struct journal_entry *ret)
 {
     if (reader_left(reader) == 0)
         return false;
-    *ret = (struct entry){.kind = (enum entry_kind)(uint8_t)read_i8(reader)};
+    *ret = (struct journal_entry){.kind = (enum entry_kind)(uint8_t)read_i8(reader)};
     ret->id = read_uvarint(reader);
     if (ret->kind == ENTRY_BIND) {
         const uint8_t *at = reader_take(reader, 32);

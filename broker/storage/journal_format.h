@@ -73,7 +73,7 @@ bool block_is_whole(const uint8_t *block, const struct block_header *header);
 
 enum entry_kind { ENTRY_BIND = 1, ENTRY_APPEND = 2 };
 
-struct entry {
+struct journal_entry {
     enum entry_kind kind;
     uint32_t id;
     /* BIND */
@@ -86,8 +86,8 @@ struct entry {
 };
 
 /* Both return the bytes written at `to`, where there is room for the maximum. */
-size_t entry_bind_encode(const struct entry *entry, uint8_t *to);
+size_t entry_bind_encode(const struct journal_entry *entry, uint8_t *to);
 size_t entry_append_header_encode(uint32_t id, uint32_t size, uint8_t *to);
 
 /* The next entry. False at the end, or when reader->error is set. */
-bool entry_decode(struct reader *reader, struct entry *ret);
+bool entry_decode(struct reader *reader, struct journal_entry *ret);

@@ -14,20 +14,24 @@ static int64_t load(struct journal_reader *reader, int64_t from, int64_t size)
     size = min_i64(size, reader->file_size - from);
     if (from >= reader->window_from && from + size <= reader->window_from + reader->window_size)
         return size;
-    int64_t wanted = max_i64(size, min_i64(WINDOW_BYTES, reader->file_size - from));
+    if (size <= 0)
+        return 0; /* beyond the end */
+    /* aligned for any disk, also where the journal was copied from one with smaller sectors */
+    int64_t begin = (int64_t)align_down((uint64_t)from, MEMORY_ALIGNMENT), before = from - begin;
+    int64_t wanted = max_i64(before + size, min_i64(WINDOW_BYTES, reader->file_size - begin));
     wanted = (int64_t)align_up((uint64_t)wanted, MEMORY_ALIGNMENT);
     if (wanted > reader->window_capacity) {
         memory_free(reader->window);
         reader->window = memory_aligned(MEMORY_ALIGNMENT, (size_t)wanted);
         reader->window_capacity = wanted;
     }
-    reader->window_from = from;
+    reader->window_from = begin;
     reader->window_size = 0;
-    while (reader->window_size < size) {
+    while (reader->window_size < before + size) {
         struct op op = {.kind = OP_READ, .handle = reader->handle,
                         .data = reader->window + reader->window_size,
                         .size = (size_t)(wanted - reader->window_size),
-                        .offset = from + reader->window_size};
+                        .offset = begin + reader->window_size};
         int64_t got = port_call(reader->port, &op);
         if (got < 0) {
             snprintf(reader->fault, sizeof reader->fault, "reading at %lld: %s",
@@ -38,7 +42,7 @@ static int64_t load(struct journal_reader *reader, int64_t from, int64_t size)
             break;
         reader->window_size += got;
     }
-    return min_i64(size, reader->window_size);
+    return max_i64(0, min_i64(size, reader->window_size - before));
 }
 
 static const uint8_t *window_at(const struct journal_reader *reader, int64_t position)

@@ -54,7 +54,9 @@ bool log_is_quiet(const struct log *log)
     for (int i = 0; i < log->segment_count; i++)
         if (log->segments[i]->users)
             return false;
-    return log->touched_sequence <= log->store->journal.durable_sequence || log->store->fenced;
+    const struct journal *journal = &log->store->journal;
+    return log->touched_sequence <= journal->durable_sequence ||
+           (log->store->fenced && !journal->writing);
 }
 
 struct segment *log_untrimmed_segment(const struct log *log)
@@ -117,8 +119,6 @@ void log_drop_oldest(struct log *log)
         log->newest = NULL;
     if (log->first_not_durable == piece)
         log->first_not_durable = piece->next;
-    else
-        log->undrained_bytes -= piece->size;
     buffer_release(piece->slab);
     *(struct list *)piece = (struct list){0};
     list_push_front(&log->store->spare_pieces, (struct list *)piece);
@@ -132,10 +132,22 @@ void log_remove(struct log *log)
         log_drop_oldest(log);
     list_remove(&log->unsettled);
     list_remove(&log->ready);
+    if (!log->draining)
+        log_unforce(log);
     if (log->state != LOG_OPENING)
         log_fail(log, ERROR_UNKNOWN_TOPIC_OR_PARTITION);
     waiters_wake(&log->store->room);
     folder_clear_start(log->store, log->folder, log);
+}
+
+void log_unforce(struct log *log)
+{
+    struct checkpoint *checkpoint = &log->store->checkpoint;
+    if (!log->forced)
+        return;
+    log->forced = false;
+    if (--checkpoint->forced == 0)
+        waiters_wake(&checkpoint->parked);
 }
 
 void log_fail(struct log *log, enum error error)
@@ -250,7 +262,7 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
     uint64_t sequence = journal_filling_sequence(journal);
     uint32_t used = 0, entries = 1;
     if (log->bound_sequence < journal->mark_sequence || segment != before) {
-        struct entry bind = {.id = log->id, .topic_id = log->topic_id, .partition = log->partition,
+        struct journal_entry bind = {.id = log->id, .topic_id = log->topic_id, .partition = log->partition,
                              .segment_base = segment->base_offset,
                              .position = (uint32_t)segment->size};
         used += (uint32_t)entry_bind_encode(&bind, to);

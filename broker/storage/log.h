@@ -76,6 +76,7 @@ struct log_read {
     struct segment *segment;
     int64_t position;
     int32_t state, wanted;
+    bool believed; /* the position is known to be a batch's beginning */
 };
 
 /* Takes the next part of a read's work; call it in a step of `flow`. True: done, results are set.

@@ -70,11 +70,11 @@ static enum step give_up(struct log_opening *opening, const char *what)
     struct log *log = opening->log;
     if (log->error == ERROR_NONE)
         log->error = ERROR_KAFKA_STORAGE_ERROR;
-    fprintf(stderr,
-            "level=error event=log_failed folder=%s file=%s position=%lld reason=\"%s\" "
-            "error=\"%s\"\n",
-            log->folder, opening->path, (long long)opening->position, what,
-            error_text(op_error(opening->op.result)));
+    struct core *core = log->store->core;
+    event_write(&core->events, &core->now, EVENT_ERROR, "log_failed",
+                "folder=%s file=%s position=%lld reason=\"%s\" error=\"%s\"", log->folder,
+                opening->path, (long long)opening->position, what,
+                error_text(op_error(opening->op.result)));
     return STEP_FAIL;
 }
 
@@ -229,10 +229,10 @@ static enum step open_metadata(struct flow *flow)
     if (size == -2)
         return give_up(opening, "the file can't be read");
     struct uuid id;
-    bool ours = size > 0 &&
-                partition_metadata_decode(
-                    (struct bytes){opening->buffer->data, (int32_t)size}, &id) &&
-                uuid_equal(id, log->topic_id);
+    if (size >= 0 && !partition_metadata_decode(
+                         (struct bytes){opening->buffer->data, (int32_t)size}, &id))
+        return give_up(opening, "it is damaged");
+    bool ours = size >= 0 && uuid_equal(id, log->topic_id);
     if (!ours && !MUTANT(recreated_topic_sees_old_files)) {
         REACHED("folder of an earlier topic");
         opening->stale = true;
@@ -365,7 +365,7 @@ static enum step open_scan(struct flow *flow)
         if (fault && active->index_count && opening->next_offset == active->base_offset) {
             /* the index led astray: it is only a cache; begin without it */
             REACHED("index not believed");
-            active->index_count = active->index_written = 0;
+            active->index_count = active->index_written = 0; /* the file is written anew */
             active->indexed_position = 0;
             opening->position = 0;
             fault = NULL;
@@ -414,6 +414,8 @@ static enum step open_finish(struct flow *flow)
     }
     if (!log->removed && folder_clear_await(log->store, log->folder, &opening->waiter, flow))
         return STEP_AGAIN;
+    if (log->store->fenced && !log->folder_exists && !log->error)
+        log->error = ERROR_KAFKA_STORAGE_ERROR; /* an earlier topic's files may still be there */
     log->opening = NULL;
     buffer_release(opening->buffer);
     memory_free(opening);

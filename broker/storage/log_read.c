@@ -5,6 +5,7 @@
  * a sealed one is read buffered. */
 #include "base/check.h"
 #include "base/reached.h"
+#include "codec/crc32c.h"
 #include "protocol/batch.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
@@ -185,8 +186,18 @@ static void choose_position(struct log_read *read)
     if (segment->hint_position > 0 && segment->hint_offset == read->offset)
         read->position = segment->hint_position;
     else
-        read->position = segment_index_find(segment, read->offset);
+        read->position = segment->index_bad ? 0 : segment_index_find(segment, read->offset);
+    read->believed = read->position == 0;
     read->wanted = (int32_t)min_i64((int64_t)read->max_bytes + SCAN_BYTES, INT32_MAX / 2);
+}
+
+/* Only whole batches lie in the file below it: a drain may have written part of the oldest piece. */
+static int64_t readable_end(const struct segment *segment)
+{
+    const struct piece *oldest = segment->log->oldest;
+    if (segment->sealed)
+        return segment->size;
+    return oldest && oldest->segment == segment ? oldest->position : segment->drained;
 }
 
 /* Takes a buffer and starts the read of `wanted` bytes at `position`. */
@@ -194,7 +205,7 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
 {
     struct segment *segment = read->segment;
     struct store *store = read->log->store;
-    int64_t end = segment->sealed ? segment->size : segment->drained;
+    int64_t end = readable_end(segment);
     uint64_t alignment = segment->sealed ? 1 : store->alignment;
     int64_t from = (int64_t)align_down((uint64_t)read->position, alignment);
     int64_t to = (int64_t)align_up((uint64_t)min_i64(end, read->position + read->wanted), alignment);
@@ -215,11 +226,24 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
     return false;
 }
 
+/* Does the batch at an index's entry, or where the last read ended, begin as one must there? Of `left`
+ * bytes that were read of it. */
+static bool is_believable(const struct log_read *read, const uint8_t *batch, int64_t left)
+{
+    int64_t size = batch_size(batch), base_offset = (int64_t)load_be64(batch);
+    if (size < BATCH_RECORDS_AT || batch[BATCH_MAGIC_AT] != 2 || base_offset > read->offset ||
+        base_offset < read->segment->base_offset)
+        return false;
+    return size > left || crc32c(0, batch + BATCH_ATTRIBUTES_AT,
+                                 (size_t)size - BATCH_ATTRIBUTES_AT) ==
+                              load_be32(batch + BATCH_CRC_AT);
+}
+
 /* Looks through what was read. True: results are set. False: more must be read. */
 static bool take_batches(struct log_read *read)
 {
     struct segment *segment = read->segment;
-    int64_t end = segment->sealed ? segment->size : segment->drained;
+    int64_t end = readable_end(segment);
     int64_t have = min_i64(read->op.offset + read->op.result, end);
     const uint8_t *data = read->buffers[0]->data;
     int64_t begin = read->op.offset;
@@ -227,16 +251,18 @@ static bool take_batches(struct log_read *read)
     while (at + BATCH_RECORDS_AT <= have) {
         const uint8_t *batch = data + (at - begin);
         int64_t size = batch_size(batch), end_offset = batch_end_offset(batch);
-        if (size < BATCH_RECORDS_AT || at + size > end) /* rot: whoever opens or scrubs it says more */
-            return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
-        if (at == read->position && at > 0 && (int64_t)load_be64(batch) > read->offset) {
-            REACHED("index not believed"); /* an entry counts only if its batch begins below */
-            segment->index_count = 0;
+        if (!read->believed && !is_believable(read, batch, have - at)) {
+            REACHED("index not believed");
+            segment->index_bad = true; /* it is only a cache; from now on reads begin without it */
             segment->hint_position = 0;
             read->position = 0;
+            read->believed = true;
             read->state = READ_BUFFER;
             return false;
         }
+        read->believed = true;
+        if (size < BATCH_RECORDS_AT || at + size > end) /* rot: whoever opens or scrubs it says more */
+            return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
         if (end_offset > read->end_offset)
             break;
         if (end_offset > read->offset) {
@@ -388,7 +414,7 @@ static bool step_file(struct log_read *read, struct flow *flow)
         return false;
     if (read->position < 0)
         choose_position(read);
-    int64_t end = segment->sealed ? segment->size : segment->drained;
+    int64_t end = readable_end(segment);
     if (read->position >= end) {
         if (next_segment(read))
             return step_file(read, flow);

@@ -71,6 +71,9 @@ struct segment *log_untrimmed_segment(const struct log *log);
  * trimmed unless something came after the mark? */
 bool log_is_settled(const struct log *log);
 
+/* The running checkpoint need not wait for it any longer. */
+void log_unforce(struct log *log);
+
 /* Nothing of the store points at it any more: no piece, drain, read or flush. */
 bool log_is_quiet(const struct log *log);
 

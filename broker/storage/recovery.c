@@ -41,8 +41,7 @@ void recovery_close(struct recovery *recovery)
 {
     uint32_t position = 0;
     for (struct redo *redo; (redo = map_next(&recovery->redos, &position));) {
-        memory_free(redo->gathered);
-        memory_free(redo);
+        redo_done(redo);
     }
     map_done(&recovery->redos);
     for (int i = 0; i < recovery->journal_count; i++)
@@ -64,7 +63,7 @@ struct bindings {
 };
 
 static enum error bind(struct recovery *recovery, const struct recovery_names *names,
-                       struct bindings *bindings, const struct entry *entry)
+                       struct bindings *bindings, const struct journal_entry *entry)
 {
     if (entry->id >= bindings->count) {
         uint32_t count = entry->id + 64;
@@ -89,7 +88,7 @@ static enum error bind(struct recovery *recovery, const struct recovery_names *n
         redo->key = key;
         snprintf(redo->folder, sizeof redo->folder, "%s", folder);
         map_put(&recovery->redos, &redo->key, sizeof redo->key, redo);
-        enum error error = redo_begin(redo, recovery);
+        enum error error = redo_begin(redo, recovery, entry->segment_base == 0 && entry->position == 0);
         if (error)
             return error;
     }
@@ -102,7 +101,7 @@ static enum error replay_block(struct recovery *recovery, const struct recovery_
 {
     struct reader reader;
     reader_init(&reader, entries.data, (size_t)entries.size);
-    struct entry entry;
+    struct journal_entry entry;
     while (entry_decode(&reader, &entry)) {
         enum error error = ERROR_NONE;
         if (entry.kind == ENTRY_BIND)
@@ -157,8 +156,7 @@ enum error recovery_replay(struct recovery *recovery, const struct recovery_name
             struct op close = {.kind = OP_CLOSE, .handle = redo->handle};
             (void)port_call(recovery->port, &close); /* the error above counts */
         }
-        memory_free(redo->gathered);
-        memory_free(redo);
+        redo_done(redo);
     }
     map_done(&recovery->redos);
     map_init(&recovery->redos, 0);

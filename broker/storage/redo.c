@@ -2,12 +2,17 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/mutant.h"
+#include "protocol/batch.h"
 #include "storage/folder.h"
 #include "storage/recovery.h"
 #include "storage/segment.h"
 #include <stdio.h>
 
-enum { GATHER_BYTES = 64 << 10, LIST_BYTES = 8192 };
+enum {
+    GATHER_BYTES = 64 << 10,
+    LIST_BYTES = 8192,
+    INDEX_INTERVAL_BYTES = 4096, /* Kafka's default; what a topic sets is not known here */
+};
 
 static int64_t call(struct recovery *recovery, struct op op)
 {
@@ -86,15 +91,20 @@ static enum error remove_files(struct recovery *recovery, const char *folder, in
     return error;
 }
 
-static enum error flush_folder(struct recovery *recovery, const char *folder)
+static enum error flush_path(struct recovery *recovery, const char *path, uint32_t flags)
 {
-    int64_t handle = call(recovery, (struct op){.kind = OP_OPEN, .path = folder,
-                                                .flags = OPEN_READ | OPEN_DIRECTORY});
+    int64_t handle =
+        call(recovery, (struct op){.kind = OP_OPEN, .path = path, .flags = flags});
     if (handle < 0)
         return op_error(handle);
     int64_t result = call(recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle});
     (void)call(recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
     return op_error(result);
+}
+
+static enum error flush_folder(struct recovery *recovery, const char *folder)
+{
+    return flush_path(recovery, folder, OPEN_READ | OPEN_DIRECTORY);
 }
 
 enum error redo_remove_folder(struct recovery *recovery, const char *folder)
@@ -110,7 +120,7 @@ enum error redo_remove_folder(struct recovery *recovery, const char *folder)
     return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
 }
 
-/* Whose folder is it? NOT_FOUND: there is none, or it says nothing of its owner. */
+/* Whose folder is it? NOT_FOUND: there is none, or it does not say. MALFORMED: its word is damaged. */
 static enum error read_owner(struct redo *redo, struct uuid *ret_owner)
 {
     char path[1100];
@@ -132,7 +142,7 @@ static enum error read_owner(struct redo *redo, struct uuid *ret_owner)
         return op_error(got);
     bool parsed =
         partition_metadata_decode((struct bytes){text, (int32_t)size}, ret_owner);
-    return parsed ? ERROR_NONE : ERROR_NOT_FOUND;
+    return parsed ? ERROR_NONE : ERROR_MALFORMED;
 }
 
 /* Writes `size` bytes of a file that is open. */
@@ -175,22 +185,112 @@ static enum error create_folder(struct redo *redo)
     return error ? fault(redo, -(int64_t)error, "partition.metadata can't be written") : error;
 }
 
-enum error redo_begin(struct redo *redo, struct recovery *recovery)
+enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole)
 {
     redo->recovery = recovery;
     redo->handle = -1;
     struct uuid owner;
     enum error error = read_owner(redo, &owner);
-    if (error == ERROR_NONE && uuid_equal(owner, redo->key.topic_id))
-        return ERROR_NONE;
-    if (error != ERROR_NONE && error != ERROR_NOT_FOUND)
+    if (error == ERROR_NONE && uuid_equal(owner, redo->key.topic_id)) {
+        if (!whole)
+            return ERROR_NONE;
+        /* No checkpoint has flushed it yet, and after this recovery none will. */
+        char path[1100];
+        snprintf(path, sizeof path, "%s/partition.metadata", redo->folder);
+        error = flush_path(recovery, path, OPEN_WRITE);
+        return error ? fault(redo, -(int64_t)error, "partition.metadata can't be flushed") : error;
+    }
+    if (error != ERROR_NONE && error != ERROR_NOT_FOUND && error != ERROR_MALFORMED)
         return fault(redo, -(int64_t)error, "partition.metadata can't be read");
+    if (!whole) /* a checkpoint has flushed it with the log's first bytes */
+        return fault(redo, -(int64_t)(error ? error : ERROR_CHECKSUM),
+                     "partition.metadata is not that of the log whose end the journal holds");
     if (!MUTANT(recreated_topic_sees_old_files)) {
         error = redo_remove_folder(recovery, redo->folder);
         if (error)
             return fault(redo, -(int64_t)error, "an earlier topic's folder can't be removed");
     }
     return create_folder(redo);
+}
+
+/* ---- the index ---------------------------------------------------------------------------- */
+
+static int64_t open_index(struct redo *redo, uint32_t flags)
+{
+    char path[1100], name[SEGMENT_NAME_SIZE];
+    segment_name(redo->segment_base, ".index", name);
+    snprintf(path, sizeof path, "%s/%s", redo->folder, name);
+    return call(redo->recovery, (struct op){.kind = OP_OPEN, .path = path, .flags = flags});
+}
+
+/* Keeps the entries below `position`: those beyond were written after the last checkpoint and may be
+ * torn. */
+static enum error read_index(struct redo *redo, int64_t position)
+{
+    redo->index = segment_new(NULL, redo->segment_base);
+    int64_t handle = open_index(redo, OPEN_READ);
+    if (handle < 0)
+        return op_error(handle) == ERROR_NOT_FOUND ? ERROR_NONE : op_error(handle);
+    struct file_stat stat = {0};
+    int64_t result =
+        call(redo->recovery, (struct op){.kind = OP_STAT, .handle = (int32_t)handle, .data = &stat});
+    int64_t size = 0;
+    uint8_t *bytes = memory_zeroed((size_t)stat.size_bytes + 1);
+    while (result >= 0 && size < stat.size_bytes) {
+        result = call(redo->recovery, (struct op){.kind = OP_READ, .handle = (int32_t)handle,
+                                                  .data = bytes + size, .offset = size,
+                                                  .size = (size_t)(stat.size_bytes - size)});
+        if (result == 0)
+            break;
+        size += result > 0 ? result : 0;
+    }
+    if (result >= 0)
+        index_decode(redo->index, bytes, (size_t)size, position);
+    memory_free(bytes);
+    (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
+    return op_error(result);
+}
+
+/* Notes the batches that are replayed at `position`. */
+static void note_in_index(struct redo *redo, struct bytes batches, int64_t position)
+{
+    for (int32_t at = 0; at + BATCH_RECORDS_AT <= batches.size;) {
+        const uint8_t *batch = batches.data + at;
+        int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
+        int64_t last =
+            (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
+        if (size < BATCH_RECORDS_AT || size > batches.size - at)
+            return;
+        segment_index_note(redo->index, last, position + at, INDEX_INTERVAL_BYTES);
+        at += (int32_t)size;
+    }
+}
+
+static enum error write_whole(struct recovery *recovery, int32_t handle, const void *data,
+                              int64_t size, int64_t offset);
+
+/* Writes what is new, cuts and flushes the file; there is none without entries. */
+static enum error write_index(struct redo *redo)
+{
+    struct segment *index = redo->index;
+    int64_t handle =
+        open_index(redo, index->index_count ? OPEN_WRITE | OPEN_CREATE : OPEN_WRITE);
+    if (handle < 0)
+        return op_error(handle) == ERROR_NOT_FOUND ? ERROR_NONE : op_error(handle);
+    int64_t size = 8 * (int64_t)index->index_count, kept = 8 * (int64_t)index->index_written;
+    uint8_t *bytes = memory_zeroed((size_t)size + 1);
+    index_encode(index, 0, index->index_count, bytes);
+    enum error error =
+        write_whole(redo->recovery, (int32_t)handle, bytes + kept, size - kept, kept);
+    memory_free(bytes);
+    if (!error)
+        error = op_error(call(redo->recovery, (struct op){.kind = OP_TRUNCATE, .size = (size_t)size,
+                                                          .handle = (int32_t)handle}));
+    if (!error)
+        error = op_error(
+            call(redo->recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
+    (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
+    return error;
 }
 
 /* ---- the segment -------------------------------------------------------------------------- */
@@ -225,6 +325,10 @@ static enum error end_segment(struct redo *redo)
             call(redo->recovery, (struct op){.kind = OP_FLUSH, .handle = redo->handle}));
     (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = redo->handle});
     redo->handle = -1;
+    if (!error)
+        error = write_index(redo);
+    segment_free(redo->index);
+    redo->index = NULL;
     return error ? fault(redo, -(int64_t)error, "the segment can't be cut and flushed") : error;
 }
 
@@ -249,12 +353,18 @@ enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position)
     if (handle < 0)
         return fault(redo, handle, "the segment can't be opened");
     redo->handle = (int32_t)handle;
-    if (MUTANT(replay_twice_appends_twice)) {
-        struct file_stat stat = {0};
-        (void)call(redo->recovery,
-                   (struct op){.kind = OP_STAT, .handle = redo->handle, .data = &stat});
+    struct file_stat stat = {0};
+    int64_t result = call(redo->recovery,
+                          (struct op){.kind = OP_STAT, .handle = redo->handle, .data = &stat});
+    if (result < 0)
+        return fault(redo, result, "the size of the segment can't be read");
+    if (stat.size_bytes < position)
+        return fault(redo, -(int64_t)ERROR_CHECKSUM, "bytes before the journal's are missing");
+    error = read_index(redo, position);
+    if (error)
+        return fault(redo, -(int64_t)error, "the index can't be read");
+    if (MUTANT(replay_twice_appends_twice))
         redo->written = stat.size_bytes;
-    }
     return ERROR_NONE;
 }
 
@@ -273,6 +383,7 @@ enum error redo_append(struct redo *redo, struct bytes batches)
             redo->gathered = memory_resized(redo->gathered, (size_t)redo->gathered_capacity);
         }
     }
+    note_in_index(redo, batches, redo->written + redo->gathered_size);
     memcpy(redo->gathered + redo->gathered_size, batches.data, (size_t)batches.size);
     redo->gathered_size += batches.size;
     redo->last_entry_size = batches.size;
@@ -291,4 +402,11 @@ enum error redo_end(struct redo *redo)
     memory_free(redo->gathered);
     redo->gathered = NULL;
     return error;
+}
+
+void redo_done(struct redo *redo)
+{
+    segment_free(redo->index);
+    memory_free(redo->gathered);
+    memory_free(redo);
 }

@@ -4,6 +4,7 @@
 #include "reactor/port.h"
 
 struct recovery;
+struct segment;
 
 struct redo {
     struct redo_key {
@@ -16,16 +17,21 @@ struct redo {
     int32_t handle;      /* of the segment; -1 */
     int64_t written;     /* all bytes of the segment below it are in the file */
     uint8_t *gathered;   /* the bytes from `written` on */
+    struct segment *index; /* of the segment: only its index is used */
     int64_t gathered_size, gathered_capacity, last_entry_size;
 };
 
-/* Begins with a log: makes sure its folder is there and of this topic. */
-enum error redo_begin(struct redo *redo, struct recovery *recovery);
+/* Begins with a log: makes sure its folder is there and of this topic. `whole`: the journal holds the
+ * log from its first byte on, so that a folder of somebody else's is a leftover and is removed. */
+enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole);
 
 /* From here on bytes go to this segment and position. */
 enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position);
 
 enum error redo_append(struct redo *redo, struct bytes batches);
+
+/* Frees what an error has left. The handle is the caller's. */
+void redo_done(struct redo *redo);
 
 /* Writes the rest, cuts the file there, removes segments beyond it, flushes file and folder. */
 enum error redo_end(struct redo *redo);

@@ -29,6 +29,7 @@ struct segment *segment_new(struct log *log, int64_t base_offset)
     segment->base_offset = base_offset;
     segment->handle = segment->read_handle = -1;
     list_init(&segment->dirty);
+list_init(&segment->flushed);
     return segment;
 }
 
@@ -38,6 +39,7 @@ void segment_free(struct segment *segment)
         return;
     check(segment->users == 0 && segment->handle < 0 && segment->read_handle < 0);
     list_remove(&segment->dirty);
+list_remove(&segment->flushed);
     memory_free(segment->partial);
     memory_free(segment->index);
     memory_free(segment);
@@ -74,6 +76,14 @@ uint32_t segment_index_find(const struct segment *segment, int64_t offset)
             high = middle;
     }
     return low ? segment->index[low - 1].position : 0;
+}
+
+int32_t segment_index_below(const struct segment *segment, int64_t position)
+{
+    int32_t count = segment->index_count;
+    while (count > 0 && segment->index[count - 1].position >= position)
+        count--;
+    return count;
 }
 
 void index_encode(const struct segment *segment, int32_t first, int32_t count, uint8_t *to)

@@ -29,9 +29,11 @@ struct segment {
     int32_t users;           /* reads and drains at work on its handles */
     uint8_t *partial;        /* copy of the last, not full sector of the file; null: none or unknown */
     struct list dirty;       /* in store->dirty_segments: written since the last flush */
-    uint32_t flush_sequence; /* of the checkpoint that flushes it */
+    struct list flushed;     /* in checkpoint.flushed: its handle may be closed */
     struct index_entry *index;
     int32_t index_count, index_capacity, index_written;
+    bool index_dirty;         /* its file was written since the last flush */
+    bool index_bad;           /* an entry has led astray: it is not used any more */
     int64_t indexed_position; /* of the batch the last entry points at */
     bool index_loaded;        /* the entries of the file are in memory */
     int64_t hint_offset, hint_position; /* where the last read ended: the next one begins there */
@@ -56,6 +58,9 @@ void segment_index_note(struct segment *segment, int64_t last_offset, int64_t po
 /* The position to begin scanning at for `offset`: of the entry with the largest offset at or below
  * it, or 0. */
 uint32_t segment_index_find(const struct segment *segment, int64_t offset);
+
+/* How many entries point below `position`. */
+int32_t segment_index_below(const struct segment *segment, int64_t position);
 
 /* Kafka's file form: big-endian pairs. `count` entries from `first` on, into `to` (8 bytes each). */
 void index_encode(const struct segment *segment, int32_t first, int32_t count, uint8_t *to);

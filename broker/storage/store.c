@@ -1,6 +1,7 @@
 #include "storage/store.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "storage/drain.h"
 #include "storage/folder_clear.h"
 #include "storage/log_state.h"
 #include <stdio.h>
@@ -9,10 +10,12 @@ enum error store_open(struct store *store, struct core *core, const struct store
                       struct random *random)
 {
     *store = (struct store){.core = core, .options = *options, .directory_handle = -1};
+    journal_init(&store->journal, store);
     list_init(&store->unsettled);
     list_init(&store->dirty_segments);
     list_init(&store->dirty_folders);
     list_init(&store->room);
+    list_init(&store->drain_room);
     list_init(&store->spare_pieces);
     list_init(&store->clearings);
     store->next_log_id = 1;
@@ -27,7 +30,7 @@ enum error store_open(struct store *store, struct core *core, const struct store
     store->directory_handle = (int32_t)handle;
     char name[32];
     snprintf(name, sizeof name, "journal-%d", core->id);
-    enum error error = journal_open(&store->journal, store, name, random);
+    enum error error = journal_open(&store->journal, name, random);
     if (error)
         return error;
     struct op flush = {.kind = OP_FLUSH, .handle = store->directory_handle};
@@ -39,8 +42,11 @@ void store_fence(struct store *store, enum error error, const char *what)
     if (store->fenced)
         return;
     store->fenced = error;
-    fprintf(stderr, "level=error event=fenced directory=%s reason=\"%s\" error=\"%s\"\n",
-            store->options.directory, what, error_text(error));
+    event_write(&store->core->events, &store->core->now, EVENT_ERROR, "fenced",
+                "directory=%s reason=\"%s\" error=\"%s\"", store->options.directory, what,
+                error_text(error));
+    if (store->on_fence)
+        store->on_fence(store->core->owner);
     struct list *node = store->unsettled.next;
     while (node != &store->unsettled) {
         struct log *log = CONTAINER_OF(node, struct log, unsettled);
@@ -60,6 +66,19 @@ bool store_is_settled(const struct store *store)
            list_is_empty(&store->journal.pending) && list_is_empty(&store->clearings);
 }
 
+/* Where to wait for the end of what is in flight; null when nothing is, fenced or not. */
+static struct list *what_is_at_work(struct store *store)
+{
+    if (store->checkpoint.running || store->checkpoint.idle_runs || store->journal.growing)
+        return &store->checkpoint.waiters;
+    if (store->journal.writing)
+        return &store->journal.durable_waiters;
+    for (int i = 0; i < store->options.drains; i++)
+        if (store->drains[i].log)
+            return &store->drains[i].log->idle_waiters;
+    return NULL;
+}
+
 enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow)
 {
     struct checkpoint *checkpoint = &store->checkpoint;
@@ -69,9 +88,10 @@ enum error store_settle(struct store *store, struct waiter *waiter, struct flow 
         return ERROR_WOULD_WAIT;
     if (!store->fenced && !store_is_settled(store))
         checkpoint_request(store, true);
-    if (!checkpoint->running && !store->journal.growing)
+    struct list *at_work = what_is_at_work(store);
+    if (!at_work)
         return store->fenced;
-    waiter_park(waiter, &checkpoint->waiters, flow);
+    waiter_park(waiter, at_work, flow);
     return ERROR_WOULD_WAIT;
 }
 

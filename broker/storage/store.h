@@ -43,9 +43,10 @@ struct checkpoint {
     bool running, again; /* again: somebody waits for one that begins later */
     bool everything;     /* drain and trim all, whatever its place (stop, idle) */
     int32_t forced;      /* logs it still waits for */
-    bool flushed_all;    /* by one OP_FLUSH_ALL */
+    uint64_t last_sequence; /* of a block, when the last one had settled */
     uint8_t phase;       /* within a step */
     struct list segments, folders; /* to be flushed */
+    struct list flushed; /* segments whose flush has ended or, of all at once, was begun */
     struct segment *segment;       /* being flushed or closed */
     struct list parked;            /* its own wait for the last forced drain */
     char path[1024];
@@ -56,6 +57,7 @@ struct checkpoint {
     int64_t ended_ns;
     struct timer idle_timer;
     struct flow idle_flow;
+    bool idle_runs;
     uint64_t idle_appended; /* appended_bytes at the last tick */
 };
 
@@ -68,6 +70,8 @@ struct store {
     struct list ready;        /* logs that are due to be drained now (struct log.ready) */
     struct list idle_drains;  /* struct drain not at work */
     struct drain *drains;
+    int64_t draining_bytes;     /* of drains, in flight */
+    struct list drain_room;     /* drains that wait until fewer are */
     struct list dirty_segments; /* written since the last flush (struct segment.dirty) */
     struct list dirty_folders;  /* names changed since (struct log.dirty_folder) */
     bool directory_dirty;       /* names of the data directory itself */
@@ -79,6 +83,7 @@ struct store {
     struct checkpoint checkpoint;
     struct store_counters counters;
     enum error fenced; /* NONE, or why */
+    void (*on_fence)(void *core_owner); /* told once, on this core; or null */
     bool stopping;
     uint32_t next_log_id;
     int32_t open_handles;

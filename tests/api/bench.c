@@ -161,9 +161,8 @@ void machine_start(struct machine_request *request, struct shard *shard, struct 
 struct uuid bench_topic(struct bench *bench, const char *name, int partitions)
 {
     struct create_topics_request *in = bench_request(bench, API_CREATE_TOPICS);
-    struct create_topics_request_creatable_topic topic = {.name = string_of(name),
-                                                          .num_partitions = partitions,
-                                                          .replication_factor = 1};
+    struct create_topics_request_creatable_topic topic = {
+        .name = string_of(name), .num_partitions = partitions, .replication_factor = 1};
     in->topics = &topic;
     in->topics_count = 1;
     int32_t handle = bench_connect(bench);
@@ -178,8 +177,7 @@ struct uuid bench_topic(struct bench *bench, const char *name, int partitions)
 struct partition *bench_partition(struct bench *bench, struct uuid topic_id, int32_t index)
 {
     for (int i = 0; i < BENCH_CORES; i++) {
-        struct partition *partition =
-            partition_find(&bench->broker.shards[i], topic_id, index);
+        struct partition *partition = partition_find(&bench->broker.shards[i], topic_id, index);
         if (partition)
             return partition;
     }
@@ -222,8 +220,7 @@ enum error partition_open(struct partition *partition, struct waiter *waiter, st
 }
 
 enum error partition_append(struct partition *partition, struct bytes batches,
-                            struct log_append_result *ret, struct waiter *waiter,
-                            struct flow *flow)
+                            struct log_append_result *ret, struct waiter *waiter, struct flow *flow)
 {
     struct log *log = partition->log;
     struct batch batch;

@@ -1,7 +1,7 @@
 #pragma once
 /* The handlers of every API over two cores, ports of memory and a cluster of memory: partitions are
- * arrays of batches, what is appended is committed when the test says so, and what metadata requests
- * want is applied at once. Requests go in as bytes, answers come out as bytes. */
+ * arrays of batches, what is appended is committed when the test says so, and what metadata
+ * requests want is applied at once. Requests go in as bytes, answers come out as bytes. */
 #include "api/serve.h"
 #include "cluster/machine.h"
 #include "cluster/partition.h"

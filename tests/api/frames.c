@@ -1,5 +1,5 @@
-/* Every served API at every version: a plain request is answered; the same cut short or with bytes too
- * many closes the connection with one line, and its neighbour goes on. */
+/* Every served API at every version: a plain request is answered; the same cut short or with bytes
+ * too many closes the connection with one line, and its neighbour goes on. */
 #include "api/api.h"
 #include "api/bench.h"
 #include "base/check.h"
@@ -60,7 +60,10 @@ static void every_version(int16_t key)
 }
 
 #define HANDLER(constant, name, advertised, oldest, newest, frame)                                 \
-    TEST(frames, name##_at_every_version) { every_version(API_##constant); }
+    TEST(frames, name##_at_every_version)                                                          \
+    {                                                                                              \
+        every_version(API_##constant);                                                             \
+    }
 #include "api/handlers.def"
 #undef HANDLER
 

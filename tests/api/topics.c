@@ -34,8 +34,10 @@ TEST(metadata, all_topics_are_null_or_in_version_0_empty)
     int32_t handle = bench_connect(bench);
     struct metadata_request *in = bench_request(bench, API_METADATA);
     in->topics_count = 0;
-    EQ(((struct metadata_response *)bench_ask(bench, handle, API_METADATA, 0, in))->topics_count, 1);
-    EQ(((struct metadata_response *)bench_ask(bench, handle, API_METADATA, 1, in))->topics_count, 0);
+    EQ(((struct metadata_response *)bench_ask(bench, handle, API_METADATA, 0, in))->topics_count,
+       1);
+    EQ(((struct metadata_response *)bench_ask(bench, handle, API_METADATA, 1, in))->topics_count,
+       0);
     in->topics_count = -1;
     struct metadata_response *out = bench_ask(bench, handle, API_METADATA, 1, in);
     EQ(out->topics_count, 1);
@@ -49,8 +51,7 @@ TEST(metadata, makes_topics_that_are_asked_for)
 {
     struct bench *bench = bench_open();
     int32_t handle = bench_connect(bench);
-    EQ(ask(bench, handle, 9, "new", false)->topics[0].error_code,
-       ERROR_UNKNOWN_TOPIC_OR_PARTITION);
+    EQ(ask(bench, handle, 9, "new", false)->topics[0].error_code, ERROR_UNKNOWN_TOPIC_OR_PARTITION);
     struct metadata_response *out = ask(bench, handle, 9, "new", true);
     EQ(out->topics[0].error_code, 0);
     EQ(out->topics[0].partitions_count, 1);

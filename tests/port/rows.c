@@ -1,6 +1,7 @@
 /* The ports that every script runs against. */
 #include "base/check.h"
 #include "port/script.h"
+#include "sim/world.h"
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -59,7 +60,36 @@ static enum error open_epoll(struct place *place, const struct port_options *opt
     return error;
 }
 
+/* The simulated world, calm: the scripts wait by hand, so there is no core. */
+static enum error open_world(struct place *place, const struct port_options *options, char *why,
+                             size_t why_size)
+{
+    struct world_settings settings = world_settings_default();
+    settings.short_transfer_once_in = settings.split_once_in = 0;
+    settings.pool_buffer_size = options->pool_buffer_size;
+    settings.pool_buffer_count = options->pool_buffer_count;
+    settings.socket_buffer_bytes = 1 << 20;
+    struct world *world = world_create(1, &settings);
+    int machine = world_add_machine(world);
+    place->owner = world;
+    place->port = world_port(world, machine, 0);
+    place->tcp_port_first = TCP_PORT_FIRST;
+    snprintf(place->folder, sizeof place->folder, "/place");
+    struct op make = {.kind = OP_MAKE_DIRECTORY, .path = place->folder};
+    port_call(place->port, &make);
+    return op_error(make.result);
+}
+
+static void close_world(struct place *place)
+{
+    struct world *world = place->owner;
+    place->port->operations->close(place->port);
+    EQ(world->violation_count, 0);
+    world_destroy(world);
+}
+
 const struct port_row port_rows[] = {
+    {"world", open_world, close_world},
     {"uring", open_uring, close_real},
     {"epoll", open_epoll, close_real},
 };

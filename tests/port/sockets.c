@@ -24,7 +24,9 @@ static void talks(struct script *s)
 {
     struct address address, peer = {0};
     int32_t listener = script_listen(s, &address);
-    struct op accept = {.kind = OP_ACCEPT, .handle = listener, .address = &peer};
+    struct address local = {0};
+    struct op accept = {
+        .kind = OP_ACCEPT, .handle = listener, .address = &peer, .data = &local};
     struct op connect = {.kind = OP_CONNECT, .address = &address};
     op_start(s->port, &accept);
     op_start(s->port, &connect);
@@ -32,6 +34,7 @@ static void talks(struct script *s)
     script_say_op(s, &connect);
     script_say_op(s, &accept);
     TRUE_(peer.family == 4 && peer.bytes[12] == 127 && peer.bytes[15] == 1 && peer.port != 0);
+    TRUE_(local.family == 4 && local.bytes[12] == 127 && local.port == address.port);
 
     char got[16];
     struct op receive = receiving(far, got, sizeof got);

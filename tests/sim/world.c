@@ -167,11 +167,19 @@ void op_schedule(struct op *op)
     agenda_add(world, &state->event, world->now_ns + delay_ns);
 }
 
+void op_cancel(struct op *op)
+{
+    struct op_state *state = op_state(op);
+    state->port->cancelled += !state->cancelled;
+    state->cancelled = true;
+}
+
 void op_finish(struct op *op, int64_t result)
 {
     struct world_port *port = op_state(op)->port;
     op_state(op)->mark = 0;
     port->in_flight--;
+    port->cancelled -= op_state(op)->cancelled;
     if (!op->flow)
         for (int32_t i = 0; i < port->calls_count; i++)
             if (port->calls[i] == op)

@@ -60,10 +60,11 @@ static bool is_aligned(const struct op *op, uint32_t alignment)
     return (bits & mask) == 0;
 }
 
-/* Two writes in flight must not touch the same sector. */
-static void look_for_overlap(struct world *world, struct inode *inode, const struct op *op)
+/* Two writes in flight must not touch the same sector; through the page cache, the same byte. */
+static void look_for_overlap(struct world *world, const struct open_file *file, const struct op *op)
 {
-    uint64_t sector = world->settings.sector_bytes;
+    struct inode *inode = file->inode;
+    uint64_t sector = file->flags & OPEN_DIRECT ? world->settings.sector_bytes : 1;
     int64_t from = (int64_t)align_down((uint64_t)op->offset, sector);
     int64_t end = (int64_t)align_up((uint64_t)(op->offset + vectors_size(op)), sector);
     for (struct list *node = inode->in_flight.next; node != &inode->in_flight; node = node->next) {
@@ -93,7 +94,7 @@ static enum error submit_transfer(struct machine *machine, struct open_file *fil
                         file->inode->id, writes ? "written" : "read");
     if (!writes)
         return ERROR_NONE;
-    look_for_overlap(world, file->inode, op);
+    look_for_overlap(world, file, op);
     op_state(op)->checksum = vectors_checksum(op);
     return ERROR_NONE;
 }
@@ -218,8 +219,10 @@ static int64_t execute_open(struct machine *machine, struct op *op)
     if (id < 0)
         return id;
     struct inode *inode = disk->inodes[id];
-    if (inode->is_directory ? (op->flags & OPEN_WRITE) != 0 : (op->flags & OPEN_DIRECTORY) != 0)
+    if (inode->is_directory && op->flags & OPEN_WRITE)
         return -ERROR_BAD_ARGUMENT;
+    if (!inode->is_directory && op->flags & OPEN_DIRECTORY)
+        return -ERROR_NOT_FOUND; /* no such folder */
     if (op->flags & OPEN_LOCK && inode->locked)
         return -ERROR_NO_PERMISSION;
     struct open_file *file = memory_zeroed(sizeof *file);

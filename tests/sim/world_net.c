@@ -149,7 +149,7 @@ static bool orphan(struct list *queue)
     for (struct list *node; (node = list_pop(queue));) {
         struct op *op = CONTAINER_OF(node, struct op, link);
         op_state(op)->object = NULL;
-        op_state(op)->cancelled = true;
+        op_cancel(op);
         op_schedule(op);
     }
     return any;
@@ -200,6 +200,11 @@ static struct machine *find_machine(struct machine *from, const struct address *
     return ours && index < from->world->machine_count ? from->world->machines[index] : NULL;
 }
 
+static bool is_address(const struct address *address)
+{
+    return address && (address->family == 4 || address->family == 6);
+}
+
 static struct listener *find_listener(struct machine *machine, uint16_t port)
 {
     for (struct list *node = machine->listeners.next; node != &machine->listeners;
@@ -223,7 +228,7 @@ static uint16_t choose_port(struct machine *machine)
 
 static int64_t execute_listen(struct machine *machine, struct op *op)
 {
-    if (!op->address || find_machine(machine, op->address) != machine)
+    if (!is_address(op->address) || find_machine(machine, op->address) != machine)
         return -ERROR_BAD_ARGUMENT;
     if (op->address->port && find_listener(machine, op->address->port))
         return -ERROR_ADDRESS_IN_USE;
@@ -257,6 +262,8 @@ static int64_t execute_accept(struct machine *machine, struct op *op, bool *ret_
     listener->backlog_count--;
     if (op->address)
         *op->address = socket->peer_address;
+    if (op->data)
+        *(struct address *)op->data = socket->local_address;
     return handle;
 }
 
@@ -264,9 +271,9 @@ static int64_t execute_connect(struct machine *machine, struct op *op, bool *ret
 {
     struct world *world = machine->world;
     struct op_state *state = op_state(op);
-    struct machine *to = op->address ? find_machine(machine, op->address) : NULL;
-    if (!op->address)
+    if (!is_address(op->address))
         return -ERROR_BAD_ARGUMENT;
+    struct machine *to = find_machine(machine, op->address);
     bool reachable = to && to->running && !world->blocked[machine->index][to->index] &&
                      !world->blocked[to->index][machine->index];
     if (!reachable && to && !to->running && random_below(&world->random, 2))
@@ -291,7 +298,10 @@ static int64_t execute_connect(struct machine *machine, struct op *op, bool *ret
     struct socket *far = socket_create(to, machine);
     near->peer = far;
     far->peer = near;
+    far->local_address = *op->address; /* what the client connected to */
     far->peer_address = world_address(machine->index, choose_port(machine));
+    if (to == machine) /* it comes from where it went to */
+        memcpy(far->peer_address.bytes, op->address->bytes, sizeof op->address->bytes);
     list_push(&listener->backlog, &far->pending);
     listener->backlog_count++;
     kick(&listener->accepts);
@@ -384,9 +394,16 @@ static int64_t execute_send(struct op *op, bool *ret_again)
     return (int64_t)done;
 }
 
-static int64_t execute_shutdown(struct op *op)
+/* It stands in the queue of sends: those before it go first, unless they can't go on. */
+static int64_t execute_shutdown(struct op *op, bool *ret_again)
 {
     struct socket *socket = op_state(op)->object;
+    if (socket->sends.next != &op->link && can_send(socket)) {
+        kick(&socket->sends);
+        op_schedule(op);
+        *ret_again = true;
+        return 0;
+    }
     socket->shut = true;
     for (struct list *node = socket->sends.next; node != &socket->sends; node = node->next)
         op_state(CONTAINER_OF(node, struct op, link))->drained = true;
@@ -440,7 +457,8 @@ void net_submit(struct op *op)
         if (can_send(socket))
             kick(&socket->sends);
         break;
-    default:
+    default: /* OP_SHUTDOWN */
+        list_push(&socket->sends, &op->link);
         op_schedule(op);
         break;
     }
@@ -467,7 +485,7 @@ static int64_t execute(struct machine *machine, struct op *op, bool *ret_again)
     case OP_SEND:
         return execute_send(op, ret_again);
     default:
-        return execute_shutdown(op);
+        return execute_shutdown(op, ret_again);
     }
 }
 

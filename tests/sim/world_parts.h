@@ -53,7 +53,7 @@ struct world_port {
     int32_t ready_count, ready_capacity;
     struct op **calls; /* in flight without a flow: port_call's */
     int32_t calls_count, calls_capacity;
-    int32_t in_flight;
+    int32_t in_flight, cancelled; /* operations; those of them that were cancelled */
     uint8_t *pool;
     bool *pool_taken;
     int32_t *pool_free;
@@ -92,7 +92,7 @@ struct socket {
     struct machine *machine;
     struct socket *peer;          /* null: closed, cut */
     struct machine *peer_machine; /* where the bytes come from */
-    struct address peer_address;
+    struct address peer_address, local_address; /* of an accepted one */
     uint8_t *ring;
     uint64_t written, arrived, taken; /* taken <= arrived <= written <= taken + capacity */
     bool end_sent, end_arrived, reset_sent, reset, shut;
@@ -107,6 +107,7 @@ int64_t world_draw(struct world *world, struct world_range range);
 void world_mix(struct world *world, uint64_t value);
 void op_schedule(struct op *op); /* at a drawn moment; nothing if it is scheduled */
 void op_finish(struct op *op, int64_t result);
+void op_cancel(struct op *op); /* marks it */
 
 /* world_port.c */
 extern const struct port_operations world_port_operations;

@@ -241,7 +241,7 @@ static void world_cancel(struct port *at, struct op *op)
     struct world_port *port = CONTAINER_OF(at, struct world_port, port);
     if (!op->running || !port->alive)
         return;
-    op_state(op)->cancelled = true;
+    op_cancel(op);
     if (op->kind <= OP_SHUTDOWN)
         net_cancel(op);
 }
@@ -389,9 +389,11 @@ static void world_close(struct port *at)
     struct world_port *port = CONTAINER_OF(at, struct world_port, port);
     if (!port->alive)
         return;
-    if (port->in_flight)
+    if (port->in_flight > port->cancelled)
         world_violation(port->world, "machine %d core %d: closed with %d operations in flight",
-                        port->machine->index, port->index, port->in_flight);
+                        port->machine->index, port->index, port->in_flight - port->cancelled);
+    while (port->in_flight > 0 && port->in_flight == port->cancelled)
+        world_wait(at, INT64_MAX);
     port->machine->ports[port->index] = NULL;
     port_stop(port);
 }

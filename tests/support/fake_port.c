@@ -77,8 +77,7 @@ static int64_t send_some(struct fake_socket *socket, struct op *op)
 /* Can `op` complete now? Then its result is in *ret. */
 static bool is_ready(struct fake_port *fake, struct op *op, int64_t *ret)
 {
-    struct fake_socket *socket =
-        op->kind == OP_LISTEN ? NULL : &fake->network->sockets[op->handle];
+    struct fake_socket *socket = op->kind == OP_LISTEN ? NULL : &fake->network->sockets[op->handle];
     *ret = op->scratch[0] ? -ERROR_CANCELLED : 0;
     if (op->scratch[0])
         return true;
@@ -96,6 +95,8 @@ static bool is_ready(struct fake_port *fake, struct op *op, int64_t *ret)
         fake->to_accept_count--;
         if (op->address)
             *op->address = fake->peer;
+        if (op->data)
+            *(struct address *)op->data = fake->local;
         return true;
     case OP_RECEIVE:
         if (socket->in_taken < socket->in_size)
@@ -163,17 +164,18 @@ static void fake_close(struct port *port)
 {
 }
 
-static const struct port_operations operations = {"fake",    fake_submit, fake_cancel,
-                                                  fake_wait, fake_wake,   fake_clock,
-                                                  fake_give_back, fake_close};
+static const struct port_operations operations = {
+    "fake", fake_submit, fake_cancel, fake_wait, fake_wake, fake_clock, fake_give_back, fake_close};
 
 void fake_port_init(struct fake_port *fake, uint32_t pool_size, uint32_t pool_count)
 {
     check(pool_count <= FAKE_POOL_MAX);
-    *fake = (struct fake_port){.port = {&operations, pool_size, pool_count},
-                               .now = {1000000000, 1700000000000},
-                               .peer = {.family = 4, .bytes[12] = 10, .bytes[15] = 1, .port = 5},
-                               .receive_limit = FAKE_BYTES};
+    *fake =
+        (struct fake_port){.port = {&operations, pool_size, pool_count},
+                           .now = {1000000000, 1700000000000},
+                           .peer = {.family = 4, .bytes[12] = 10, .bytes[15] = 1, .port = 5},
+                           .local = {.family = 4, .bytes[12] = 127, .bytes[15] = 1, .port = 9092},
+                           .receive_limit = FAKE_BYTES};
     fake->network = fake;
     list_init(&fake->waiting);
     fake->pool_bytes = memory_zeroed((size_t)pool_size * pool_count);

@@ -1,29 +1,31 @@
 #pragma once
 /* A port made of memory, for tests of what lies above it: sockets only. Nothing happens by itself:
- * a test feeds bytes, sets the clock and runs turns; every completion comes in order of submission. */
+ * a test feeds bytes, sets the clock and runs turns; every completion comes in order of submission.
+ */
 #include "reactor/core.h"
 
 enum { FAKE_SOCKETS = 32, FAKE_BYTES = 1 << 20, FAKE_POOL_MAX = 64 };
 
 struct fake_socket {
     bool open, ended, shut, is_listener;
-    uint8_t *in;              /* what the peer has sent and nobody has received */
+    uint8_t *in; /* what the peer has sent and nobody has received */
     size_t in_size, in_taken;
-    uint8_t *out;             /* what we sent */
+    uint8_t *out; /* what we sent */
     size_t out_size;
-    size_t send_limit;        /* bytes a send takes; 0: it waits */
-    int sends;                /* completed */
+    size_t send_limit; /* bytes a send takes; 0: it waits */
+    int sends;         /* completed */
 };
 
 struct fake_port {
     struct port port;
     struct now now;
-    struct list waiting; /* of ops */
+    struct list waiting;       /* of ops */
     struct fake_port *network; /* whose sockets are meant: itself, or that of another core */
     struct fake_socket sockets[FAKE_SOCKETS];
     int32_t to_accept[FAKE_SOCKETS];
     int to_accept_count;
-    struct address peer; /* of the next that connects */
+    struct address peer;  /* of the next that connects */
+    struct address local; /* that it connects to */
     uint8_t *pool_bytes;
     bool pool_used[FAKE_POOL_MAX];
     int pool_used_count, pool_used_most;

@@ -1,4 +1,5 @@
-/* Connections over a port of memory: framing at every cut, order, back-pressure, limits, the end. */
+/* Connections over a port of memory: framing at every cut, order, back-pressure, limits, the end.
+ */
 #include "net/connection.h"
 #include "base/check.h"
 #include "base/memory.h"
@@ -427,8 +428,8 @@ TEST(net, pauses_accepting_at_max_connections)
 TEST(net, formats_addresses)
 {
     char text[ADDRESS_TEXT_BYTES];
-    struct address four = {.family = 4, .bytes[12] = 192, .bytes[13] = 168, .bytes[15] = 7,
-                           .port = 9092};
+    struct address four = {
+        .family = 4, .bytes[12] = 192, .bytes[13] = 168, .bytes[15] = 7, .port = 9092};
     EQ_TEXT(address_format(&four, text), "192.168.0.7:9092");
     struct address six = {.family = 6, .bytes[15] = 1, .port = 1};
     EQ_TEXT(address_format(&six, text), "[::1]:1");

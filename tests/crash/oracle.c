@@ -1,0 +1,165 @@
+#include "crash/oracle.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/random.h"
+#include "protocol/batch.h"
+#include <stdio.h>
+
+void oracle_init(struct oracle *oracle, uint64_t seed, int32_t slots, uint32_t batch_most)
+{
+    check(slots <= SLOTS_MAX && batch_most <= BATCH_BYTES_MAX / 2);
+    *oracle = (struct oracle){.seed = seed, .slot_count = slots, .batch_most = batch_most};
+    for (int i = 0; i < slots; i++)
+        oracle->generations[i] = memory_zeroed(sizeof(struct generation));
+    oracle->made = memory_zeroed(BATCH_BYTES_MAX);
+}
+
+void oracle_done(struct oracle *oracle)
+{
+    for (int i = 0; i < oracle->slot_count; i++) {
+        for (int j = 0; j <= oracle->now[i].generation; j++)
+            memory_free(oracle->generations[i][j].batches);
+        memory_free(oracle->generations[i]);
+    }
+    memory_free(oracle->events);
+    memory_free(oracle->made);
+}
+
+void oracle_begin(struct oracle *oracle)
+{
+    memcpy(oracle->begin, oracle->now, sizeof oracle->begin);
+    oracle->event_count = 0;
+}
+
+static int64_t add_event(struct oracle *oracle, int32_t slot)
+{
+    if (oracle->event_count == oracle->event_capacity) {
+        oracle->event_capacity = oracle->event_capacity ? 2 * oracle->event_capacity : 256;
+        oracle->events =
+            memory_resized(oracle->events, (size_t)oracle->event_capacity * sizeof oracle->events[0]);
+    }
+    oracle->events[oracle->event_count++] = (struct oracle_event){slot, oracle->now[slot]};
+    return oracle->event_count;
+}
+
+int64_t oracle_acknowledge(struct oracle *oracle, int32_t slot, int64_t end)
+{
+    oracle->now[slot].acknowledged_end = end;
+    return add_event(oracle, slot);
+}
+
+int64_t oracle_recreate(struct oracle *oracle, int32_t slot)
+{
+    struct promise *now = &oracle->now[slot];
+    *now = (struct promise){now->generation + 1, 0};
+    oracle->generations[slot] = memory_resized(
+        oracle->generations[slot], (size_t)(now->generation + 1) * sizeof(struct generation));
+    oracle->generations[slot][now->generation] = (struct generation){0};
+    return add_event(oracle, slot);
+}
+
+void oracle_at(const struct oracle *oracle, int64_t events, struct promise promises[SLOTS_MAX])
+{
+    memcpy(promises, oracle->begin, sizeof oracle->begin);
+    for (int64_t i = 0; i < events; i++)
+        promises[oracle->events[i].slot] = oracle->events[i].promise;
+}
+
+/* Makes the batch of `sequence` in oracle->made; its size. */
+static uint32_t make(struct oracle *oracle, uint32_t sequence)
+{
+    struct random random;
+    random_seed(&random, oracle->seed << 32 | sequence);
+    struct batch_builder builder;
+    batch_builder_init(&builder, oracle->made, BATCH_BYTES_MAX);
+    uint32_t left = 1 + (uint32_t)random_below(&random, oracle->batch_most);
+    if (random_once_in(&random, 3))
+        left = 1 + left / 50;
+    int records = 1 + (int)random_below(&random, 3);
+    for (int i = 0; i < records; i++) {
+        uint8_t value[BATCH_BYTES_MAX / 2];
+        uint32_t size = i + 1 < records ? (uint32_t)random_below(&random, left + 1) : left;
+        for (uint32_t at = 0; at < size; at += 8) {
+            uint64_t word = random_next(&random);
+            memcpy(value + at, &word, size - at < 8 ? size - at : 8);
+        }
+        left -= size;
+        struct record record = {.timestamp = 1700000000000 + sequence,
+                                .key = {(const uint8_t *)&sequence, sizeof sequence},
+                                .value = {value, (int32_t)size}};
+        check(batch_builder_add(&builder, &record) == ERROR_NONE);
+    }
+    batch_builder_end(&builder, &BATCH_FIELDS_PLAIN);
+    return (uint32_t)builder.size_bytes;
+}
+
+struct bytes oracle_make(struct oracle *oracle, uint32_t *ret_sequence)
+{
+    *ret_sequence = oracle->next_sequence++;
+    return (struct bytes){oracle->made, (int32_t)make(oracle, *ret_sequence)};
+}
+
+void oracle_sent(struct oracle *oracle, int32_t slot, struct sent sent)
+{
+    struct generation *of = &oracle->generations[slot][oracle->now[slot].generation];
+    check(sent.base_offset == (of->count ? of->batches[of->count - 1].end_offset : 0));
+    if (of->count == of->capacity) {
+        of->capacity = of->capacity ? 2 * of->capacity : 64;
+        of->batches = memory_resized(of->batches, (size_t)of->capacity * sizeof of->batches[0]);
+    }
+    of->batches[of->count++] = sent;
+}
+
+void oracle_adopt(struct oracle *oracle, int32_t slot, int64_t end)
+{
+    struct generation *of = &oracle->generations[slot][oracle->now[slot].generation];
+    while (of->count > 0 && of->batches[of->count - 1].end_offset > end)
+        of->count--;
+    check(end == (of->count ? of->batches[of->count - 1].end_offset : 0));
+}
+
+const struct sent *oracle_batch_at(const struct oracle *oracle, int32_t slot, int32_t generation,
+                                   int64_t offset)
+{
+    const struct generation *of = &oracle->generations[slot][generation];
+    int32_t low = 0, high = of->count;
+    while (low < high) {
+        int32_t middle = low + (high - low) / 2;
+        if (of->batches[middle].base_offset < offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < of->count && of->batches[low].base_offset == offset ? &of->batches[low] : NULL;
+}
+
+bool oracle_matches(struct oracle *oracle, const struct sent *sent, const uint8_t *data)
+{
+    uint32_t size = make(oracle, sent->sequence);
+    batch_assign(oracle->made, sent->base_offset, LEADER_EPOCH);
+    return size == sent->size && memcmp(oracle->made, data, size) == 0;
+}
+
+struct uuid slot_topic_id(int32_t slot, int32_t generation)
+{
+    struct uuid id = {{(uint8_t)(slot + 1)}};
+    store_be32(id.bytes + 12, (uint32_t)generation + 1);
+    return id;
+}
+
+bool slot_of_topic_id(struct uuid id, int32_t *ret_slot, int32_t *ret_generation)
+{
+    *ret_slot = id.bytes[0] - 1;
+    *ret_generation = (int32_t)load_be32(id.bytes + 12) - 1;
+    return *ret_slot >= 0 && *ret_slot < SLOTS_MAX;
+}
+
+int32_t slot_partition(int32_t slot)
+{
+    return slot % 3;
+}
+
+void slot_folder(int32_t slot, char *folder, size_t size)
+{
+    snprintf(folder, size, "data/t%d-%d", slot, slot_partition(slot));
+}

@@ -1,0 +1,114 @@
+#pragma once
+/* A process of one or two cores with stores and logs on a machine of the world, without network or
+ * cluster: started, worked, crashed, stopped and started again over one disk, and compared with an
+ * oracle. The first thing that is wrong is kept in rig->failure; from then on everything returns
+ * at once. */
+#include "crash/oracle.h"
+#include "sim/disk_record.h"
+#include "sim/world.h"
+#include "storage/log.h"
+#include "storage/store.h"
+
+struct rig_settings {
+    uint64_t seed;
+    int cores, slots;
+    struct world_settings world;
+    struct store_options store;
+    struct log_settings log;
+    uint32_t batch_most;
+    uint64_t read_once_in, pause_once_in, remove_once_in; /* of a writer's steps */
+    bool moves; /* logs go to another core at every start */
+};
+
+struct rig;
+
+/* A flow that works on a slot: writes and reads, or reads everything through. */
+struct worker {
+    struct flow flow;
+    struct rig *rig;
+    int32_t slot;
+    struct log *log;
+    struct waiter waiter;
+    struct timer timer;
+    struct log_read read;
+    bool reading, ended;
+    int64_t offset;  /* read up to here */
+    uint32_t sequence;
+    struct bytes waiting; /* a batch that found no room; a copy */
+    struct random random;
+};
+
+struct rig_core {
+    struct rig *rig;
+    struct core core;
+    struct store store;
+    struct flow flow; /* settles */
+    struct waiter waiter;
+    bool settled;
+    enum error error;
+};
+
+struct rig {
+    struct rig_settings settings;
+    struct world *world;
+    struct oracle *oracle;
+    struct promise promises[SLOTS_MAX]; /* that hold now; the oracle's, or those of a cut */
+    int32_t lives;
+    bool image;      /* the promises are those of a cut: nothing is noted in the oracle */
+    bool serves, stopping, damaged; /* damaged: rot was put in; refusing is right */
+    struct rig_core cores[2];
+    struct worker workers[SLOTS_MAX];
+    struct random random;
+    struct store_counters counters; /* of all cores and lives that ended cleanly */
+    uint64_t appended, reads;
+    char failure[600];
+    char refusal[600]; /* why a start refused, with file and position */
+};
+
+/* Everything drawn from the seed: sizes, latencies, no errors. */
+struct rig_settings rig_settings_random(uint64_t seed);
+
+/* A world with one machine whose disk has an empty folder "data". */
+void rig_init(struct rig *rig, const struct rig_settings *settings, struct oracle *oracle);
+
+/* The same on an image, with the promises that it must keep. */
+void rig_init_image(struct rig *rig, const struct rig_settings *settings, struct oracle *oracle,
+                    struct disk *disk, const struct promise promises[SLOTS_MAX]);
+void rig_done(struct rig *rig);
+
+/* Notes a failure, if it is the first. */
+void rig_fail(struct rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* Replays and cleans, as a broker's start does. False if it refused: see rig->refusal. */
+bool rig_recover(struct rig *rig);
+
+/* Opens the stores and the logs' objects. */
+void rig_open(struct rig *rig);
+
+/* recover, look at the files, recover again: nothing may change; open; read everything through.
+ * The oracle adopts what is there unless it is an image. */
+void rig_start(struct rig *rig);
+
+/* Lets the writers work for so many events of the world. False: a store was fenced. */
+bool rig_work(struct rig *rig, uint64_t events);
+
+/* A clean stop, and a look at what it leaves. */
+void rig_stop(struct rig *rig);
+
+/* Ends the process with the power, or like kill -9. */
+void rig_crash(struct rig *rig, bool power_lost);
+
+bool rig_is_fenced(const struct rig *rig);
+
+/* Compares all files with the oracle; `clean`: after a clean stop. For each slot the end found. */
+void rig_look(struct rig *rig, bool clean, int64_t ends[SLOTS_MAX]);
+
+/* A hash of all files but the journals. */
+uint64_t rig_digest(struct rig *rig);
+
+/* Reads every log from its start to its end through the open stores. */
+void rig_read_all(struct rig *rig);
+
+/* The writers; set up by rig_open, run by rig_work. */
+void workers_start(struct rig *rig, bool write);
+bool workers_ended(void *rig);

@@ -1,0 +1,254 @@
+/* The flows of a rig: writers that append, read, pause, remove and make anew; and readers that go
+ * through everything. */
+#include "base/check.h"
+#include "base/memory.h"
+#include "crash/rig.h"
+#include "protocol/batch.h"
+#include "storage/log_state.h"
+#include <stdio.h>
+
+static struct promise *promise_of(const struct worker *worker)
+{
+    return &worker->rig->promises[worker->slot];
+}
+
+/* Durable is acknowledged. */
+static void moved(struct log *log, void *context)
+{
+    struct worker *worker = context;
+    struct rig *rig = worker->rig;
+    if (log->state != LOG_OPEN || log->durable_end <= promise_of(worker)->acknowledged_end)
+        return;
+    promise_of(worker)->acknowledged_end = log->durable_end;
+    if (!rig->image)
+        world_record_mark(rig->world, 0,
+                          oracle_acknowledge(rig->oracle, worker->slot, log->durable_end));
+}
+
+static void make_log(struct worker *worker, struct store *store)
+{
+    char topic[16];
+    snprintf(topic, sizeof topic, "t%d", worker->slot);
+    struct log_identity identity = {slot_topic_id(worker->slot, promise_of(worker)->generation),
+                                    slot_partition(worker->slot), string_of(topic)};
+    worker->log = log_new(store, &identity, &worker->rig->settings.log);
+    worker->log->moved = moved;
+    worker->log->context = worker;
+}
+
+/* Compares what was read with what was sent; moves worker->offset. */
+static void check_read(struct worker *worker)
+{
+    struct rig *rig = worker->rig;
+    struct log_read *read = &worker->read;
+    if (read->error) {
+        if (!rig_is_fenced(rig) && !rig->damaged)
+            rig_fail(rig, "slot %d: read at %lld: %s", worker->slot, (long long)read->offset,
+                     error_text(read->error));
+        worker->offset = read->end_offset;
+        return;
+    }
+    int64_t offset = read->offset;
+    for (int i = 0; i < read->parts_count; i++) {
+        struct bytes part = read->parts[i];
+        while (part.size > 0) {
+            struct batch batch;
+            if (batch_view(part.data, (size_t)part.size, &batch) != ERROR_NONE) {
+                if (!rig->damaged)
+                    rig_fail(rig, "slot %d: no whole batch at offset %lld", worker->slot,
+                             (long long)offset);
+                worker->offset = read->end_offset;
+                return;
+            }
+            bool first = offset == read->offset;
+            const struct sent *sent = oracle_batch_at(
+                rig->oracle, worker->slot, promise_of(worker)->generation, batch.base_offset);
+            bool dense = first ? batch.base_offset <= offset : batch.base_offset == offset;
+            bool right = sent && dense && sent->end_offset > offset &&
+                         (int32_t)sent->size <= part.size &&
+                         oracle_matches(rig->oracle, sent, part.data);
+            /* a client sees a wrong CRC by itself; of what lies outside of it, it can see nothing */
+            if (!right && rig->damaged && batch_check_crc(&batch) != ERROR_NONE) {
+                worker->offset = read->end_offset;
+                return;
+            }
+            if (!right) {
+                rig_fail(rig, "slot %d: at offset %lld a wrong batch (base %lld, size %d)",
+                         worker->slot, (long long)offset, (long long)batch.base_offset,
+                         batch.whole.size);
+                return;
+            }
+            offset = sent->end_offset;
+            part.data += sent->size;
+            part.size -= (int32_t)sent->size;
+        }
+    }
+    if (offset == read->offset && read->at_least_one && read->offset < read->end_offset &&
+        !rig->damaged)
+        rig_fail(rig, "slot %d: nothing is read at %lld, though the end is %lld", worker->slot,
+                 (long long)offset, (long long)read->end_offset);
+    worker->offset = offset;
+    rig->reads++;
+}
+
+static void begin_read(struct worker *worker, int64_t offset)
+{
+    uint32_t bits = (uint32_t)random_below(&worker->random, 20);
+    worker->read = (struct log_read){.log = worker->log,
+                                     .offset = offset,
+                                     .end_offset = worker->log->durable_end,
+                                     .max_bytes = (int32_t)random_below(&worker->random, 1u << bits),
+                                     .at_least_one = true};
+    worker->reading = true;
+}
+
+/* True once the read that was begun has ended. */
+static bool read_goes_on(struct worker *worker)
+{
+    if (!log_read_step(&worker->read, &worker->flow))
+        return true;
+    check_read(worker);
+    log_read_done(&worker->read);
+    worker->reading = false;
+    return false;
+}
+
+static void remove_log(struct worker *worker)
+{
+    struct rig *rig = worker->rig;
+    struct store *store = worker->log->store;
+    world_record_mark(rig->world, 0, oracle_recreate(rig->oracle, worker->slot));
+    *promise_of(worker) = rig->oracle->now[worker->slot];
+    log_remove(worker->log);
+    make_log(worker, store);
+}
+
+/* Appends the batch that waits, or the next one. */
+static enum error append(struct worker *worker)
+{
+    struct oracle *oracle = worker->rig->oracle;
+    if (worker->waiting.size == 0) {
+        struct bytes made = oracle_make(oracle, &worker->sequence);
+        uint8_t *copy = memory_aligned(16, (size_t)made.size);
+        memcpy(copy, made.data, (size_t)made.size);
+        worker->waiting = (struct bytes){copy, made.size};
+    }
+    struct log_append_result result;
+    enum error error = log_append(worker->log, worker->waiting, LEADER_EPOCH, &result);
+    if (error == ERROR_NONE) {
+        oracle_sent(oracle, worker->slot,
+                    (struct sent){result.base_offset, result.end_offset,
+                                  (uint32_t)worker->waiting.size, worker->sequence});
+        worker->rig->appended += (uint64_t)worker->waiting.size;
+        memory_free((void *)(uintptr_t)worker->waiting.data);
+        worker->waiting = (struct bytes){NULL, 0};
+    }
+    return error;
+}
+
+static enum step write_step(struct flow *flow)
+{
+    struct worker *worker = CONTAINER_OF(flow, struct worker, flow);
+    struct rig *rig = worker->rig;
+    if (worker->reading && read_goes_on(worker))
+        return STEP_AGAIN;
+    if (rig->stopping)
+        return STEP_FAIL;
+    enum error error = log_open(worker->log, &worker->waiter, flow);
+    if (error == ERROR_WOULD_WAIT)
+        return STEP_AGAIN;
+    if (!error && random_once_in(&worker->random, rig->settings.remove_once_in)) {
+        remove_log(worker);
+        return STEP_AGAIN;
+    }
+    if (!error && worker->log->durable_end > 0 &&
+        random_once_in(&worker->random, rig->settings.read_once_in)) {
+        begin_read(worker, (int64_t)random_below(&worker->random,
+                                                 (uint64_t)worker->log->durable_end));
+        return read_goes_on(worker) ? STEP_AGAIN : STEP_AGAIN;
+    }
+    if (!error)
+        error = append(worker);
+    if (error == ERROR_WOULD_WAIT) {
+        waiter_park(&worker->waiter, log_room(worker->log), flow);
+        return STEP_AGAIN;
+    }
+    if (error) {
+        if (!rig_is_fenced(rig))
+            rig_fail(rig, "slot %d: append: %s", worker->slot, error_text(error));
+        return STEP_FAIL;
+    }
+    if (random_once_in(&worker->random, rig->settings.pause_once_in)) {
+        int64_t pause_ns = (int64_t)random_below(&worker->random, 3000000);
+        timer_start(&worker->timer, flow->core, flow, flow->core->now.monotonic_ns + pause_ns);
+    }
+    return STEP_AGAIN;
+}
+
+static enum step work_ends(struct flow *flow)
+{
+    CONTAINER_OF(flow, struct worker, flow)->ended = true;
+    return STEP_NEXT;
+}
+
+static const struct flow_kind write_flow = {"writer", {{"write", write_step}, {"end", work_ends}}};
+
+/* Opens the log, looks at its ends, reads it through. */
+static enum step read_step(struct flow *flow)
+{
+    struct worker *worker = CONTAINER_OF(flow, struct worker, flow);
+    struct rig *rig = worker->rig;
+    struct log *log = worker->log;
+    if (worker->reading && read_goes_on(worker))
+        return STEP_AGAIN;
+    enum error error = log_open(log, &worker->waiter, flow);
+    if (error == ERROR_WOULD_WAIT)
+        return STEP_AGAIN;
+    if (error) {
+        if (!rig->damaged)
+            rig_fail(rig, "slot %d: open: %s", worker->slot, error_text(error));
+        return STEP_FAIL;
+    }
+    const struct promise *promise = promise_of(worker);
+    if (log->log_start != 0 || log->durable_end != log->appended_end)
+        rig_fail(rig, "slot %d: ends %lld %lld %lld", worker->slot, (long long)log->log_start,
+                 (long long)log->durable_end, (long long)log->appended_end);
+    if (log->durable_end < promise->acknowledged_end && !rig->damaged)
+        rig_fail(rig, "slot %d: the log ends at %lld, %lld was acknowledged", worker->slot,
+                 (long long)log->durable_end, (long long)promise->acknowledged_end);
+    if (rig->failure[0] || worker->offset >= log->durable_end)
+        return STEP_FAIL;
+    begin_read(worker, worker->offset);
+    return STEP_AGAIN;
+}
+
+static const struct flow_kind read_flow = {"reader", {{"read", read_step}, {"end", work_ends}}};
+
+void workers_start(struct rig *rig, bool write)
+{
+    for (int i = 0; i < rig->settings.slots; i++) {
+        struct worker *worker = &rig->workers[i];
+        int core = (i + (rig->settings.moves ? rig->lives : 0)) % rig->settings.cores;
+        worker->rig = rig;
+        worker->slot = i;
+        worker->ended = false;
+        worker->offset = 0;
+        worker->timer = TIMER_INIT;
+        worker->waiter = (struct waiter){.flow = NULL}; /* what it waited for may have crashed */
+        random_seed(&worker->random, random_next(&rig->random));
+        if (!worker->log)
+            make_log(worker, &rig->cores[core].store);
+        flow_start(&worker->flow, write ? &write_flow : &read_flow, worker->log->store->core);
+    }
+}
+
+bool workers_ended(void *argument)
+{
+    const struct rig *rig = argument;
+    if (rig->failure[0])
+        return true;
+    for (int i = 0; i < rig->settings.slots; i++)
+        if (!rig->workers[i].ended)
+            return false;
+    return true;
+}
