@@ -364,6 +364,11 @@ void world_at(struct world *world, struct world_action *action, int64_t delay_ns
     agenda_add(world, &action->event, world->now_ns + delay_ns);
 }
 
+void world_forget(struct world *world, struct world_action *action)
+{
+    agenda_remove(world, &action->event);
+}
+
 bool world_step(struct world *world)
 {
     if (world->agenda_count == 0)

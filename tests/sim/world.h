@@ -166,6 +166,9 @@ void world_on_event(struct world *world, void (*run)(struct world *world, void *
 /* Runs `action` in `delay_ns`. */
 void world_at(struct world *world, struct world_action *action, int64_t delay_ns);
 
+/* It will not run, if it has not. */
+void world_forget(struct world *world, struct world_action *action);
+
 /* Steps the wall clock of a machine. */
 void world_wall_step(struct world *world, int machine, int64_t delta_ms);
 

@@ -1,0 +1,230 @@
+#include "sim/broker_machine.h"
+#include "api/serve.h"
+#include "base/check.h"
+#include "net/connection.h"
+#include "sim/machine_memory.h"
+#include "sim/reached.h"
+
+#include "storage/store.h"
+#include <stdio.h>
+
+static const int64_t stop_limit_ns = 600 * 1000000000ll;
+
+static void crash_now(struct world_action *action, struct world *world)
+{
+    struct broker_machine *machine = CONTAINER_OF(action, struct broker_machine, crash);
+    if (machine->state == BROKER_DOWN || !world->machines[machine->machine]->running)
+        return;
+    if (machine->state == BROKER_BOOTING)
+        REACHED("recovery crashed");
+    machine->has_crashed = true;
+    if (machine->crash_is_kill)
+        world_kill(world, machine->machine);
+    else
+        world_crash(world, machine->machine);
+}
+
+void broker_machine_init(struct broker_machine *machine, struct world *world)
+{
+    *machine = (struct broker_machine){.world = world, .crash = WORLD_ACTION(crash_now)};
+    settings_init(&machine->settings);
+    machine->machine = world_add_machine(world);
+}
+
+static void drop(struct broker_machine *machine)
+{
+    machine_memory_drop(machine->machine);
+    machine->state = BROKER_DOWN;
+    broker_machine_crash_never(machine);
+}
+
+void broker_machine_done(struct broker_machine *machine)
+{
+    broker_machine_kill(machine);
+    settings_done(&machine->settings);
+}
+
+/* It is gone already, or ends now. */
+static void end(struct broker_machine *machine, bool power_lost)
+{
+    struct world *world = machine->world;
+    if (world->machines[machine->machine]->running) {
+        if (power_lost)
+            world_crash(world, machine->machine);
+        else
+            world_kill(world, machine->machine);
+    }
+    drop(machine);
+}
+
+void broker_machine_crash(struct broker_machine *machine)
+{
+    if (machine->state != BROKER_DOWN)
+        end(machine, true);
+}
+
+void broker_machine_kill(struct broker_machine *machine)
+{
+    if (machine->state != BROKER_DOWN)
+        end(machine, false);
+}
+
+void broker_machine_crash_in(struct broker_machine *machine, int64_t delay_ns, bool is_kill)
+{
+    if (machine->crash.event.place >= 0)
+        return; /* one is on its way */
+    machine->crash_is_kill = is_kill;
+    world_at(machine->world, &machine->crash, delay_ns);
+}
+
+void broker_machine_crash_never(struct broker_machine *machine)
+{
+    world_forget(machine->world, &machine->crash);
+}
+
+bool broker_machine_is_fenced(const struct broker_machine *machine)
+{
+    if (machine->state != BROKER_UP)
+        return false;
+    for (int i = 0; i < machine->cores; i++)
+        if (machine->broker.shards[i].store->fenced)
+            return true;
+    return false;
+}
+
+/* ---- boot ---- */
+
+static void on_stopped(struct broker *broker)
+{
+    struct broker_machine *machine = CONTAINER_OF(broker, struct broker_machine, broker);
+    machine->net_stopped = true;
+    broker_stop_cores(broker);
+}
+
+static enum error open_all(struct broker_machine *machine)
+{
+    struct broker *broker = &machine->broker;
+    struct port *ports[WORLD_CORES_MAX];
+    for (int i = 0; i < machine->cores; i++)
+        ports[i] = machine_port(machine->world, machine->machine, i);
+    uint64_t seed = machine->world->seed * 1000003 + machine->boots;
+    enum error error = broker_open(broker, &machine->settings, ports, machine->cores, seed,
+                                   machine->why, sizeof machine->why);
+    if (error)
+        return error;
+    for (int i = 0; i < machine->cores; i++) {
+        struct shard *shard = &broker->shards[i];
+        shard->core.buffers.budget_bytes = machine->buffers_bytes;
+        if (machine->flush_all_files)
+            shard->store->options.flush_all_files = machine->flush_all_files;
+    }
+    broker->stopped = on_stopped;
+    api_open(broker);
+    struct address address = world_address(machine->machine, BROKER_PORT);
+    error = api_listen(broker, &address);
+    if (error) {
+        snprintf(machine->why, sizeof machine->why, "can't listen: %s", error_text(error));
+        return error;
+    }
+    for (int i = 0; i < machine->cores; i++)
+        world_add_core(machine->world, machine->machine, &broker->shards[i].core);
+    return ERROR_NONE;
+}
+
+bool broker_machine_boot(struct broker_machine *machine)
+{
+    check(machine->state == BROKER_DOWN && machine->cores > 0);
+    if (!machine->world->machines[machine->machine]->running)
+        world_start(machine->world, machine->machine);
+    machine->boots++;
+    machine->state = BROKER_BOOTING;
+    machine->has_crashed = machine->net_stopped = false;
+    machine->why[0] = 0;
+    enum error error = ERROR_STOPPED;
+    if (machine_begin(machine->machine) == 0)
+        error = open_all(machine);
+    machine_end();
+    if (machine->has_crashed || error) {
+        end(machine, false);
+        return false;
+    }
+    machine->state = BROKER_UP;
+    machine->incarnations++;
+    return true;
+}
+
+/* ---- stop ---- */
+
+static bool cores_have_stopped(void *argument)
+{
+    const struct broker_machine *machine = argument;
+    int stopped = 0;
+    for (int i = 0; !machine->has_crashed && i < machine->cores; i++)
+        stopped += machine->broker.shards[i].core.stopping;
+    return stopped == machine->cores || machine->has_crashed;
+}
+
+/* What a stop waits for. */
+static void note_stuck(struct broker_machine *machine)
+{
+    for (int i = 0; i < machine->cores; i++) {
+        const struct shard *shard = &machine->broker.shards[i];
+        const struct net *net = shard->net;
+        struct list *node = net->connections.next;
+        if (node != &net->connections) {
+            const struct connection *connection = CONTAINER_OF(node, struct connection, link);
+            const struct request *request =
+                connection->in_flight > 0
+                    ? CONTAINER_OF(connection->requests.next, struct request, link)
+                    : NULL;
+            world_violation(machine->world, "a stop waits for %d connections of core %d; the first "
+                            "of machine %d, closed %d, receiving %d, sending %d, in flight %d, of "
+                            "which the first asks %d and is %s", net->connection_count, i,
+                            connection->peer.bytes[15] - 1, connection->closed,
+                            connection->receiving, connection->send != NULL,
+                            connection->in_flight, request ? request->api_key : -1,
+                            request && request->ready ? "ready" : "not ready");
+        } else if (!shard->core.stopping) {
+            const struct store *store = shard->store;
+            world_violation(machine->world, "a stop waits for core %d; net stopped %d, fenced %d, "
+                            "unsettled %d, checkpoint %d, live %lld", i, machine->net_stopped,
+                            store->fenced, !list_is_empty(&store->unsettled),
+                            store->checkpoint.running, (long long)store->journal.live_bytes);
+        }
+    }
+}
+
+bool broker_machine_stop(struct broker_machine *machine)
+{
+    check(machine->state == BROKER_UP);
+    struct broker *broker = &machine->broker;
+    machine->state = BROKER_STOPPING;
+    machine->net_stopped = machine->has_crashed = false;
+    int before = machine_memory_enter(machine->machine);
+    api_stop(broker);
+    machine_memory_enter(before);
+    world_run(machine->world, (struct world_stop){.until = cores_have_stopped,
+                                                  .argument = machine,
+                                                  .for_ns = stop_limit_ns});
+    if (!cores_have_stopped(machine))
+        note_stuck(machine);
+    bool ended = !machine->has_crashed && cores_have_stopped(machine), clean = ended;
+    for (int i = 0; ended && i < machine->cores; i++)
+        clean = clean && !broker->shards[i].store->fenced;
+    if (ended && machine_begin(machine->machine) == 0) {
+        api_close(broker);
+        broker_close(broker);
+    }
+    machine_end();
+    if (!clean || machine->has_crashed) {
+        end(machine, false);
+        return false;
+    }
+    world_stop_machine(machine->world, machine->machine);
+    if (machine_memory_blocks(machine->machine) > 0)
+        world_violation(machine->world, "a clean stop left %zu blocks, %zu bytes",
+                        machine_memory_blocks(machine->machine),
+                        machine_memory_bytes(machine->machine));
+    drop(machine);
+    return true;
+}

@@ -1,0 +1,269 @@
+/* The oracles of the whole broker.
+ *
+ * After every event, on the broker's own structures:
+ *   high watermark: never back within an incarnation; never above the durable end; the ends in order
+ *     (log start <= drained <= durable <= appended); not below what was promised to clients.
+ * After a clean stop, on the disk:
+ *   journals are empty, the mark of a clean stop is there; every log is a dense run of whole batches
+ *     of records that were sent there, has all that was promised, nothing behind its end; index
+ *     entries point at batches, in order; folders of deleted topics are gone. */
+#include "base/check.h"
+#include "base/memory.h"
+#include "cluster/catalogue.h"
+#include "cluster/partition.h"
+#include "protocol/batch.h"
+#include "sim/broker_sim.h"
+#include "sim/machine_memory.h"
+#include "storage/folder.h"
+#include "storage/journal_format.h"
+#include "storage/log_state.h"
+#include "storage/store.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+/* ---- after every event ---- */
+
+static void check_partition(struct simulation *sim, const struct partition *partition)
+{
+    struct world *world = sim->world;
+    const struct log *log = partition->log;
+    const struct replica *replica = &partition->replica;
+    if (!partition->opened || log->state != LOG_OPEN || partition->deleted)
+        return;
+    struct model_topic *topic = model_find(&sim->model, partition->key.topic_id);
+    struct model_partition *model =
+        topic && partition->key.index < topic->partition_count
+            ? &topic->partitions[partition->key.index]
+            : NULL;
+    const char *name = topic ? topic->name : "?";
+    int64_t mark = replica->high_watermark;
+    if (mark > log->durable_end || log->durable_end > log->appended_end || log->log_start > mark)
+        world_violation(world, "%s-%d: start %lld, high watermark %lld, durable %lld, appended %lld",
+                        name, partition->key.index, (long long)log->log_start, (long long)mark,
+                        (long long)log->durable_end, (long long)log->appended_end);
+    if (!model)
+        return;
+    if (mark < model->high_watermark_seen)
+        world_violation(world, "%s-%d: high watermark went back from %lld to %lld", name,
+                        model->index, (long long)model->high_watermark_seen, (long long)mark);
+    model->high_watermark_seen = mark;
+    if (mark < model->promised_end && !partition->shard->store->fenced)
+        world_violation(world, "%s-%d: high watermark %lld, promised was %lld", name, model->index,
+                        (long long)mark, (long long)model->promised_end);
+}
+
+void oracle_event(struct world *world, void *argument)
+{
+    struct simulation *sim = argument;
+    if (sim->broker.state != BROKER_UP || world->violation_count > 0)
+        return;
+    for (int i = 0; i < sim->broker.cores; i++) {
+        struct shard *shard = &sim->broker.broker.shards[i];
+        uint32_t position = 0;
+        for (struct partition *partition; (partition = map_next(&shard->partitions, &position));)
+            check_partition(sim, partition);
+    }
+}
+
+void oracle_incarnation(struct simulation *sim)
+{
+    for (int32_t i = 0; i < sim->model.topic_count; i++)
+        for (int j = 0; j < MODEL_PARTITIONS_MAX; j++)
+            sim->model.topics[i]->partitions[j].high_watermark_seen = -1;
+}
+
+/* ---- the disk after a clean stop ---- */
+
+enum { NAMES_BYTES = 64 << 10, ENTRIES_MAX = 512 };
+
+struct entries {
+    char kinds[ENTRIES_MAX];
+    char names[ENTRIES_MAX][96];
+    int count;
+};
+
+static int64_t call(struct simulation *sim, struct op op)
+{
+    return port_call(machine_port(sim->world, sim->broker.machine, 0), &op);
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+static void list_folder(struct simulation *sim, const char *path, struct entries *ret)
+{
+    char *names = memory_zeroed(NAMES_BYTES);
+    int32_t handle = (int32_t)call(sim, (struct op){.kind = OP_OPEN, .path = path,
+                                                    .flags = OPEN_READ | OPEN_DIRECTORY});
+    ret->count = 0;
+    check(handle >= 0);
+    for (int64_t size; (size = call(sim, (struct op){.kind = OP_LIST, .handle = handle,
+                                                     .data = names, .size = NAMES_BYTES})) > 0;)
+        for (int64_t at = 0; at < size; at += (int64_t)strlen(names + at) + 1) {
+            check(ret->count < ENTRIES_MAX);
+            ret->kinds[ret->count] = names[at];
+            snprintf(ret->names[ret->count++], sizeof ret->names[0], "%s", names + at + 1);
+        }
+    (void)call(sim, (struct op){.kind = OP_CLOSE, .handle = handle});
+    memory_free(names);
+    bool all_files = true;
+    for (int i = 0; i < ret->count; i++)
+        all_files = all_files && ret->kinds[i] == 'f';
+    if (all_files) /* segments in order of their offsets */
+        qsort(ret->names, (size_t)ret->count, sizeof ret->names[0], compare_names);
+}
+
+static struct bytes read_file(struct simulation *sim, const char *path)
+{
+    struct file_stat stat;
+    if (call(sim, (struct op){.kind = OP_STAT, .path = path, .data = &stat}) < 0)
+        return (struct bytes){NULL, -1};
+    int32_t handle =
+        (int32_t)call(sim, (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_READ});
+    check(handle >= 0);
+    uint8_t *data = memory_zeroed((size_t)stat.size_bytes + 1);
+    int64_t got = 0;
+    for (int64_t n = 1; got < stat.size_bytes && n > 0; got += n)
+        n = call(sim, (struct op){.kind = OP_READ, .handle = handle, .data = data + got,
+                                  .size = (size_t)(stat.size_bytes - got), .offset = got});
+    (void)call(sim, (struct op){.kind = OP_CLOSE, .handle = handle});
+    return (struct bytes){data, (int32_t)stat.size_bytes};
+}
+
+/* Every entry of the index points at the batch that holds its offset, in order. */
+static void check_index(struct simulation *sim, const char *path, struct bytes log, int64_t base)
+{
+    struct bytes index = read_file(sim, path);
+    int64_t position = 0, last = -1;
+    for (int32_t at = 0; at + 8 <= index.size; at += 8) {
+        int64_t offset = base + load_be32(index.data + at);
+        int64_t place = load_be32(index.data + at + 4);
+        struct batch batch;
+        bool right = false;
+        while (position <= place && position < log.size &&
+               batch_view(log.data + position, (size_t)(log.size - position), &batch) == 0) {
+            right = position == place && batch_last_offset(&batch) == offset;
+            if (position == place)
+                break;
+            position += batch.whole.size;
+        }
+        if (!right || offset <= last)
+            world_violation(sim->world, "%s: entry %d: offset %lld is not at %lld", path, at / 8,
+                            (long long)offset, (long long)place);
+        last = offset;
+    }
+    if (index.size > 0 && index.size % 8 != 0)
+        world_violation(sim->world, "%s: %d bytes", path, index.size);
+    memory_free((void *)index.data);
+}
+
+static void check_log(struct simulation *sim, struct model_partition *partition,
+                      const char *folder)
+{
+    struct entries *entries = memory_zeroed(sizeof *entries);
+    list_folder(sim, folder, entries);
+    int64_t next = 0;
+    for (int i = 0; i < entries->count; i++) {
+        int64_t base;
+        char path[256];
+        if (!segment_name_parse(entries->names[i], ".log", &base))
+            continue;
+        snprintf(path, sizeof path, "%s/%s", folder, entries->names[i]);
+        if (base != next)
+            world_violation(sim->world, "%s: a segment at %lld, expected %lld", folder,
+                            (long long)base, (long long)next);
+        struct bytes log = read_file(sim, path);
+        next = base;
+        model_read_batches(&sim->model, partition, log, &next, false);
+        snprintf(path + strlen(path) - 3, 8, "index");
+        check_index(sim, path, log, base);
+        memory_free((void *)log.data);
+    }
+    if (next < partition->promised_end || !model_verified(partition))
+        world_violation(sim->world, "%s ends at %lld; promised: end %lld, %lld records, %lld there",
+                        folder, (long long)next, (long long)partition->promised_end,
+                        (long long)partition->promised_count, (long long)partition->verified_count);
+    memory_free(entries);
+}
+
+static struct model_topic *topic_of_folder(struct simulation *sim, const char *folder)
+{
+    char path[256];
+    struct uuid id;
+    snprintf(path, sizeof path, "%s/partition.metadata", folder);
+    struct bytes text = read_file(sim, path);
+    bool known = text.size > 0 && partition_metadata_decode(text, &id);
+    memory_free((void *)text.data);
+    return known ? model_find(&sim->model, id) : NULL;
+}
+
+static void check_folder(struct simulation *sim, const char *name, struct string topic_name,
+                         int32_t index)
+{
+    if (string_equal(topic_name, METADATA_TOPIC))
+        return;
+    char folder[128];
+    snprintf(folder, sizeof folder, "data/%s", name);
+    struct model_topic *topic = topic_of_folder(sim, folder);
+    if (!topic || index >= topic->partition_count) {
+        world_violation(sim->world, "%s: a folder of no topic", folder);
+        return;
+    }
+    if (topic->deleted_ns != INT64_MAX)
+        world_violation(sim->world, "%s: the topic was deleted, its folder is there", folder);
+    check_log(sim, &topic->partitions[index], folder);
+}
+
+static void check_journal(struct simulation *sim, const char *name)
+{
+    char path[128];
+    snprintf(path, sizeof path, "data/%s", name);
+    struct bytes file = read_file(sim, path);
+    struct anchor anchors[2];
+    int newest = -1;
+    for (int i = 0; i < 2 && file.size >= JOURNAL_RING_BEGIN; i++)
+        if (anchor_decode(file.data + i * JOURNAL_ANCHOR_SLOT, &anchors[i]) == ERROR_NONE &&
+            (newest < 0 || anchors[i].generation > anchors[newest].generation))
+            newest = i;
+    struct block_header header;
+    if (newest < 0)
+        world_violation(sim->world, "%s has no anchor after a clean stop", path);
+    else if (anchors[newest].start_position + BLOCK_HEADER_SIZE < file.size &&
+             block_peek(file.data + anchors[newest].start_position, &header) &&
+             header.salt == anchors[newest].salt &&
+             header.sequence == anchors[newest].start_sequence)
+        world_violation(sim->world, "%s is not empty after a clean stop", path);
+    memory_free((void *)file.data);
+}
+
+void oracle_disk(struct simulation *sim)
+{
+    struct entries *entries = memory_zeroed(sizeof *entries);
+    bool marked = false;
+    world_start(sim->world, sim->broker.machine);
+    model_verify_begin(&sim->model);
+    list_folder(sim, "data", entries);
+    for (int i = 0; i < entries->count; i++) {
+        struct string topic;
+        int32_t index;
+        if (strncmp(entries->names[i], "journal-", 8) == 0)
+            check_journal(sim, entries->names[i]);
+        else if (entries->kinds[i] == 'd' && folder_name_parse(entries->names[i], &topic, &index))
+            check_folder(sim, entries->names[i], topic, index);
+        marked = marked || strcmp(entries->names[i], ".kafka_cleanshutdown") == 0;
+    }
+    if (!marked)
+        world_violation(sim->world, "a clean stop left no mark");
+    const struct model *model = &sim->model;
+    for (int32_t i = 0; i < model->topic_count; i++)
+        for (int j = 0; !model->topics[i]->delete_asked && j < model->topics[i]->partition_count;
+             j++)
+            if (!model_verified(&model->topics[i]->partitions[j]))
+                world_violation(sim->world, "%s-%d: not on the disk, with %lld records promised",
+                                model->topics[i]->name, j,
+                                (long long)model->topics[i]->partitions[j].promised_count);
+    memory_free(entries);
+    world_stop_machine(sim->world, sim->broker.machine);
+}

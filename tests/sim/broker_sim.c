@@ -1,0 +1,348 @@
+/* One seed of the whole broker.
+ *
+ *   draw -> boot -> faults ... -> calm: everything is answered, read from start to end
+ *        -> clean stop -> the disk is read
+ *
+ * All draws come from the seed; time is the world's. The broker is started, stopped and crashed here,
+ * from outside of any turn, but for crashes that come while it boots or stops. */
+#include "sim/broker_sim.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "sim/machine_memory.h"
+#include "storage/store.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static const int64_t second_ns = 1000000000;
+
+static int64_t draw(struct simulation *sim, int64_t low, int64_t high)
+{
+    return random_between(&sim->random, low, high);
+}
+
+static int64_t draw_power(struct simulation *sim, int low, int high)
+{
+    return (int64_t)1 << draw(sim, low, high);
+}
+
+#define SAY(sim, ...)                                                                              \
+    do {                                                                                           \
+        if ((sim)->verbose) {                                                                      \
+            printf("[%9.3f s, event %llu] ", (double)(sim)->world->now_ns / 1e9,                   \
+                   (unsigned long long)(sim)->world->events);                                      \
+            printf(__VA_ARGS__);                                                                   \
+            printf("\n");                                                                          \
+        }                                                                                          \
+    } while (0)
+
+/* ---- draw ---- */
+
+static struct world_settings draw_world(struct simulation *sim)
+{
+    struct world_settings settings = world_settings_random(sim->seed);
+    settings.disk_limit_bytes = 0; /* a full disk is a scenario of its own */
+    settings.handle_limit = 100000;
+    settings.cut_once_in = random_once_in(&sim->random, 2) ? 0 : (uint64_t)draw(sim, 500, 20000);
+    settings.read_error_once_in = settings.write_error_once_in = 0;
+    settings.flush_error_once_in = settings.name_error_once_in = 0;
+    if (random_once_in(&sim->random, 4)) {
+        settings.read_error_once_in = (uint64_t)draw_power(sim, 8, 14);
+        settings.write_error_once_in = (uint64_t)draw_power(sim, 10, 15);
+        settings.flush_error_once_in = (uint64_t)draw_power(sim, 10, 15);
+        settings.name_error_once_in = (uint64_t)draw_power(sim, 8, 12);
+    }
+    return settings;
+}
+
+static void draw_broker(struct simulation *sim)
+{
+    struct broker_machine *machine = &sim->broker;
+    struct settings *settings = &machine->settings;
+    struct sentence sentence;
+    enum error error = settings_set(settings, STRING("log.dirs"), STRING("data"), &sentence);
+    check(error == ERROR_NONE);
+    machine->cores = (int)draw(sim, 1, 4);
+    settings->journal_bytes = draw_power(sim, 16, 22);
+    settings->journal_initial_bytes = draw_power(sim, 16, 18);
+    settings->journal_block_bytes = (int32_t)draw_power(sim, 12, 16);
+    settings->drain_bytes = (int32_t)draw_power(sim, 12, 16);
+    settings->log_segment_bytes = (int32_t)draw_power(sim, 12, 20);
+    settings->log_index_interval_bytes = (int32_t)draw_power(sim, 6, 12);
+    settings->max_requests_in_flight = (int32_t)draw_power(sim, 0, 6);
+    settings->num_partitions = (int32_t)draw(sim, 1, 4);
+    settings->connections_max_idle_ms = draw(sim, 5000, 60000);
+    machine->buffers_bytes = (size_t)draw_power(sim, 16, 22);
+    machine->flush_all_files = (uint32_t)draw(sim, 1, 32);
+}
+
+static void draw_clients(struct simulation *sim)
+{
+    sim->fixed_topics = (int32_t)draw(sim, 1, 4);
+    sim->passing_topics = (int32_t)draw(sim, 1, 3);
+    int producers = (int)draw(sim, 1, 5), consumers = (int)draw(sim, 1, 4);
+    int admins = (int)draw(sim, 1, 2);
+    for (int i = 0; i < producers + consumers + admins; i++)
+        client_start(&sim->clients[sim->client_count++],
+                     i < producers               ? &producer_kind
+                     : i < producers + consumers ? &consumer_kind
+                                                 : &admin_kind,
+                     sim);
+    if (random_once_in(&sim->random, 2))
+        hostile_start(sim);
+}
+
+/* ---- faults ---- */
+
+static bool failed(const struct simulation *sim)
+{
+    return sim->world->violation_count > 0;
+}
+
+static void boot(struct simulation *sim)
+{
+    oracle_incarnation(sim);
+    for (int i = 0; i < 50 && !failed(sim); i++) {
+        if (!sim->calm && random_once_in(&sim->random, 4))
+            broker_machine_crash_in(&sim->broker, draw(sim, 0, 30000000),
+                                    random_once_in(&sim->random, 2));
+        if (broker_machine_boot(&sim->broker)) {
+            SAY(sim, "up, %d cores, %llu bytes replayed", sim->broker.cores,
+                (unsigned long long)sim->broker.broker.replayed_bytes);
+            return;
+        }
+        SAY(sim, "did not come up: %s", sim->broker.has_crashed ? "crashed" : sim->broker.why);
+        sim->failed_boots++;
+        if (sim->calm)
+            world_violation(sim->world, "it does not start: %s", sim->broker.why);
+    }
+    world_violation(sim->world, "it does not start: %s", sim->broker.why);
+}
+
+static void crash(struct simulation *sim)
+{
+    if (random_once_in(&sim->random, 3)) {
+        SAY(sim, "kill");
+        sim->kills++;
+        broker_machine_kill(&sim->broker);
+    } else {
+        SAY(sim, "crash");
+        sim->crashes++;
+        broker_machine_crash(&sim->broker);
+    }
+}
+
+static void stop(struct simulation *sim)
+{
+    SAY(sim, "stop");
+    if (random_once_in(&sim->random, 4))
+        broker_machine_crash_in(&sim->broker, draw(sim, 0, 50000000),
+                                random_once_in(&sim->random, 2));
+    if (broker_machine_stop(&sim->broker)) {
+        sim->stops++;
+        /* Another number of cores may go on with what these left. */
+        sim->broker.cores = (int)draw(sim, 1, 4);
+    }
+}
+
+static void unblock(struct world_action *action, struct world *world)
+{
+    for (int i = 0; i < world->machine_count; i++)
+        for (int j = 0; j < world->machine_count; j++)
+            world_block(world, i, j, false);
+}
+
+static void cut(struct simulation *sim)
+{
+    int other = (int)draw(sim, 1, sim->world->machine_count - 1);
+    sim->cuts++;
+    if (random_once_in(&sim->random, 2) || sim->unblock.event.place >= 0) {
+        world_cut(sim->world, sim->broker.machine, other);
+        return;
+    }
+    SAY(sim, "machine %d is cut off", other);
+    world_block(sim->world, sim->broker.machine, other, true);
+    if (random_once_in(&sim->random, 2))
+        world_block(sim->world, other, sim->broker.machine, true);
+    world_at(sim->world, &sim->unblock, draw(sim, second_ns / 100, 40 * second_ns));
+}
+
+static void fail_an_operation(struct simulation *sim)
+{
+    static const uint8_t kinds[] = {OP_WRITE, OP_FLUSH, OP_READ, OP_OPEN, OP_TRUNCATE, OP_ALLOCATE,
+                                    OP_SEND, OP_RECEIVE, OP_ACCEPT, OP_FLUSH_ALL};
+    int kind = kinds[random_below(&sim->random, sizeof kinds)];
+    enum error error = kind == OP_SEND || kind == OP_RECEIVE ? ERROR_CONNECTION_RESET
+                       : kind == OP_ACCEPT                   ? ERROR_TOO_MANY_FILES
+                                                             : ERROR_INPUT_OUTPUT;
+    if (kind == OP_RECEIVE && random_once_in(&sim->random, 2))
+        error = ERROR_NO_BUFFERS;
+    SAY(sim, "an operation of kind %d will fail", kind);
+    world_fail(sim->world, sim->broker.machine, kind, (uint64_t)draw(sim, 1, 40), error);
+}
+
+static void fault(struct simulation *sim)
+{
+    switch (random_below(&sim->random, 12)) {
+    case 0:
+    case 1:
+    case 2:
+        crash(sim);
+        break;
+    case 3:
+    case 4:
+        stop(sim);
+        break;
+    case 5:
+    case 6:
+        cut(sim);
+        break;
+    case 7:
+        world_wall_step(sim->world, sim->broker.machine, draw(sim, -100000, 100000));
+        break;
+    case 8:
+        if (random_once_in(&sim->random, 2))
+            fail_an_operation(sim);
+        break;
+    default:
+        break;
+    }
+}
+
+static void run_with_faults(struct simulation *sim)
+{
+    struct world *world = sim->world;
+    uint64_t most = sim->events_wanted / 8;
+    while (world->events < sim->events_wanted && !failed(sim)) {
+        if (sim->broker.state == BROKER_DOWN)
+            boot(sim);
+        world_run(world, (struct world_stop){.events = 1 + random_below(&sim->random, most)});
+        if (failed(sim))
+            return;
+        if (sim->broker.has_crashed) { /* one that was meant for the boot came later */
+            broker_machine_kill(&sim->broker);
+        } else if (broker_machine_is_fenced(&sim->broker)) {
+            SAY(sim, "fenced");
+            sim->fences++;
+            world_run(world, (struct world_stop){.events = random_below(&sim->random, 2000)});
+            if (!failed(sim))
+                broker_machine_kill(&sim->broker);
+        } else {
+            fault(sim);
+        }
+    }
+}
+
+/* ---- calm ---- */
+
+static bool all_over(void *argument)
+{
+    struct simulation *sim = argument;
+    if (failed(sim))
+        return true;
+    for (int i = 0; i < sim->client_count; i++)
+        if (!sim->clients[i].kind->is_over(&sim->clients[i]))
+            return false;
+    return true;
+}
+
+static void end_faults(struct simulation *sim)
+{
+    struct world_settings *settings = &sim->world->settings;
+    settings->cut_once_in = 0;
+    settings->read_error_once_in = settings->write_error_once_in = 0;
+    settings->flush_error_once_in = settings->name_error_once_in = 0;
+    settings->no_buffers_once_in = 0;
+    sim->world->machines[sim->broker.machine]->fault_count = 0;
+    broker_machine_crash_never(&sim->broker);
+    unblock(&sim->unblock, sim->world);
+}
+
+static void run_calm(struct simulation *sim)
+{
+    SAY(sim, "calm");
+    end_faults(sim);
+    if (sim->broker.has_crashed || broker_machine_is_fenced(&sim->broker) || random_once_in(&sim->random, 3))
+        crash(sim);
+    sim->calm = true;
+    if (sim->broker.state == BROKER_DOWN)
+        boot(sim);
+    sim->calm_ns = sim->world->now_ns + second_ns;
+    if (failed(sim))
+        return;
+    world_run(sim->world, (struct world_stop){.until = all_over, .argument = sim,
+                                              .for_ns = 300 * second_ns});
+    for (int i = 0; i < sim->client_count && !failed(sim); i++)
+        if (!sim->clients[i].kind->is_over(&sim->clients[i]))
+            world_violation(sim->world, "client %d, a %s, does not come to its end", i,
+                            sim->clients[i].kind->name);
+    if (broker_machine_is_fenced(&sim->broker))
+        world_violation(sim->world, "fenced without a fault");
+    if (failed(sim))
+        return;
+    SAY(sim, "last stop");
+    if (!broker_machine_stop(&sim->broker))
+        world_violation(sim->world, "the last stop was not clean");
+    if (!failed(sim))
+        oracle_disk(sim);
+}
+
+/* ---- one seed ---- */
+
+static void free_all(struct simulation *sim)
+{
+    struct world *world = sim->world;
+    broker_machine_done(&sim->broker);
+    int machines = world->machine_count;
+    for (int i = 0; i < machines; i++)
+        if (world->machines[i]->running)
+            world_kill(world, i);
+    for (int i = 0; i < machines; i++)
+        machine_memory_drop(i);
+    world_destroy(world);
+    model_done(&sim->model);
+    memory_free(sim->hostile);
+}
+
+static struct sim_result result_of(const struct simulation *sim)
+{
+    const struct world *world = sim->world;
+    struct sim_result result = {
+        .failed = failed(sim), .hash = world->hash, .events = world->events,
+        .records = sim->model.record_count - 1, .acknowledged = sim->model.acknowledged,
+        .read = sim->model.read, .crashes = sim->crashes, .kills = sim->kills,
+        .stops = sim->stops, .failed_boots = sim->failed_boots, .fences = sim->fences,
+        .failed_event = world->events,
+    };
+    snprintf(result.message, sizeof result.message, "%s", world->violation);
+    for (int i = 0; i < sim->client_count; i++)
+        result.losses += sim->clients[i].losses;
+    return result;
+}
+
+struct sim_result sim_run(uint64_t seed, uint64_t events, bool verbose)
+{
+    struct simulation *sim = memory_zeroed(sizeof *sim);
+    sim->seed = seed;
+    sim->events_wanted = events;
+    sim->verbose = verbose;
+    sim->unblock = WORLD_ACTION(unblock);
+    random_seed(&sim->random, seed ^ 0xb01e);
+    struct world_settings settings = draw_world(sim);
+    sim->world = world_create(seed, &settings);
+    sim->world->quiet = true;
+    model_init(&sim->model, sim->world);
+    broker_machine_init(&sim->broker, sim->world);
+    draw_broker(sim);
+    world_on_event(sim->world, oracle_event, sim);
+    boot(sim);
+    if (!failed(sim)) {
+        draw_clients(sim);
+        run_with_faults(sim);
+    }
+    if (!failed(sim))
+        run_calm(sim);
+    struct sim_result result = result_of(sim);
+    free_all(sim);
+    memory_free(sim);
+    return result;
+}

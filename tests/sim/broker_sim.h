@@ -1,0 +1,45 @@
+#pragma once
+/* One seed of the whole broker in the simulator: settings, clients and faults drawn, oracles after
+ * every event and at the end. See broker_sim.c for the phases. */
+#include "sim/broker_machine.h"
+#include "sim/client.h"
+
+enum { SIM_CLIENTS_MAX = 16 };
+
+struct simulation {
+    uint64_t seed, events_wanted;
+    struct world *world;
+    struct random random; /* the scenario's: settings, faults, when */
+    struct broker_machine broker;
+    struct model model;
+    struct client clients[SIM_CLIENTS_MAX];
+    int client_count;
+    struct hostile *hostile;
+    bool calm;            /* no faults any more: what is asked must be answered */
+    int64_t calm_ns;
+    int32_t fixed_topics, passing_topics; /* names "fixed-i" and "passing-i" */
+    bool verbose;
+    /* counted */
+    uint64_t crashes, kills, stops, failed_boots, fences, cuts;
+    struct world_action unblock;
+};
+
+struct sim_result {
+    bool failed;
+    uint64_t hash, events, failed_event;
+    char message[256];
+    uint64_t records, acknowledged, read, crashes, kills, stops, failed_boots, fences, losses;
+};
+
+/* Runs one seed. `verbose` prints what the scenario does. */
+struct sim_result sim_run(uint64_t seed, uint64_t events, bool verbose);
+
+/* broker_oracles.c: after every event. */
+void oracle_event(struct world *world, void *argument);
+/* The broker begins anew: what held for the last incarnation only is forgotten. */
+void oracle_incarnation(struct simulation *sim);
+/* After a clean stop: reads the disk. */
+void oracle_disk(struct simulation *sim);
+
+/* client_hostile.c: starts it; it needs no answer. */
+void hostile_start(struct simulation *sim);

@@ -1,0 +1,239 @@
+#include "sim/client.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "sim/broker_sim.h"
+#include "sim/machine_memory.h"
+
+static const int64_t answer_limit_ns = 30 * 1000000000ll;
+
+struct now client_now(const struct client *client)
+{
+    return client->core.now;
+}
+
+bool client_ask(struct client *client, enum api_key key, const void *message, bool answered)
+{
+    check(!client->sending); /* the output is being read */
+    if (!client->connected || client->closing || client->asked_count == CLIENT_ASKED_MAX)
+        return false;
+    enum error error = session_request(&client->session, key, message, NULL);
+    if (error && error != ERROR_WOULD_WAIT)
+        world_violation(client->sim->world, "%s can't ask %d: %s %s", client->kind->name, key,
+                        error_text(error), session_reason(&client->session));
+    if (error)
+        return false;
+    if (answered) {
+        int place = (client->asked_first + client->asked_count++) % CLIENT_ASKED_MAX;
+        client->asked_ns[place] = client->core.now.monotonic_ns;
+    }
+    return true;
+}
+
+/* Ends the receive in flight, and with it the connection. */
+void client_reconnect(struct client *client)
+{
+    if (!client->connected || client->shut)
+        return;
+    client->shut = true;
+    timer_cancel(&client->sender_timer, &client->core);
+}
+
+/* ---- sender ---- */
+
+static void watch(struct client *client)
+{
+    if (client->asked_count == 0 || !client->connected)
+        return;
+    int64_t waited_ns =
+        client->core.now.monotonic_ns - client->asked_ns[client->asked_first];
+    if (waited_ns <= answer_limit_ns)
+        return;
+    int64_t since_ns = client->asked_ns[client->asked_first];
+    if (client->sim->calm && since_ns > client->sim->calm_ns)
+        world_violation(client->sim->world, "%s: a request has no answer after %lld ms",
+                        client->kind->name, (long long)(waited_ns / 1000000));
+    client_reconnect(client);
+}
+
+static void send_ended(struct client *client)
+{
+    if (client->send.kind == OP_SEND && client->send.result > 0)
+        session_sent(&client->session, (size_t)client->send.result);
+    client->sending = false;
+    if (client->reader_waits) {
+        client->reader_waits = false;
+        flow_release(&client->reader);
+    }
+}
+
+static enum step sender_run(struct flow *flow)
+{
+    struct client *client = CONTAINER_OF(flow, struct client, sender);
+    struct bytes output = {0};
+    if (client->sending)
+        send_ended(client);
+    if (client->connected && !client->closing) {
+        watch(client);
+        if (!client->shut && session_version(&client->session, API_METADATA) >= 0)
+            client->kind->work(client);
+        output = session_output(&client->session);
+    }
+    bool shuts = client->connected && !client->closing && client->shut;
+    if (shuts || (client->connected && !client->closing && output.size > 0)) {
+        client->vector = (struct iovec){(void *)output.data, (size_t)output.size};
+        client->send = (struct op){.flow = flow, .kind = shuts ? OP_SHUTDOWN : OP_SEND,
+                                   .handle = client->handle, .vectors = &client->vector,
+                                   .vector_count = 1};
+        client->sending = true;
+        client->closing = shuts;
+        op_start(client->core.port, &client->send);
+        return STEP_AGAIN;
+    }
+    timer_start(&client->sender_timer, &client->core, flow,
+                client->core.now.monotonic_ns + client->tick_ns);
+    return STEP_AGAIN;
+}
+
+static const struct flow_kind sender_kind = {"sim-send", {{"run", sender_run}}};
+
+/* ---- reader ---- */
+
+static enum step reader_connect(struct flow *flow)
+{
+    struct client *client = CONTAINER_OF(flow, struct client, reader);
+    client->address = world_address(client->sim->broker.machine, BROKER_PORT);
+    client->receive =
+        (struct op){.flow = flow, .kind = OP_CONNECT, .address = &client->address};
+    op_start(client->core.port, &client->receive);
+    return STEP_NEXT;
+}
+
+static enum step wait_a_little(struct client *client)
+{
+    int64_t wait_ns = random_between(&client->random, 1000000, 50000000);
+    timer_start(&client->reader_timer, &client->core, &client->reader,
+                client->core.now.monotonic_ns + wait_ns);
+    client->reader.step = (uint8_t)-1; /* then connect again */
+    return STEP_NEXT;
+}
+
+static enum step reader_connected(struct flow *flow)
+{
+    struct client *client = CONTAINER_OF(flow, struct client, reader);
+    if (client->receive.result < 0)
+        return wait_a_little(client);
+    client->handle = (int32_t)client->receive.result;
+    session_init(&client->session, SESSION_SETTINGS_DEFAULT);
+    client->kind->init(client);
+    client->connected = true;
+    client->closing = client->shut = false;
+    client->asked_count = 0;
+    timer_cancel(&client->sender_timer, &client->core);
+    return STEP_NEXT;
+}
+
+static enum step reader_receive(struct flow *flow)
+{
+    struct client *client = CONTAINER_OF(flow, struct client, reader);
+    size_t size;
+    uint8_t *space = session_space(&client->session, &size);
+    client->receive = (struct op){.flow = flow, .kind = OP_RECEIVE, .handle = client->handle,
+                                  .data = space, .size = size};
+    op_start(client->core.port, &client->receive);
+    return STEP_NEXT;
+}
+
+static bool take_answers(struct client *client)
+{
+    struct session_response response;
+    enum error error;
+    while ((error = session_next(&client->session, &response)) == ERROR_NONE) {
+        check(client->asked_count > 0);
+        int64_t asked_ns = client->asked_ns[client->asked_first];
+        client->asked_first = (client->asked_first + 1) % CLIENT_ASKED_MAX;
+        client->asked_count--;
+        client->answers++;
+        client->kind->answer(client, &response, asked_ns);
+    }
+    if (error == ERROR_WOULD_WAIT)
+        return true;
+    world_violation(client->sim->world, "%s: the answer is wrong: %s", client->kind->name,
+                    session_reason(&client->session));
+    return false;
+}
+
+static enum step reader_received(struct flow *flow)
+{
+    struct client *client = CONTAINER_OF(flow, struct client, reader);
+    if (client->receive.result <= 0)
+        return STEP_NEXT;
+    session_received(&client->session, (size_t)client->receive.result);
+    if (!take_answers(client))
+        return STEP_NEXT;
+    timer_cancel(&client->sender_timer, &client->core);
+    flow->step -= 2; /* receive again */
+    return STEP_NEXT;
+}
+
+static enum step reader_shutdown(struct flow *flow)
+{
+    struct client *client = CONTAINER_OF(flow, struct client, reader);
+    client->closing = true;
+    client->control =
+        (struct op){.flow = flow, .kind = OP_SHUTDOWN, .handle = client->handle};
+    op_start(client->core.port, &client->control);
+    return STEP_NEXT;
+}
+
+static enum step reader_close(struct flow *flow)
+{
+    struct client *client = CONTAINER_OF(flow, struct client, reader);
+    if (client->sending) {
+        client->reader_waits = true;
+        flow_hold(flow);
+        return STEP_AGAIN;
+    }
+    client->connected = false;
+    client->control = (struct op){.flow = flow, .kind = OP_CLOSE, .handle = client->handle};
+    op_start(client->core.port, &client->control);
+    return STEP_NEXT;
+}
+
+static enum step reader_closed(struct flow *flow)
+{
+    struct client *client = CONTAINER_OF(flow, struct client, reader);
+    client->kind->lost(client);
+    client->losses++;
+    client->asked_count = 0;
+    session_done(&client->session);
+    return wait_a_little(client);
+}
+
+static enum step never(struct flow *flow)
+{
+    return STEP_NEXT;
+}
+
+static const struct flow_kind reader_kind = {"sim-read",
+                                             {{"connect", reader_connect},
+                                              {"connected", reader_connected},
+                                              {"receive", reader_receive},
+                                              {"received", reader_received},
+                                              {"shutdown", reader_shutdown},
+                                              {"close", reader_close},
+                                              {"closed", reader_closed},
+                                              {"never", never}}};
+
+void client_start(struct client *client, const struct client_kind *kind, struct simulation *sim)
+{
+    struct world *world = sim->world;
+    *client = (struct client){.kind = kind, .sim = sim, .reader_timer = TIMER_INIT,
+                              .sender_timer = TIMER_INIT};
+    random_seed(&client->random, random_next(&sim->random));
+    client->tick_ns = random_between(&client->random, 1000000, 20000000);
+    client->machine = world_add_machine(world);
+    core_init(&client->core, 0, machine_port(world, client->machine, 0));
+    world_add_core(world, client->machine, &client->core);
+    flow_start(&client->reader, &reader_kind, &client->core);
+    flow_start(&client->sender, &sender_kind, &client->core);
+}
