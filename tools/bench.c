@@ -5,6 +5,7 @@
 #include <string.h>
 
 enum { REQUEST_BYTES_MAX = 100 << 20 }; /* Kafka's socket.request.max.bytes */
+enum { REQUESTS_MS_MAX = 600000 };      /* --requests gives up after ten minutes */
 
 static const struct option_row rows[] = {
     OPTION_BROKER,
@@ -18,6 +19,7 @@ static const struct option_row rows[] = {
     {262, "rate", "N|max", "requests/s due, of all connections together (default max)"},
     {263, "seconds", "N", "measured (default 5)"},
     {264, "warmup", "N", "seconds before (default 1)"},
+    {271, "requests", "N", "ends after so many, counted from the first, instead of by time"},
     {265, "acks", "N", "-1 every replica in sync (default), 1 the leader"},
     {266, "kind", "KIND", "of tiny: produce (default), apiversions or metadata"},
     {267, "topic", "NAME", "(default bench-PARTITIONS)"},
@@ -131,6 +133,8 @@ static bool take(struct options *options, struct bench_settings *settings, int i
     case 270:
         settings->is_json = true;
         return true;
+    case 271:
+        return options_number(options, 1, INT32_MAX, &settings->requests);
     case OPTION_ARGUMENT:
         options_wrong(options, "'%s' is not an option", options->value);
         return false;
@@ -247,6 +251,8 @@ static enum exit_code run(const struct options *options, struct bench_settings *
 /* Fills in what depends on other options. */
 static void complete(struct bench_settings *settings, char *topic, size_t capacity)
 {
+    if (settings->requests)
+        settings->plan = (struct schedule_plan){.measure_ms = REQUESTS_MS_MAX};
     if (settings->in_flight == 0)
         settings->in_flight = settings->plan.rate ? 1000 : 4;
     if (!settings->topic) {
@@ -289,6 +295,8 @@ enum exit_code command_bench(int count, char **arguments)
                              "a request of %lld x %lld bytes is more than brokers take; lower "
                              "--per-request",
                              (long long)each, (long long)settings.batch_bytes);
+    if (settings.requests && settings.plan.rate)
+        return options_wrong(&options, "--requests goes as fast as it can: no --rate with it");
     char topic[64];
     complete(&settings, topic, sizeof topic);
     return run(&options, &settings);

@@ -25,6 +25,7 @@ struct bench_settings {
     int64_t batch_bytes, record_bytes;
     int64_t connections, in_flight;
     struct schedule_plan plan;
+    int64_t requests; /* in all; 0: by time. The plan is then "max" without a warm-up */
     int64_t acks;
     int64_t pid; /* of the broker; 0: not told */
     struct admin_config configs[BENCH_CONFIGS_MAX];

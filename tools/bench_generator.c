@@ -85,6 +85,8 @@ static void admit(struct generator *generator, struct connection *connection)
             return;
         int64_t place = connection - generator->connections;
         int64_t index = connection->admitted * settings->connections + place;
+        if (settings->requests && index >= settings->requests)
+            return;
         struct flight *flight = flight_of(generator, connection, connection->admitted);
         flight->due_ns = is_max ? generator->now_ns : schedule_due_ns(&generator->schedule, index);
         flight->frame = (int32_t)(index % generator->frames->count);
@@ -365,6 +367,8 @@ static bool run(struct generator *generator)
         look(generator);
         if (!hand_out(generator, &due_ns) || !turn(generator, due_ns))
             return false;
+        if (settings->requests && generator->waiting == 0)
+            generator->schedule.end_ns = generator->now_ns;
     }
     look(generator);
     return true;

@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 enum { HANDLER_KEYS_END = 96, FRAME_BORROWED = 1, FRAME_OWNED = 0 };
+enum { SLICES_AT_ONCE = 32 }; /* of an answer, before they are counted */
 
 /* A table with sizes that other files know is filled by a switch, which the compiler makes a table
  * of again. */
@@ -41,8 +42,8 @@ void *call_take_messages(struct call *call, const struct message *message, int32
 {
     check(count >= 0);
     uint8_t *array = call_take(call, (size_t)count, message->size);
-    for (int32_t i = 0; array && i < count; i++)
-        message_set_defaults(message, array + (size_t)i * message->size);
+    if (array)
+        message_set_defaults_each(message, array, count);
     return array;
 }
 
@@ -84,33 +85,69 @@ static void give_up(struct call *call, struct flow *sent, const char *why)
         request_refuse(call->request, why);
 }
 
-void call_reply(struct call *call, struct flow *sent)
+/* Encodes into what is left of the arena's chunk, which nearly every answer fits. NO_MEMORY: it does
+ * not, or has more slices. */
+static enum error encode_at_once(struct call *call, struct gather *gather, uint8_t **ret_data)
+{
+    struct arena *arena = &call->request->arena;
+    struct writer writer;
+    size_t room;
+    uint8_t *data = arena_rest(arena, &room);
+    if (!data)
+        return ERROR_NO_MEMORY;
+    writer_init(&writer, data, room);
+    gather_init(gather, gather->slices, gather->capacity, &writer);
+    enum error error = encode(call, &writer, gather);
+    if (error == ERROR_NONE)
+        arena_keep(arena, writer.size);
+    *ret_data = data;
+    return error;
+}
+
+/* Encodes twice: the first time to know the sizes. */
+static enum error encode_measured(struct call *call, struct gather *gather, uint8_t **ret_data)
 {
     struct writer writer;
-    struct gather gather;
     writer_init(&writer, NULL, 0);
-    gather_init(&gather, NULL, 0, &writer);
-    if (encode(call, &writer, &gather) != ERROR_NONE) {
-        give_up(call, sent, "its answer has a field that this version lacks");
-        return;
-    }
+    gather_init(gather, NULL, 0, &writer);
+    enum error error = encode(call, &writer, gather);
+    if (error != ERROR_NONE)
+        return error;
     size_t size = writer.size;
-    int32_t count = gather.count;
-    uint8_t *data = call_take(call, 1, size);
+    int32_t count = gather->count;
+    *ret_data = call_take(call, 1, size);
     struct bytes *slices = call_take(call, (size_t)count, sizeof *slices);
-    struct iovec *vectors = call_take(call, (size_t)count, sizeof *vectors);
-    if (!data || !slices || !vectors || gather.size_bytes > INT32_MAX) {
-        give_up(call, sent, "its answer is larger than request.arena.bytes");
+    if (!*ret_data || !slices)
+        return ERROR_NO_MEMORY;
+    writer_init(&writer, *ret_data, size);
+    gather_init(gather, slices, count, &writer);
+    error = encode(call, &writer, gather);
+    check(error == ERROR_NONE && writer.size == size && gather->count == count);
+    return ERROR_NONE;
+}
+
+void call_reply(struct call *call, struct flow *sent)
+{
+    struct bytes slices[SLICES_AT_ONCE];
+    struct gather gather = {.slices = slices, .capacity = SLICES_AT_ONCE};
+    uint8_t *data;
+    enum error error = encode_at_once(call, &gather, &data);
+    if (error == ERROR_NO_MEMORY)
+        error = encode_measured(call, &gather, &data);
+    struct iovec *vectors = NULL;
+    if (error == ERROR_NONE && gather.size_bytes <= INT32_MAX)
+        vectors = call_take(call, (size_t)gather.count, sizeof *vectors);
+    if (!vectors) {
+        give_up(call, sent,
+                error == ERROR_NONE || error == ERROR_NO_MEMORY
+                    ? "its answer is larger than request.arena.bytes"
+                    : "its answer has a field that this version lacks");
         return;
     }
-    writer_init(&writer, data, size);
-    gather_init(&gather, slices, count, &writer);
-    enum error error = encode(call, &writer, &gather);
-    check(error == ERROR_NONE && writer.error == ERROR_NONE && gather.count == count);
     store_be32(data, (uint32_t)(gather.size_bytes - 4));
-    for (int32_t i = 0; i < count; i++)
-        vectors[i] = (struct iovec){(void *)slices[i].data, (size_t)slices[i].size};
-    request_answer(call->request, vectors, count, sent);
+    for (int32_t i = 0; i < gather.count; i++)
+        vectors[i] = (struct iovec){(void *)gather.slices[i].data, (size_t)gather.slices[i].size};
+    request_answer(call->request, vectors, gather.count, sent);
 }
 
 /* KIP-511: a version of ApiVersions that we don't know is answered in the form of version 0. */
@@ -162,9 +199,10 @@ static struct call *decode(struct request *request, struct reader *reader, bool 
         request_refuse(request, error_text(ERROR_NO_MEMORY));
         return NULL;
     }
-    message_set_defaults(api->request, in);
     message_set_defaults(api->response, out);
-    if (!fallback) {
+    if (fallback) {
+        message_set_defaults(api->request, in);
+    } else {
         enum error error = message_decode_whole(api->request, version, reader, arena, in);
         if (error != ERROR_NONE) {
             request_refuse(request, error_text(error));

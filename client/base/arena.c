@@ -71,6 +71,27 @@ void *arena_take(struct arena *arena, size_t size)
     return taken;
 }
 
+void *arena_rest(const struct arena *arena, size_t *ret_size)
+{
+    struct arena_chunk *chunk = arena->chunks;
+    *ret_size = 0;
+    if (!chunk)
+        return NULL;
+    size_t left = chunk->size_bytes - chunk->used_bytes;
+    size_t allowed = arena->budget_bytes - arena->used_bytes;
+    *ret_size = left < allowed ? left : allowed;
+    return chunk->data + chunk->used_bytes;
+}
+
+void arena_keep(struct arena *arena, size_t size)
+{
+    struct arena_chunk *chunk = arena->chunks;
+    check(chunk && size <= chunk->size_bytes - chunk->used_bytes);
+    size_t rounded = align_up(size, ALIGNMENT), left = chunk->size_bytes - chunk->used_bytes;
+    chunk->used_bytes += rounded < left ? rounded : left;
+    arena->used_bytes += size;
+}
+
 void *arena_copy(struct arena *arena, const void *bytes, size_t size)
 {
     void *copy = arena_take(arena, size);

@@ -25,6 +25,12 @@ void arena_reset(struct arena *arena, size_t keep_bytes);
 /* `size` zeroed bytes aligned to 16, or null when the budget is used up. */
 void *arena_take(struct arena *arena, size_t size);
 
+/* What is left of the newest chunk, within the budget and not zeroed, for bytes whose number is known
+ * only once they are written: arena_keep then takes the first `size` of them. Good until the next
+ * call; null with size 0 before the first arena_take. */
+void *arena_rest(const struct arena *arena, size_t *ret_size);
+void arena_keep(struct arena *arena, size_t size);
+
 /* A copy of `bytes` in the arena; null on budget. A copy of `size` 0 is not null. */
 void *arena_copy(struct arena *arena, const void *bytes, size_t size);
 

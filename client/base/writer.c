@@ -9,48 +9,10 @@ void writer_fail(struct writer *writer, enum error error)
 {
     if (writer->error == ERROR_NONE)
         writer->error = error;
+    writer->capacity = writer->size;
 }
 
-void write_raw(struct writer *writer, const void *data, size_t size)
-{
-    if (writer->error != ERROR_NONE || size == 0)
-        return;
-    if (size > writer->capacity - writer->size) {
-        writer_fail(writer, ERROR_NO_MEMORY);
-        return;
-    }
-    if (writer->data)
-        memcpy(writer->data + writer->size, data, size);
-    writer->size += size;
-}
-
-void write_i8(struct writer *writer, int8_t value)
-{
-    write_raw(writer, &value, 1);
-}
-
-void write_i16(struct writer *writer, int16_t value)
-{
-    uint8_t bytes[2];
-    store_be16(bytes, (uint16_t)value);
-    write_raw(writer, bytes, sizeof bytes);
-}
-
-void write_i32(struct writer *writer, int32_t value)
-{
-    uint8_t bytes[4];
-    store_be32(bytes, (uint32_t)value);
-    write_raw(writer, bytes, sizeof bytes);
-}
-
-void write_i64(struct writer *writer, int64_t value)
-{
-    uint8_t bytes[8];
-    store_be64(bytes, (uint64_t)value);
-    write_raw(writer, bytes, sizeof bytes);
-}
-
-void write_uvarlong(struct writer *writer, uint64_t value)
+void write_uvarlong_long(struct writer *writer, uint64_t value)
 {
     uint8_t bytes[10];
     int size = 0;
@@ -58,11 +20,6 @@ void write_uvarlong(struct writer *writer, uint64_t value)
         bytes[size++] = (uint8_t)(value | 0x80);
     bytes[size++] = (uint8_t)value;
     write_raw(writer, bytes, (size_t)size);
-}
-
-void write_uvarint(struct writer *writer, uint32_t value)
-{
-    write_uvarlong(writer, value);
 }
 
 void write_varint(struct writer *writer, int32_t value)

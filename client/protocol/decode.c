@@ -5,6 +5,10 @@
 #include "base/utf8.h"
 #include "protocol/message.h"
 
+/* So few elements take no memory to speak of; that the bytes for them are missing shows when they
+ * are decoded. */
+enum { ARRAY_UNCHECKED = 4 };
+
 struct decoder {
     struct reader *reader;
     struct arena *arena;
@@ -151,7 +155,10 @@ static uint8_t *decode_array_start(struct decoder *d, const struct field *field,
         reader_fail(reader, ERROR_MALFORMED);
         return NULL;
     }
-    if ((size_t)count > reader_left(reader) / smallest_value(field, d->version, d->flexible)) {
+    size_t left = reader_left(reader);
+    if ((size_t)count > left || (count > ARRAY_UNCHECKED &&
+                                 (size_t)count > left / smallest_value(field, d->version,
+                                                                       d->flexible))) {
         reader_fail(reader, ERROR_TRUNCATED);
         return NULL;
     }
@@ -173,10 +180,9 @@ static void decode_array(struct decoder *d, const struct field *field, uint8_t *
     if (!elements)
         return;
     size_t size = field_type_size(field);
-    if (field->type == FIELD_INT32) { /* partition numbers, mostly; the count fits what is left */
+    if (field->type == FIELD_INT32) { /* partition numbers, mostly */
         const uint8_t *from = reader_take(d->reader, (size_t)count * 4);
-        check(from);
-        for (int32_t i = 0; i < count; i++)
+        for (int32_t i = 0; from && i < count; i++)
             ((uint32_t *)(void *)elements)[i] = load_be32(from + 4 * (size_t)i);
         return;
     }
@@ -204,7 +210,8 @@ static void decode_optional(struct decoder *d, const struct field *field, uint8_
     decode_struct(d, field->element, element);
 }
 
-static void decode_field(struct decoder *d, const struct field *field, uint8_t *value, bool tagged)
+static inline void decode_field(struct decoder *d, const struct field *field, uint8_t *value,
+                                bool tagged)
 {
     if (field->shape == SHAPE_ARRAY)
         decode_array(d, field, value);
@@ -276,7 +283,8 @@ static void decode_tags(struct decoder *d, const struct message *type, uint8_t *
 /* A field that the bytes don't have. */
 static void decode_absent(struct decoder *d, const struct field *field, uint8_t *value)
 {
-    field_set_default(field, value);
+    if (field_has_default(field))
+        field_set_default(field, value);
     if (!field->default_empty)
         return;
     void *element = arena_take(d->arena, field->element->size);

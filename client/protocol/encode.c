@@ -167,8 +167,8 @@ static void encode_optional(struct encoder *e, const struct field *field, const 
         encode_struct(e, field->element, element);
 }
 
-static void encode_field(struct encoder *e, const struct field *field, const uint8_t *value,
-                         bool tagged)
+static inline void encode_field(struct encoder *e, const struct field *field, const uint8_t *value,
+                                bool tagged)
 {
     if (field->shape == SHAPE_ARRAY)
         encode_array(e, field, value);

@@ -83,8 +83,19 @@ void field_set_default(const struct field *field, void *value)
 void message_set_defaults(const struct message *message, void *value)
 {
     memset(value, 0, message->size);
-    for (int i = 0; i < message->field_count; i++)
-        field_set_default(&message->fields[i], value);
+    const struct field *field = message->fields, *end = field + message->field_count;
+    for (; field < end; field++)
+        if (field_has_default(field))
+            field_set_default(field, value);
+}
+
+void message_set_defaults_each(const struct message *message, void *values, int32_t count)
+{
+    check(count >= 0);
+    if (count > 0)
+        message_set_defaults(message, values);
+    for (int32_t i = 1; i < count; i++)
+        memcpy((uint8_t *)values + (size_t)i * message->size, values, message->size);
 }
 
 static bool struct_is_default(const struct message *message, const void *value)

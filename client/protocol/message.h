@@ -3,7 +3,8 @@
  *
  * Invariants
  *  1. Decoding reads only the bytes it is given, and allocates only from the arena; what it
- * allocates for an array is bounded first: count <= 1,000,000 and <= bytes left / smallest element.
+ * allocates for an array is bounded first: count <= 1,000,000 and <= bytes left, and from 5 on <=
+ *     bytes left / smallest element.
  *  2. Strings, bytes and records of a decoded value borrow from the frame; arrays, optional structs
  *     and lists of unknown tags lie in the arena. A value is good as long as both.
  *  3. What was decoded encodes, in the same version, to the same bytes: unknown tagged fields are
@@ -112,6 +113,9 @@ static inline bool message_is_flexible(const struct message *message, int16_t ve
  * null. Allocates nothing. */
 void message_set_defaults(const struct message *message, void *value);
 
+/* The same for the `count` structs of an array. */
+void message_set_defaults_each(const struct message *message, void *values, int32_t count);
+
 /* Decodes one message into the struct at `value`; fields that `version` lacks get their defaults.
  * Leaves the reader behind the message, and whatever follows to the caller.
  * TRUNCATED; MALFORMED (negative length, null where not allowed, not UTF-8, tags out of order or
@@ -180,6 +184,12 @@ size_t field_type_size(const struct field *field);
 
 /* True if the field of the struct at `value` is at its default. */
 bool field_is_default(const struct field *field, const void *value);
+
+/* Is the default of the field anything but zeros? Then field_set_default has something to do. */
+static inline bool field_has_default(const struct field *field)
+{
+    return field->default_value != 0 || field->default_null || field->shape == SHAPE_OBJECT;
+}
 
 /* Sets the field of the struct at `value`, which must be zeroed, to its default. */
 void field_set_default(const struct field *field, void *value);
