@@ -17,6 +17,7 @@
 #include "api/serve.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "config/describe.h"
 #include "config/listeners.h"
 #include "config/settings.h"
 #include "tools/options.h"
@@ -30,6 +31,8 @@
 #include <sys/socket.h>
 #include <netinet/in.h>
 #include <unistd.h>
+
+enum { BUFFERS_BYTES_LEAST = 16 << 20 }; /* of a core, where 0 asks for a share */
 
 enum run_phase { PHASE_OPEN, PHASE_RUN, PHASE_CLOSE, PHASE_GIVE_UP };
 
@@ -60,9 +63,16 @@ struct runner {
     struct mail fence_mail;
     atomic_bool fenced;
     bool warned;
+    bool describes; /* prints the settings, and no more */
 };
 
-enum { OPTION_DATA = 256, OPTION_LISTEN, OPTION_CORES };
+enum {
+    OPTION_DATA = 256,
+    OPTION_LISTEN,
+    OPTION_CORES,
+    OPTION_METRICS,
+    OPTION_DESCRIBE_CONFIG,
+};
 
 static const struct option_row rows[] = {
     {'c', "config", "FILE", "read settings from a properties file (server.properties)"},
@@ -70,12 +80,16 @@ static const struct option_row rows[] = {
     {OPTION_DATA, "data", "DIR", "the same as -X log.dirs=DIR"},
     {OPTION_LISTEN, "listen", "HOST:PORT", "the same as -X listeners=PLAINTEXT://HOST:PORT"},
     {OPTION_CORES, "cores", "N", "the same as -X cores=N; 0: as many as this process may use"},
+    {OPTION_METRICS, "metrics", "HOST:PORT", "the same as -X metrics.listener=HOST:PORT"},
+    {OPTION_DESCRIBE_CONFIG, "describe-config", NULL,
+     "print every setting with type, default, range and what it does, and end"},
     {0},
 };
 
 static const struct usage usage = {
     "bole broker",
-    "[-c FILE] [-X KEY=VALUE]... [--data DIR] [--listen HOST:PORT] [--cores N]",
+    "[-c FILE] [-X KEY=VALUE]... [--data DIR] [--listen HOST:PORT] [--cores N] "
+    "[--metrics HOST:PORT]",
     "Runs a broker until SIGTERM or SIGINT. Prints one line, `ready HOST:PORT in N ms`, when it "
     "can\n"
     "acknowledge records.\n",
@@ -138,6 +152,10 @@ static enum exit_code read_options(struct runner *runner, int count, char **argu
                 error = set(runner, "listeners", "PLAINTEXT://%s", options.value);
             else if (pass == 1 && id == OPTION_CORES)
                 error = set(runner, "cores", "%s", options.value);
+            else if (pass == 1 && id == OPTION_METRICS)
+                error = set(runner, "metrics.listener", "%s", options.value);
+            else if (id == OPTION_DESCRIBE_CONFIG)
+                runner->describes = true;
             if (error != ERROR_NONE)
                 return options_wrong(&options, "%s", runner->sentence.text);
         }
@@ -171,6 +189,42 @@ static int usable_cores(void)
     if (file)
         fclose(file);
     return count < 1 ? 1 : count > BROKER_CORES_MAX ? BROKER_CORES_MAX : count;
+}
+
+/* What all cores' buffers may take: an eighth of the cgroup's memory.max or of the machine's. */
+static int64_t usable_buffers_bytes(void)
+{
+    int64_t bytes = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    FILE *file = fopen("/sys/fs/cgroup/memory.max", "r");
+    long long limit = 0;
+    if (file && fscanf(file, "%lld", &limit) == 1 && limit > 0 && limit < bytes)
+        bytes = limit;
+    if (file)
+        fclose(file);
+    return bytes / 8;
+}
+
+/* What 0 means in the settings is decided here, where the system may be asked. */
+static void settle_budget(struct runner *runner)
+{
+    struct settings *settings = &runner->settings;
+    if (settings->memory_buffers_bytes > 0)
+        return;
+    int64_t bytes = usable_buffers_bytes() / runner->core_count;
+    settings->memory_buffers_bytes = bytes < BUFFERS_BYTES_LEAST ? BUFFERS_BYTES_LEAST : bytes;
+}
+
+static void print_settings(void)
+{
+    struct writer writer;
+    writer_init(&writer, NULL, 0);
+    settings_describe(&writer);
+    size_t size = writer.size;
+    uint8_t *text = memory_zeroed(size);
+    writer_init(&writer, text, size);
+    settings_describe(&writer);
+    fwrite(text, 1, size, stdout);
+    memory_free(text);
 }
 
 static void raise_descriptor_limit(void)
@@ -369,32 +423,53 @@ static struct address address_of(const struct sockaddr *from)
     return address;
 }
 
-/* Listens at one host, by name or number; "" is every address, IPv6 and IPv4. */
-static bool listen_at(struct runner *runner, const struct listener *listener, char *ret_text)
+/* A listening address by its host's name or number; "" is every address, IPv6 and IPv4. */
+static bool resolve(const char *host, uint16_t port, struct address *ret_address)
 {
     char service[8];
-    snprintf(service, sizeof service, "%d", listener->port);
+    snprintf(service, sizeof service, "%d", port);
     struct addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
     struct addrinfo *found = NULL;
-    const char *host = listener->host[0] ? listener->host : NULL;
-    int failed = getaddrinfo(host ? host : "::", service, &hints, &found);
-    if (failed && !host)
+    int failed = getaddrinfo(*host ? host : "::", service, &hints, &found);
+    if (failed && !*host)
         failed = getaddrinfo("0.0.0.0", service, &hints, &found);
     if (failed) {
-        say("broker", "can't find the address of %s: %s", listener->host, gai_strerror(failed));
+        say("broker", "can't find the address of %s: %s", host, gai_strerror(failed));
         return false;
     }
-    struct address address = address_of(found->ai_addr);
+    *ret_address = address_of(found->ai_addr);
     freeaddrinfo(found);
-    enum error error = api_listen(&runner->broker, &address);
-    if (error != ERROR_NONE && !host) { /* a machine without IPv6 */
-        address = (struct address){.family = 4, .port = listener->port};
-        error = api_listen(&runner->broker, &address);
+    return true;
+}
+
+static bool listen_at(struct runner *runner, const char *host, uint16_t port,
+                      enum error (*listen)(struct broker *, struct address *), char *ret_text)
+{
+    struct address address;
+    if (!resolve(host, port, &address))
+        return false;
+    enum error error = listen(&runner->broker, &address);
+    if (error != ERROR_NONE && !*host) { /* a machine without IPv6 */
+        address = (struct address){.family = 4, .port = port};
+        error = listen(&runner->broker, &address);
     }
     address_format(&address, ret_text);
     if (error != ERROR_NONE)
         say("broker", "can't listen at %s: %s", ret_text, error_text(error));
     return error == ERROR_NONE;
+}
+
+static bool listen_for_metrics(struct runner *runner)
+{
+    char host[LISTENER_HOST_BYTES], text[ADDRESS_TEXT_BYTES];
+    uint16_t port;
+    const char *listener = runner->settings.metrics_listener;
+    if (!listener || endpoint_parse(string_of(listener), host, &port) != ERROR_NONE)
+        return true; /* what can't be parsed was refused by settings_check */
+    if (!listen_at(runner, host, port, api_serve_metrics, text))
+        return false;
+    say("broker", "metrics at http://%s/metrics", text);
+    return true;
 }
 
 static bool listen_everywhere(struct runner *runner, char *ret_text)
@@ -409,11 +484,13 @@ static bool listen_everywhere(struct runner *runner, char *ret_text)
     for (int i = 0; i < listeners.count; i++) {
         if (listeners.items[i].is_controller)
             continue;
-        if (!listen_at(runner, &listeners.items[i], first ? ret_text : text))
+        const struct listener *listener = &listeners.items[i];
+        if (!listen_at(runner, listener->host, listener->port, api_listen,
+                       first ? ret_text : text))
             return false;
         first = false;
     }
-    return true;
+    return listen_for_metrics(runner);
 }
 
 /* -- the run ------------------------------------------------------------------------------- */
@@ -480,7 +557,9 @@ enum exit_code command_broker(int count, char **arguments)
     struct runner *runner = memory_zeroed(sizeof *runner);
     settings_init(&runner->settings);
     enum exit_code code = read_options(runner, count, arguments);
-    if (code == EXIT_OK && !asks_for_help(count, arguments)) {
+    if (code == EXIT_OK && runner->describes) {
+        print_settings();
+    } else if (code == EXIT_OK && !asks_for_help(count, arguments)) {
         sigset_t set;
         wanted_signals(&set);
         pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads inherit it */
@@ -490,6 +569,7 @@ enum exit_code command_broker(int count, char **arguments)
         runner->core_count = runner->settings.cores > 0 ? runner->settings.cores : usable_cores();
         for (int i = 0; i < BROKER_CORES_MAX; i++)
             runner->threads[i] = (struct core_thread){.runner = runner, .id = i};
+        settle_budget(runner);
         bool started = start_threads(runner);
         code = started ? run(runner, started_ms) : EXIT_FAILED;
         end_threads(runner, started && runner->phase == PHASE_RUN ? PHASE_CLOSE : PHASE_GIVE_UP);

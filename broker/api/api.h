@@ -8,6 +8,7 @@
  *     names api, version, client and reason (request_refuse).
  *  3. Every call ends by call_reply, call_reply_nothing or call_refuse, once, in its last step,
  * also when nobody is left to read the answer. */
+#include "api/credit.h"
 #include "api/deadline.h"
 #include "cluster/broker.h"
 #include "net/request.h"
@@ -18,10 +19,14 @@ enum {
     SCRATCH_KEPT_BYTES = 64 << 10,
 };
 
+struct scrape;
+
 /* What this layer keeps per core (shard->api). */
 struct api_state {
     struct deadlines deadlines;
-    struct arena scratch; /* for one step: empty between them */
+    struct arena scratch;   /* for one step: empty between them */
+    struct credit *credits; /* by the core asked: parts under way to it (api/scatter.h) */
+    struct scrape *scrape;  /* core 0: who serves metrics; null: nobody */
 };
 
 struct handler {

@@ -65,13 +65,37 @@ static bool list_apis(struct call *call, struct api_versions_response *out)
     return true;
 }
 
+/* The level of metadata.version that the log says, and the only one whose records are known. */
+static bool list_features(struct call *call, struct api_versions_response *out)
+{
+    const struct string name = STRING("metadata.version");
+    const struct image *image = &call->shard->image;
+    int16_t level = image_feature_level(image, name);
+    out->supported_features =
+        call_take_messages(call, &api_versions_response_supported_feature_key_message, 1);
+    out->finalized_features =
+        call_take_messages(call, &api_versions_response_finalized_feature_key_message, 1);
+    if (!out->supported_features || !out->finalized_features)
+        return false;
+    out->supported_features[0].name = out->finalized_features[0].name = name;
+    out->supported_features[0].min_version = METADATA_VERSION;
+    out->supported_features[0].max_version = METADATA_VERSION;
+    out->supported_features_count = 1;
+    out->finalized_features_epoch = (int64_t)image->epoch - 1; /* offset of the last record */
+    out->finalized_features[0].min_version_level = level;
+    out->finalized_features[0].max_version_level = level;
+    out->finalized_features_count = level > 0;
+    return true;
+}
+
 static enum step api_versions_answer(struct flow *flow)
 {
     struct call *call = (struct call *)flow;
     struct api_versions_response *out = call->out;
     out->error_code = (int16_t)judge(call);
     bool lists = out->error_code == ERROR_NONE || out->error_code == ERROR_UNSUPPORTED_VERSION;
-    if (lists && !list_apis(call, out))
+    bool features = out->error_code == ERROR_NONE && call->version >= 3;
+    if ((lists && !list_apis(call, out)) || (features && !list_features(call, out)))
         call_refuse(call, error_text(ERROR_NO_MEMORY));
     else
         call_reply(call, NULL);

@@ -1,4 +1,5 @@
 #include "api/api.h"
+#include "api/scrape.h"
 #include "base/check.h"
 #include <stdio.h>
 
@@ -150,6 +151,19 @@ void call_reply(struct call *call, struct flow *sent)
     request_answer(call->request, vectors, gather.count, sent);
 }
 
+/* A request that is refused before it is handled. */
+static void refuse(struct request *request, enum refusal refusal, const char *why)
+{
+    struct shard *shard = request->net->owner;
+    metrics_count_refusal(&shard->metrics, refusal);
+    request_refuse(request, why);
+}
+
+static enum refusal refusal_of(enum error error)
+{
+    return error == ERROR_NO_MEMORY ? REFUSAL_BODY_TOO_LARGE : REFUSAL_BODY_MALFORMED;
+}
+
 /* KIP-511: a version of ApiVersions that we don't know is answered in the form of version 0. */
 static int16_t served_version(const struct api *api, int16_t version, bool *ret_fallback)
 {
@@ -164,7 +178,7 @@ static bool decode_header(struct request *request, struct reader *reader, bool *
     reader_init(reader, request->frame.data, (size_t)request->frame.size);
     enum error error = request_header_decode(reader, &request->arena, &header);
     if (error != ERROR_NONE && error != ERROR_UNSUPPORTED_VERSION) {
-        request_refuse(request, error_text(error));
+        refuse(request, refusal_of(error), error_text(error));
         return false;
     }
     request->api_key = header.request_api_key;
@@ -174,12 +188,13 @@ static bool decode_header(struct request *request, struct reader *reader, bool *
     const struct api *api = api_find(request->api_key);
     struct handler handler;
     if (!api || !handler_find(request->api_key, &handler)) {
-        request_refuse(request, api ? "this API is not served" : "there is no such API");
+        refuse(request, REFUSAL_UNKNOWN_API,
+               api ? "this API is not served" : "there is no such API");
         return false;
     }
     int16_t version = served_version(api, request->api_version, ret_fallback);
     if (version < handler.oldest || version > handler.newest) {
-        request_refuse(request, "this version of the API is not served");
+        refuse(request, REFUSAL_UNSUPPORTED_VERSION, "this version of the API is not served");
         return false;
     }
     return true;
@@ -196,7 +211,7 @@ static struct call *decode(struct request *request, struct reader *reader, bool 
     void *in = arena_take(arena, api->request->size);
     void *out = arena_take(arena, api->response->size);
     if (!call || !in || !out) {
-        request_refuse(request, error_text(ERROR_NO_MEMORY));
+        refuse(request, REFUSAL_BODY_TOO_LARGE, error_text(ERROR_NO_MEMORY));
         return NULL;
     }
     message_set_defaults(api->response, out);
@@ -205,7 +220,7 @@ static struct call *decode(struct request *request, struct reader *reader, bool 
     } else {
         enum error error = message_decode_whole(api->request, version, reader, arena, in);
         if (error != ERROR_NONE) {
-            request_refuse(request, error_text(error));
+            refuse(request, refusal_of(error), error_text(error));
             return NULL;
         }
     }
@@ -226,7 +241,7 @@ static void on_request(struct request *request)
     int16_t key = request->frame.size >= 2 ? (int16_t)load_be16(request->frame.data) : -1;
     bool borrows = handler_find(key, &handler) && handler.borrows_frame;
     if (!borrows && !request_own_frame(request)) {
-        request_refuse(request, error_text(ERROR_NO_MEMORY));
+        refuse(request, REFUSAL_BODY_TOO_LARGE, error_text(ERROR_NO_MEMORY));
         return;
     }
     struct reader reader;
@@ -242,7 +257,10 @@ static void on_request(struct request *request)
 static void on_stopped(struct net *home)
 {
     struct shard *shard = home->owner;
-    shard->broker->stopped(shard->broker);
+    if (shard->api->scrape)
+        scrape_stop(shard->api->scrape, shard->broker->stopped);
+    else
+        shard->broker->stopped(shard->broker);
 }
 
 const struct net_handler api_handler = {on_request, on_stopped};

@@ -384,7 +384,10 @@ static void start_parts(struct fetch *fetch, const struct flow_kind *kind)
         struct fetch_part *part = (struct fetch_part *)base;
         part->waiting = kind == &wait_kind;
         part->cancel_sent = false;
-        scatter_start(base, kind);
+        if (kind == &read_kind)
+            scatter_start(base, kind);
+        else
+            scatter_start_uncounted(base, kind);
     }
 }
 

@@ -46,16 +46,60 @@ struct scatter_part *scatter_next(const struct scatter *scatter, int32_t *positi
     return NULL;
 }
 
-void scatter_start(struct scatter_part *part, const struct flow_kind *kind)
+static void post(struct scatter_part *part)
+{
+    mail_start(&part->mail, &part->call->shard->core, &part->shard->core, &part->flow, part->kind);
+}
+
+static struct credit *credit_of(struct scatter_part *part)
+{
+    return &part->call->shard->api->credits[part->shard->core.id];
+}
+
+void scatter_start_uncounted(struct scatter_part *part, const struct flow_kind *kind)
 {
     part->at = part->first;
+    part->kind = kind;
+    part->credited = false;
     flow_hold(&part->call->flow);
-    mail_start(&part->mail, &part->call->shard->core, &part->shard->core, &part->flow, kind);
+    post(part);
 }
+
+void scatter_start(struct scatter_part *part, const struct flow_kind *kind)
+{
+    if (part->shard == part->call->shard) {
+        scatter_start_uncounted(part, kind);
+        return;
+    }
+    part->at = part->first;
+    part->kind = kind;
+    part->credited = true;
+    list_init(&part->line);
+    flow_hold(&part->call->flow);
+    if (credit_take(credit_of(part), &part->line))
+        post(part);
+}
+
+/* On the call's core: the credit goes on to the first in line. */
+static enum step back_give(struct flow *flow)
+{
+    struct scatter_part *part = CONTAINER_OF(flow, struct scatter_part, back);
+    struct list *next = credit_give(credit_of(part));
+    if (next)
+        post(CONTAINER_OF(next, struct scatter_part, line));
+    flow_release(&part->call->flow);
+    return STEP_NEXT;
+}
+
+static const struct flow_kind back_kind = {"scatter-back", {{"give", back_give}}};
 
 void scatter_end(struct scatter_part *part)
 {
-    mail_release(&part->mail, &part->shard->core, &part->call->shard->core, &part->call->flow);
+    struct core *from = &part->shard->core, *to = &part->call->shard->core;
+    if (part->credited)
+        mail_start(&part->mail, from, to, &part->back, &back_kind);
+    else
+        mail_release(&part->mail, from, to, &part->call->flow);
 }
 
 enum step scatter_open(struct scatter_part *part)

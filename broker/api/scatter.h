@@ -7,7 +7,8 @@
  *   the call goes on  <--- mail -------  scatter_end, in the last step
  *
  * While a part is at work its memory and its items belong to its core; nothing is allocated there.
- */
+ * Parts for another core need a credit (credit.h): what is posted there and has not come back is
+ * bounded by mail.in.flight, and the next ones wait here, in order. */
 #include "api/api.h"
 #include "cluster/partition.h"
 
@@ -27,6 +28,10 @@ struct scatter_part {
     struct scatter_item *first, *last;
     struct scatter_item *at; /* for the part's steps */
     struct waiter waiter;
+    const struct flow_kind *kind; /* of the round under way */
+    struct list line;             /* in line for a credit */
+    struct flow back;             /* gives the credit back, on the call's core */
+    bool credited;
 };
 
 struct scatter {
@@ -44,8 +49,13 @@ bool scatter_add(struct scatter *scatter, int32_t core, struct scatter_item *ite
 /* Walks the parts: start with *position 0; null at the end. */
 struct scatter_part *scatter_next(const struct scatter *scatter, int32_t *position);
 
-/* Starts `part` as `kind` on its core, and takes a hold on the call's flow until scatter_end. */
+/* Starts `part` as `kind` on its core, once there is a credit, and takes a hold on the call's flow
+ * until scatter_end. Parts for one core start there in the order of these calls. */
 void scatter_start(struct scatter_part *part, const struct flow_kind *kind);
+
+/* The same without a credit: for rounds that only wait, which may take long, or that only give
+ * back. */
+void scatter_start_uncounted(struct scatter_part *part, const struct flow_kind *kind);
 
 /* The part's round is over; the last thing its last step does. */
 void scatter_end(struct scatter_part *part);

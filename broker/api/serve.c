@@ -1,6 +1,6 @@
 #include "api/serve.h"
 #include "api/api.h"
-#include "api/deadline.h"
+#include "api/scrape.h"
 #include "base/check.h"
 #include "base/memory.h"
 
@@ -41,6 +41,9 @@ void api_open(struct broker *broker)
         shard->api = memory_zeroed(sizeof *shard->api);
         deadlines_open(&shard->api->deadlines, &shard->core);
         arena_init(&shard->api->scratch, DECOMPRESSED_BYTES_MAX);
+        shard->api->credits = memory_zeroed(count * sizeof *shard->api->credits);
+        for (size_t j = 0; j < count; j++)
+            credit_init(&shard->api->credits[j], broker->settings->mail_in_flight);
         net_init(shard->net, &shard->core, &options);
     }
 }
@@ -48,6 +51,20 @@ void api_open(struct broker *broker)
 enum error api_listen(struct broker *broker, struct address *address)
 {
     return net_listen(broker->shards[0].net, address);
+}
+
+enum error api_serve_metrics(struct broker *broker, struct address *address)
+{
+    struct api_state *api = broker->shards[0].api;
+    check(!api->scrape);
+    api->scrape = memory_zeroed(sizeof *api->scrape);
+    enum error error = scrape_open(api->scrape, broker, address);
+    if (error == ERROR_NONE)
+        return ERROR_NONE;
+    scrape_close(api->scrape);
+    memory_free(api->scrape);
+    api->scrape = NULL;
+    return error;
 }
 
 void api_stop(struct broker *broker)
@@ -65,6 +82,10 @@ void api_close(struct broker *broker)
         shard->net = NULL;
         deadlines_close(&shard->api->deadlines);
         arena_done(&shard->api->scratch);
+        memory_free(shard->api->credits);
+        if (shard->api->scrape)
+            scrape_close(shard->api->scrape);
+        memory_free(shard->api->scrape);
         memory_free(shard->api);
         shard->api = NULL;
     }

@@ -12,6 +12,9 @@ void api_open(struct broker *broker);
  * the cores run. ADDRESS_IN_USE, NO_PERMISSION, ... */
 enum error api_listen(struct broker *broker, struct address *address);
 
+/* Serves metrics as Prometheus text at `address`, likewise. Once at most. */
+enum error api_serve_metrics(struct broker *broker, struct address *address);
+
 /* On core 0's thread while cores run: closes the listeners, and every connection once its requests
  * have ended; then broker->stopped is called, there. */
 void api_stop(struct broker *broker);

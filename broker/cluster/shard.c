@@ -27,6 +27,17 @@ static struct store_options store_options(const struct broker *broker)
     };
 }
 
+/* The budget of requests and answers; a quarter of it may be kept for the next ones. */
+static void set_budget(struct shard *shard, const struct settings *settings)
+{
+    struct buffers *buffers = &shard->core.buffers;
+    if (settings->memory_buffers_bytes <= 0)
+        return;
+    buffers->budget_bytes = (size_t)settings->memory_buffers_bytes;
+    if (buffers->keep_bytes > buffers->budget_bytes / 4)
+        buffers->keep_bytes = buffers->budget_bytes / 4;
+}
+
 /* The metadata log is a partition like others, on the first core, in no image. */
 static void open_metadata(struct shard *shard)
 {
@@ -53,6 +64,8 @@ enum error shard_open(struct broker *broker, int core, struct port *port, char *
     struct shard *shard = &broker->shards[core];
     core_init(&shard->core, core, port);
     shard->core.owner = shard;
+    shard->core.metrics = &shard->metrics;
+    set_budget(shard, broker->settings);
     struct store_options options = store_options(broker);
     shard->store = memory_zeroed(sizeof *shard->store);
     enum error error = store_open(shard->store, &shard->core, &options, &shard->random);

@@ -1,6 +1,7 @@
 #include "net/connection.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "metrics/metrics.h"
 
 enum {
     PROGRESS_BYTES = 65536, /* of a frame, for another frame_ms */
@@ -36,10 +37,12 @@ void connection_close(struct connection *c)
     connection_wake(c);
 }
 
-static void refuse_frame(struct connection *c, const char *why)
+static void refuse_frame(struct connection *c, enum refusal refusal, const char *why)
 {
     char peer[ADDRESS_TEXT_BYTES];
     c->net->refused++;
+    if (c->net->core->metrics)
+        metrics_count_refusal(c->net->core->metrics, refusal);
     event_write(&c->net->core->events, &c->net->core->now, EVENT_WARN, "frame_refused",
                 "client=%s why=\"%s\" size=%d limit=%d", address_format(&c->peer, peer), why,
                 c->frame_size, c->net->limits.request_bytes_max);
@@ -146,9 +149,10 @@ static bool read_length(struct connection *c)
     c->frame_size = (int32_t)load_be32(c->length);
     c->frame_have = 0;
     if (c->frame_size < 0)
-        refuse_frame(c, "the size of the frame is negative");
+        refuse_frame(c, REFUSAL_FRAME_MALFORMED, "the size of the frame is negative");
     else if (c->frame_size > c->net->limits.request_bytes_max)
-        refuse_frame(c, "the size of the frame is above socket.request.max.bytes");
+        refuse_frame(c, REFUSAL_FRAME_TOO_LARGE,
+                     "the size of the frame is above socket.request.max.bytes");
     return !c->closed;
 }
 

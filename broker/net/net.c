@@ -1,6 +1,7 @@
 #include "net/connection.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "metrics/metrics.h"
 
 enum { ACCEPT_RETRY_NS = 100000000 }; /* after an error that is of the machine, not of a socket */
 
@@ -211,6 +212,8 @@ static void accepted(struct acceptor *acceptor)
     if (!home->stopping) {
         char peer[ADDRESS_TEXT_BYTES];
         home->refused++;
+        if (home->core->metrics)
+            metrics_count_refusal(home->core->metrics, REFUSAL_TOO_MANY_CONNECTIONS);
         event_write(&home->core->events, &home->core->now, EVENT_WARN, "connection_refused",
                     "client=%s why=\"more than max.connections.per.ip\" limit=%d",
                     address_format(&acceptor->peer, peer), home->limits.connections_per_ip_max);

@@ -1,5 +1,6 @@
 #include "reactor/core.h"
 #include "base/check.h"
+#include "metrics/metrics.h"
 
 enum { TURN_STEPS = 4096 }; /* flows run per turn before completions are looked at again */
 
@@ -53,6 +54,13 @@ static void fire_timers(struct core *core)
     }
 }
 
+static void observe_turn(struct core *core)
+{
+    struct now now;
+    core->port->operations->clock(core->port, &now);
+    metrics_observe_turn(core->metrics, (uint64_t)(now.monotonic_ns - core->now.monotonic_ns));
+}
+
 void core_turn(struct core *core, bool may_wait)
 {
     core->turns++;
@@ -67,6 +75,8 @@ void core_turn(struct core *core, bool may_wait)
         hook->queued = false;
         hook->run(hook, core);
     }
+    if (core->metrics)
+        observe_turn(core);
     int64_t until_ns = 0;
     if (may_wait && !core->stopping && !core_has_work(core)) {
         atomic_store_explicit(&core->mailbox.sleeping, true, memory_order_seq_cst);

@@ -13,6 +13,8 @@
 #include "reactor/mail.h"
 #include "reactor/port.h"
 
+struct metrics;
+
 struct timer {
     struct heap_node node;
     struct flow *flow; /* null: not armed */
@@ -37,6 +39,7 @@ struct core {
     struct mailbox mailbox;
     struct buffers buffers;
     struct events events;     /* lines for a person; silent until whoever runs the core sets write */
+    struct metrics *metrics;  /* where turns and mail are counted; null: nowhere */
     uint64_t turns, steps_run;
     bool stopping;            /* core_run returns when set */
 };

@@ -1,6 +1,7 @@
 #include "reactor/mail.h"
 #include "reactor/core.h"
 #include "base/check.h"
+#include "metrics/metrics.h"
 
 void mailbox_init(struct mailbox *mailbox)
 {
@@ -9,9 +10,11 @@ void mailbox_init(struct mailbox *mailbox)
     mailbox->taken = 0;
 }
 
-static void post(struct mail *mail, struct core *to)
+static void post(struct mail *mail, struct core *from, struct core *to)
 {
     struct mailbox *box = &to->mailbox;
+    if (from && from->metrics)
+        from->metrics->mail_sent++;
     struct mail *newest = atomic_load_explicit(&box->newest, memory_order_relaxed);
     do {
         mail->next = newest;
@@ -33,7 +36,7 @@ void mail_start(struct mail *mail, struct core *from, struct core *to, struct fl
     }
     mail->flow = flow;
     mail->starts = kind;
-    post(mail, to);
+    post(mail, from, to);
 }
 
 void mail_release(struct mail *mail, struct core *from, struct core *to, struct flow *flow)
@@ -44,7 +47,7 @@ void mail_release(struct mail *mail, struct core *from, struct core *to, struct 
     }
     mail->flow = flow;
     mail->starts = NULL;
-    post(mail, to);
+    post(mail, from, to);
 }
 
 bool mailbox_is_empty(const struct mailbox *mailbox)

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "base/reached.h"
+#include "metrics/metrics.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
@@ -254,6 +255,7 @@ static void write_pending(struct turn_hook *hook, struct core *core)
         journal->pending_largest = size > journal->pending_largest ? size : journal->pending_largest;
     }
     journal->writing = true;
+    journal->write_began_ns = core->now.monotonic_ns;
     journal->store->counters.journal_writes++;
     journal->store->counters.journal_bytes += (uint64_t)bytes;
     flow_begin(&journal->write_flow, &write_flow, core);
@@ -310,6 +312,9 @@ static enum step write_finish(struct flow *flow)
     while (!list_is_empty(&journal->flying))
         block_is_durable(journal, CONTAINER_OF(journal->flying.next, struct journal_block, link));
     journal->writing = false;
+    if (flow->core->metrics)
+        histogram_observe(&flow->core->metrics->journal_flush_ns,
+                          (uint64_t)(flow->core->now.monotonic_ns - journal->write_began_ns));
     waiters_wake(&journal->durable_waiters);
     if (journal_is_half_full(journal))
         checkpoint_request(journal->store, false);

@@ -59,6 +59,7 @@ struct journal {
     bool writing;
     struct flow write_flow;
     struct op write_op;
+    int64_t write_began_ns;
     struct iovec vectors[JOURNAL_VECTORS];
     int32_t vector_first, vector_count;
     struct turn_hook hook;

@@ -70,7 +70,7 @@ TEST(metrics, render_as_prometheus_text)
     metrics = (struct metrics){.connections_open = 7, .produce_bytes = UINT64_MAX};
     metrics_count_request(&metrics, 3);
     metrics_count_request(&metrics, 18);
-    metrics_count_refusal(&metrics, REFUSAL_STOPPING);
+    metrics_count_refusal(&metrics, REFUSAL_TOO_MANY_CONNECTIONS);
     histogram_observe(&metrics.journal_flush_ns, 1023);
     histogram_observe(&metrics.journal_flush_ns, 1024);
     struct writer count, writer;
@@ -86,7 +86,7 @@ TEST(metrics, render_as_prometheus_text)
         "# TYPE bole_connections_open gauge\nbole_connections_open 7\n",
         "# TYPE bole_requests counter\nbole_requests{api=\"Metadata\"} 1\n"
         "bole_requests{api=\"18\"} 1\n# HELP",
-        "bole_requests_refused{reason=\"stopping\"} 1\n",
+        "bole_requests_refused{reason=\"too_many_connections\"} 1\n",
         "bole_produce_bytes 18446744073709551615\n",
         "# TYPE bole_journal_flush_ns histogram\nbole_journal_flush_ns_bucket{le=\"1023\"} 1\n"
         "bole_journal_flush_ns_bucket{le=\"2047\"} 2\n",
