@@ -6,16 +6,17 @@
 #include <stdio.h>
 
 enum { WINDOW_BYTES = 1 << 20, ROT_SCAN_BYTES = 2 << 20, MEMORY_ALIGNMENT = 4096 };
+enum { ALIGNMENT_LEAST = 512, ALIGNMENT_MOST = 1 << 16 };
 
 /* Makes [from, from + size) of the file available; returns the bytes there, fewer at its end; -1 on
  * an error. */
 static int64_t load(struct journal_reader *reader, int64_t from, int64_t size)
 {
     size = min_i64(size, reader->file_size - from);
-    if (from >= reader->window_from && from + size <= reader->window_from + reader->window_size)
-        return size;
     if (size <= 0)
         return 0; /* beyond the end */
+    if (from >= reader->window_from && from + size <= reader->window_from + reader->window_size)
+        return size;
     /* aligned for any disk, also where the journal was copied from one with smaller sectors */
     int64_t begin = (int64_t)align_down((uint64_t)from, MEMORY_ALIGNMENT), before = from - begin;
     int64_t wanted = max_i64(before + size, min_i64(WINDOW_BYTES, reader->file_size - begin));
@@ -57,9 +58,9 @@ static enum error read_anchor(struct journal_reader *reader)
     if (load(reader, 0, JOURNAL_RING_BEGIN) < 0)
         return ERROR_INPUT_OUTPUT;
     for (int i = 0; i < 2; i++) {
-        const uint8_t *slot = window_at(reader, i * JOURNAL_ANCHOR_SLOT);
         if (reader->window_size < (i + 1) * JOURNAL_ANCHOR_SLOT)
             break;
+        const uint8_t *slot = window_at(reader, i * JOURNAL_ANCHOR_SLOT);
         for (int at = 0; at < 64; at++)
             zero = zero && slot[at] == 0;
         struct anchor anchor;
@@ -83,6 +84,17 @@ static enum error read_anchor(struct journal_reader *reader)
     return ERROR_NONE;
 }
 
+/* Live blocks begin in the ring, at a multiple of a size that a disk can have. What lies beyond the
+ * end of the file was there once. */
+static bool anchor_is_possible(const struct journal_reader *reader)
+{
+    uint32_t alignment = reader->anchor.alignment;
+    int64_t start = reader->anchor.start_position;
+    return alignment >= ALIGNMENT_LEAST && alignment <= ALIGNMENT_MOST &&
+           (alignment & (alignment - 1)) == 0 && start >= JOURNAL_RING_BEGIN &&
+           start <= reader->file_size && start % alignment == 0;
+}
+
 enum error journal_reader_open(struct journal_reader *reader, struct port *port, const char *path)
 {
     *reader = (struct journal_reader){.port = port, .handle = -1};
@@ -101,8 +113,7 @@ enum error journal_reader_open(struct journal_reader *reader, struct port *port,
     reader->position = reader->anchor.start_position;
     reader->sequence = reader->anchor.start_sequence;
     reader->chain = reader->anchor.start_chain;
-    if (!error && !reader->fresh &&
-        (reader->position < JOURNAL_RING_BEGIN || reader->anchor.alignment < 512)) {
+    if (!error && !reader->fresh && !anchor_is_possible(reader)) {
         snprintf(reader->fault, sizeof reader->fault, "the anchor's fields are impossible");
         return ERROR_CHECKSUM;
     }
