@@ -35,6 +35,8 @@ static const struct {
     {command_consume, {"-t", "t", "-o", "-0", NULL}, EXIT_USAGE},
     {command_consume, {"-t", "t", "-f", "%q", NULL}, EXIT_USAGE},
     {command_consume, {"-t", "t", "-c", "0", NULL}, EXIT_USAGE},
+    {command_consume, {"-t", "t", "-F", "xml", NULL}, EXIT_USAGE},
+    {command_consume, {"-t", "t", "-F", "json", "-f", "%s", NULL}, EXIT_USAGE},
     {command_consume, {"t", NULL}, EXIT_USAGE},
     {command_consume, {"-t", "t", "-b", "127.0.0.1:1", NULL}, EXIT_FAILED},
     {command_consume, {"-h", NULL}, EXIT_OK},
