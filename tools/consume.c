@@ -16,6 +16,7 @@ static const struct option_row rows[] = {
     {'c', "count", "N", "end after N records"},
     {'e', "exit", NULL, "end when all there is has been read"},
     {'f', "format", "FORMAT", "%s value %S its size %k key %K its size %o offset %p partition"},
+    {'F', "form", "NAME", "raw: values (default); json: an object a line; msgpack: a map a record"},
     {'D', "delimiter", "TEXT", "printed after each record when there is no -f (default \\n)"},
     {0},
 };
@@ -35,6 +36,8 @@ struct consume_command {
     struct consumer_start start;
     int64_t count; /* INT64_MAX: no end */
     bool is_exit;
+    void (*write_record)(const struct format_record *record, struct text *text); /* null: -f */
+    bool is_formatted; /* -f or -D was given */
     struct format format;
 };
 
@@ -80,6 +83,20 @@ static enum exit_code take_delimiter(struct consume_command *command)
     return take_format(command, text);
 }
 
+static enum exit_code take_form(struct consume_command *command)
+{
+    const char *name = command->options.value;
+    if (strcmp(name, "raw") == 0)
+        command->write_record = NULL;
+    else if (strcmp(name, "json") == 0)
+        command->write_record = format_write_json;
+    else if (strcmp(name, "msgpack") == 0)
+        command->write_record = format_write_msgpack;
+    else
+        return options_wrong(&command->options, "-F takes raw, json or msgpack, not '%s'", name);
+    return EXIT_OK;
+}
+
 static enum exit_code take(struct consume_command *command, int id)
 {
     struct options *options = &command->options;
@@ -106,9 +123,13 @@ static enum exit_code take(struct consume_command *command, int id)
     case 'e':
         command->is_exit = true;
         return EXIT_OK;
+    case 'F':
+        return take_form(command);
     case 'f':
+        command->is_formatted = true;
         return take_format(command, options->value);
     case 'D':
+        command->is_formatted = true;
         return take_delimiter(command);
     case OPTION_ARGUMENT:
         return options_wrong(options, "'%s' is not an option; a topic is named with -t",
@@ -148,8 +169,11 @@ static enum exit_code read_records(struct consume_command *command, struct text 
         int32_t partition;
         enum consumer_event event = consumer_next(&command->consumer, &record, &partition);
         if (event == CONSUMER_RECORD) {
-            format_write(&command->format, &(struct format_record){&record, topic, partition},
-                         text);
+            struct format_record from = {&record, topic, partition};
+            if (command->write_record)
+                command->write_record(&from, text);
+            else
+                format_write(&command->format, &from, text);
             command->count--;
         }
         bool is_idle = consumer_is_at_end(&command->consumer) || event == CONSUMER_IDLE;
@@ -193,6 +217,8 @@ enum exit_code command_consume(int count, char **arguments)
         return code;
     if (!command.topic)
         return options_wrong(&command.options, "-t TOPIC is missing");
+    if (command.write_record && command.is_formatted)
+        return options_wrong(&command.options, "-f and -D go with -F raw only");
     code = run(&command);
     client_close(&command.client);
     return code;

@@ -3,15 +3,20 @@
 #include "base/memory.h"
 #include <stdio.h>
 
-void text_add(struct text *text, const void *data, size_t size)
+char *text_reserve(struct text *text, size_t size)
 {
     if (text->capacity - text->size < size) {
         size_t twice = 2 * text->capacity + 4096;
         text->capacity = text->size + size > twice ? text->size + size : twice;
         text->data = memory_resized(text->data, text->capacity);
     }
+    return text->data + text->size;
+}
+
+void text_add(struct text *text, const void *data, size_t size)
+{
     if (size)
-        memcpy(text->data + text->size, data, size);
+        memcpy(text_reserve(text, size), data, size);
     text->size += size;
 }
 

@@ -1,5 +1,5 @@
 #pragma once
-/* How `bole consume -f` prints a record, as kcat does:
+/* How `bole consume` prints a record. With -f, as kcat does:
  *   %s value   %S its size (-1 null)   %k key   %K its size   %o offset   %p partition   %t topic
  *   %T timestamp (ms)   %h headers (name=value,...)   %% a percent sign
  *   \n \t \r \\ \0 \xHH
@@ -30,6 +30,8 @@ struct text {
 };
 
 void text_add(struct text *text, const void *data, size_t size);
+/* Room for `size` bytes behind what is there; whoever writes there adds them to text->size. */
+char *text_reserve(struct text *text, size_t size);
 void text_done(struct text *text);
 
 struct format_record {
@@ -41,3 +43,12 @@ struct format_record {
 /* Appends the record to `text`. A null key or value prints nothing. */
 void format_write(const struct format *format, const struct format_record *record,
                   struct text *text);
+
+/* Appends the record as one line of JSON: {"topic":"t","partition":0,"offset":7,"timestamp":ms,
+ * "key":null,"value":"text","headers":[{"key":"a","value":"b"}]}; what is not UTF-8 is called
+ * key_base64 or value_base64. */
+void format_write_json(const struct format_record *record, struct text *text);
+
+/* Appends the record as one msgpack map with the same names; key and value bin or nil, headers an
+ * array of pairs [bin, bin or nil]. */
+void format_write_msgpack(const struct format_record *record, struct text *text);

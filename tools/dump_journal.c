@@ -1,0 +1,165 @@
+/* Journals of `bole dump`, read by the very reader that recovery uses. */
+#include "base/memory.h"
+#include "reactor/port.h"
+#include "storage/folder.h"
+#include "storage/journal_reader.h"
+#include "tools/dump.h"
+#include <inttypes.h>
+
+/* Ids that a journal has bound so far. */
+struct ids {
+    bool *is_bound;
+    uint32_t count;
+};
+
+enum { ID_MAX = 1 << 24 };
+
+static bool open_port(struct dump *dump, const char *path)
+{
+    static const struct port_options options = {
+        .queue_depth = 8, .pool_buffer_size = 4096, .pool_buffer_count = 1};
+    char why[256];
+    if (!dump->port && epoll_open(&options, &dump->port, why, sizeof why) != ERROR_NONE) {
+        dump_fault(dump, path, -1, "it can't be read: %s", why);
+        return false;
+    }
+    return true;
+}
+
+/* The slots as they are; that one of them is torn is no damage, since the other counts. */
+static void print_anchors(struct dump *dump, const char *path)
+{
+    struct dump_file file;
+    if (!dump_file_open(dump, &file, path))
+        return;
+    for (int i = 0; i < 2; i++) {
+        const uint8_t *slot = dump_file_at(&file, i * JOURNAL_ANCHOR_SLOT, JOURNAL_ANCHOR_SLOT);
+        struct anchor anchor;
+        enum error error = slot ? anchor_decode(slot, &anchor) : ERROR_TRUNCATED;
+        if (error)
+            dump_event(dump, "anchor slot=%d %s\n", i, error_text(error));
+        else
+            dump_event(dump,
+                       "anchor slot=%d generation=%" PRIu64 " salt=%016" PRIx64
+                       " alignment=%" PRIu32 " start_position=%" PRId64 " start_sequence=%" PRIu64
+                       " crc=ok\n",
+                       i, anchor.generation, anchor.salt, anchor.alignment, anchor.start_position,
+                       anchor.start_sequence);
+    }
+    dump_file_close(&file);
+}
+
+/* The first place that live blocks give to a log is where recovery begins to write. */
+static void note_bind(struct dump *dump, const struct entry *entry)
+{
+    for (int i = 0; i < dump->redo_count; i++)
+        if (uuid_equal(dump->redos[i].topic_id, entry->topic_id) &&
+            dump->redos[i].partition == entry->partition)
+            return;
+    if (dump->redo_count == dump->redo_capacity) {
+        dump->redo_capacity = 2 * dump->redo_capacity + 16;
+        dump->redos =
+            memory_resized(dump->redos, (size_t)dump->redo_capacity * sizeof(struct dump_redo));
+    }
+    dump->redos[dump->redo_count++] =
+        (struct dump_redo){entry->topic_id, entry->partition, entry->segment_base, entry->position};
+}
+
+static bool bind_id(struct ids *ids, uint32_t id)
+{
+    if (id >= ID_MAX)
+        return false;
+    if (id >= ids->count) {
+        uint32_t count = id + 64;
+        ids->is_bound = memory_resized(ids->is_bound, count * sizeof(bool));
+        memset(ids->is_bound + ids->count, 0, (count - ids->count) * sizeof(bool));
+        ids->count = count;
+    }
+    ids->is_bound[id] = true;
+    return true;
+}
+
+/* One entry. Null: it is sound. */
+static const char *dump_entry(struct dump *dump, const char *path, struct ids *ids,
+                              int64_t position, const struct entry *entry)
+{
+    if (entry->kind == ENTRY_BIND) {
+        char topic_id[UUID_TEXT_SIZE];
+        uuid_encode(entry->topic_id, topic_id);
+        dump_event(dump,
+                   "bind id=%" PRIu32 " topic_id=%s partition=%d segment=%020" PRId64
+                   " position=%" PRIu32 "\n",
+                   entry->id, topic_id, entry->partition, entry->segment_base, entry->position);
+        note_bind(dump, entry);
+        return bind_id(ids, entry->id) ? NULL : "an id that is too large is bound";
+    }
+    dump_event(dump, "append id=%" PRIu32 " size=%d\n", entry->id, entry->batches.size);
+    if (entry->id >= ids->count || !ids->is_bound[entry->id])
+        return "an append to an id that no bind before it names";
+    dump_batches(dump, path, position, entry->batches, 0, false);
+    return NULL;
+}
+
+static void dump_entries(struct dump *dump, const char *path, struct ids *ids, int64_t position,
+                         struct bytes entries)
+{
+    struct reader reader;
+    struct entry entry;
+    reader_init(&reader, entries.data, (size_t)entries.size);
+    const char *fault = NULL;
+    while (!fault && entry_decode(&reader, &entry)) {
+        int64_t at = position; /* of an append: that of its batches */
+        if (entry.kind == ENTRY_APPEND)
+            at += entry.batches.data - entries.data;
+        fault = dump_entry(dump, path, ids, at, &entry);
+    }
+    if (!fault && reader.error)
+        fault = error_text(reader.error);
+    if (fault)
+        dump_fault(dump, path, position, "%s", fault);
+}
+
+static void dump_blocks(struct dump *dump, const char *path, struct journal_reader *reader)
+{
+    struct ids ids = {0};
+    struct bytes entries;
+    int64_t blocks = 0, bytes = 0;
+    enum error error;
+    while (!(error = journal_reader_next(reader, &entries)) && entries.size > 0) {
+        struct block_header header;
+        const uint8_t *block = entries.data - BLOCK_HEADER_SIZE;
+        int64_t size =
+            (int64_t)align_up((uint64_t)entries.size + BLOCK_HEADER_SIZE, reader->anchor.alignment);
+        (void)block_peek(block, &header); /* the reader has found it whole */
+        dump_event(dump,
+                   "block position=%" PRId64 " length=%" PRIu32 " sequence=%" PRIu64
+                   " lap=%u place=%u entries=%" PRIu32 " crc=ok\n",
+                   reader->position - size, header.length, header.sequence, header.lap,
+                   header.place, header.entry_count);
+        dump_entries(dump, path, &ids, reader->position - size + BLOCK_HEADER_SIZE, entries);
+        blocks++;
+        bytes += size;
+    }
+    if (error)
+        dump_fault(dump, path, reader->position, "%s",
+                   reader->fault[0] ? reader->fault : error_text(error));
+    dump_end(dump, path, "live_blocks=%" PRId64 " live_bytes=%" PRId64 " file_bytes=%" PRId64,
+             blocks, bytes, reader->file_size);
+    memory_free(ids.is_bound);
+}
+
+void dump_journal(struct dump *dump, const char *path)
+{
+    struct journal_reader reader;
+    dump_begin(dump, path);
+    if (!open_port(dump, path))
+        return;
+    enum error error = journal_reader_open(&reader, dump->port, path);
+    if (!error || reader.handle >= 0)
+        print_anchors(dump, path);
+    if (error)
+        dump_fault(dump, path, -1, "%s", reader.fault[0] ? reader.fault : error_text(error));
+    else
+        dump_blocks(dump, path, &reader);
+    journal_reader_close(&reader);
+}
