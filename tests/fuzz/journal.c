@@ -138,7 +138,7 @@ static int make_sealed(struct file_port *file, struct input *input, struct bytes
 static void check_entries(struct bytes block)
 {
     struct reader reader;
-    struct entry entry;
+    struct journal_entry entry;
     reader_init(&reader, block.data, (size_t)block.size);
     const uint8_t *begin = reader.next;
     while (entry_decode(&reader, &entry)) {
