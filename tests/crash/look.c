@@ -122,7 +122,7 @@ static void look_at_slot(struct look *look)
     for (struct list *node = folder->entries.next; node != &folder->entries; node = node->next) {
         int64_t base;
         check(look->count < FILES_MAX);
-        if (segment_name_parse(CONTAINER_OF(node, struct journal_entry, link)->name, ".log", &base))
+        if (segment_name_parse(CONTAINER_OF(node, struct entry, link)->name, ".log", &base))
             look->bases[look->count++] = base;
     }
     qsort(look->bases, (size_t)look->count, sizeof look->bases[0], compare);
@@ -184,7 +184,7 @@ static uint64_t digest_of(struct disk *disk, struct inode *inode, uint64_t hash)
     }
     uint64_t sum = 0; /* of no order */
     for (struct list *node = inode->entries.next; node != &inode->entries; node = node->next) {
-        const struct journal_entry *entry = CONTAINER_OF(node, struct journal_entry, link);
+        const struct entry *entry = CONTAINER_OF(node, struct entry, link);
         if (strncmp(entry->name, "journal-", 8) == 0)
             continue;
         uint64_t name = 0xcbf29ce484222325u;

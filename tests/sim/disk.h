@@ -64,13 +64,13 @@ struct inode {
     int32_t dirty_count, dirty_capacity;
     struct size_version *sizes;
     int32_t sizes_count, sizes_capacity;
-    struct map names, durable_names; /* of struct journal_entry, for a directory */
+    struct map names, durable_names; /* of struct entry, for a directory */
     struct list entries;             /* of `names`, in order of cookie */
     uint64_t last_cookie;
     struct list in_flight; /* writes: of struct op; the world's */
 };
 
-struct journal_entry {
+struct entry {
     struct list link;
     struct inode *inode;
     uint64_t cookie;

@@ -116,11 +116,11 @@ static void clone_names(struct disk *disk, const struct inode *from)
 {
     struct inode *inode = disk->inodes[from->id];
     for (const struct list *node = from->entries.next; node != &from->entries; node = node->next) {
-        const struct journal_entry *entry = CONTAINER_OF(node, struct journal_entry, link);
+        const struct entry *entry = CONTAINER_OF(node, struct entry, link);
         inode_put_entry(inode, false, entry->name, disk->inodes[entry->inode->id], disk);
     }
     uint32_t position = 0;
-    for (const struct journal_entry *entry; (entry = map_next(&from->durable_names, &position));)
+    for (const struct entry *entry; (entry = map_next(&from->durable_names, &position));)
         inode_put_entry(inode, true, entry->name, disk->inodes[entry->inode->id], disk);
 }
 
@@ -328,7 +328,7 @@ void disk_crash(struct disk *disk, struct disk_choice *choice)
         inode_reference(inode);
         inode_drop_entries(inode, false, disk);
         uint32_t position = 0;
-        for (const struct journal_entry *entry; (entry = map_next(&inode->durable_names, &position));)
+        for (const struct entry *entry; (entry = map_next(&inode->durable_names, &position));)
             inode_put_entry(inode, false, entry->name, entry->inode, disk);
         inode_release(disk, inode);
     }

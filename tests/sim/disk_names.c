@@ -5,14 +5,14 @@
 #include "base/memory.h"
 #include <stdio.h>
 
-static struct journal_entry *get_entry(const struct inode *directory, bool durable, const char *name)
+static struct entry *get_entry(const struct inode *directory, bool durable, const char *name)
 {
     return map_get(durable ? &directory->durable_names : &directory->names, name, strlen(name));
 }
 
 static void drop_entry(struct inode *directory, bool durable, const char *name, struct disk *disk)
 {
-    struct journal_entry *entry =
+    struct entry *entry =
         map_remove(durable ? &directory->durable_names : &directory->names, name, strlen(name));
     if (!entry)
         return;
@@ -26,7 +26,7 @@ void inode_put_entry(struct inode *directory, bool durable, const char *name, st
 {
     inode_reference(inode);
     drop_entry(directory, durable, name, disk);
-    struct journal_entry *entry = memory_zeroed(sizeof *entry);
+    struct entry *entry = memory_zeroed(sizeof *entry);
     list_init(&entry->link);
     entry->inode = inode;
     snprintf(entry->name, sizeof entry->name, "%s", name);
@@ -42,7 +42,7 @@ void inode_drop_entries(struct inode *directory, bool durable, struct disk *disk
 {
     struct map *map = durable ? &directory->durable_names : &directory->names;
     uint32_t position = 0;
-    for (struct journal_entry *entry; (entry = map_next(map, &position));) {
+    for (struct entry *entry; (entry = map_next(map, &position));) {
         list_remove(&entry->link);
         inode_release(disk, entry->inode);
         memory_free(entry);
@@ -72,7 +72,7 @@ static struct inode *find_parent(struct disk *disk, const char *path, char *name
             return directory;
         if (strcmp(name, ".") == 0)
             continue;
-        struct journal_entry *entry = get_entry(directory, false, name);
+        struct entry *entry = get_entry(directory, false, name);
         if (!entry || !entry->inode->is_directory)
             return NULL;
         directory = entry->inode;
@@ -90,7 +90,7 @@ struct inode *disk_find(struct disk *disk, const char *path)
     struct inode *directory = find_parent(disk, path, name);
     if (!directory || is_self(name))
         return directory;
-    struct journal_entry *entry = get_entry(directory, false, name);
+    struct entry *entry = get_entry(directory, false, name);
     return entry ? entry->inode : NULL;
 }
 
@@ -99,7 +99,7 @@ int64_t disk_list(struct inode *directory, uint64_t *cookie, void *data, size_t 
     size_t used = 0;
     for (struct list *node = directory->entries.next; node != &directory->entries;
          node = node->next) {
-        struct journal_entry *entry = CONTAINER_OF(node, struct journal_entry, link);
+        struct entry *entry = CONTAINER_OF(node, struct entry, link);
         if (entry->cookie <= *cookie)
             continue;
         size_t needed = strlen(entry->name) + 2;
@@ -176,7 +176,7 @@ static int64_t create(struct disk *disk, const struct disk_change *change, bool 
     struct inode *directory = find_parent(disk, change->path, name);
     if (!directory)
         return -ERROR_NOT_FOUND;
-    struct journal_entry *entry = is_self(name) ? NULL : get_entry(directory, false, name);
+    struct entry *entry = is_self(name) ? NULL : get_entry(directory, false, name);
     struct inode *inode = is_self(name) ? directory : entry ? entry->inode : NULL;
     if (inode) {
         if (is_directory || (change->flags & OPEN_EXCLUSIVE && change->flags & OPEN_CREATE))
@@ -200,7 +200,7 @@ static int64_t take_away(struct disk *disk, const struct disk_change *change)
 {
     char name[DISK_NAME_BYTES_MAX + 1];
     struct inode *directory = find_parent(disk, change->path, name);
-    struct journal_entry *entry = directory && !is_self(name) ? get_entry(directory, false, name) : NULL;
+    struct entry *entry = directory && !is_self(name) ? get_entry(directory, false, name) : NULL;
     if (!entry)
         return -ERROR_NOT_FOUND;
     if (entry->inode->is_directory && entry->inode->names.count > 0)
@@ -216,10 +216,10 @@ static int64_t change_name(struct disk *disk, const struct disk_change *change)
     char name[DISK_NAME_BYTES_MAX + 1], name_to[DISK_NAME_BYTES_MAX + 1];
     struct inode *directory = find_parent(disk, change->path, name);
     struct inode *directory_to = find_parent(disk, change->path_to, name_to);
-    struct journal_entry *entry = directory && !is_self(name) ? get_entry(directory, false, name) : NULL;
+    struct entry *entry = directory && !is_self(name) ? get_entry(directory, false, name) : NULL;
     if (!entry || !directory_to || is_self(name_to))
         return -ERROR_NOT_FOUND;
-    struct journal_entry *there = get_entry(directory_to, false, name_to);
+    struct entry *there = get_entry(directory_to, false, name_to);
     struct inode *inode = entry->inode;
     if (there && there->inode == inode)
         return 0;
