@@ -18,14 +18,14 @@ static void run(const char *name, uint64_t first_seed, void (*adjust)(struct rig
 {
     uint64_t count = 0, recoveries = 0;
     bool passed = true;
-    for (uint64_t i = 0; i < 6 * times() && passed; i++) {
+    for (uint64_t i = 0; i < 4 * times() && passed; i++) {
         uint64_t seed = first_seed + i;
         struct rig_settings settings = rig_settings_random(seed);
         adjust(&settings);
         struct images images = {.seed = seed,
                                 .lives = 3,
                                 .events = 700,
-                                .cut_step = 12,
+                                .cut_step = 15,
                                 .choices = 2,
                                 .recoveries = 120};
         images_run(&images, &settings);

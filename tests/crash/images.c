@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+enum { RECOVERY_CUTS = 40 }; /* of one recovery, about */
+
 /* One crash: the cut of a recording and what of it was kept. */
 struct crash {
     uint32_t cut;
@@ -85,7 +87,8 @@ static void crash_recovery(struct run *run, struct disk *disk, const struct prom
     struct disk_recording *recording = world_record_stop(rig->world, 0);
     rig_done(rig);
     memory_free(rig);
-    for (uint32_t cut = 0; cut <= recording->count && !run->images->failure[0]; cut++) {
+    uint32_t step = run->wish.parts ? 1 : 1 + recording->count / RECOVERY_CUTS;
+    for (uint32_t cut = 0; cut <= recording->count && !run->images->failure[0]; cut += step) {
         struct crash second = {cut, CHOICE_RANDOM, random_next(&run->random) >> 32};
         if (run->wish.parts == 2) {
             if (cut != run->wish.crash[1].cut)
