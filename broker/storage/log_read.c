@@ -210,12 +210,13 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
     int64_t from = (int64_t)align_down((uint64_t)read->position, alignment);
     int64_t to = (int64_t)align_up((uint64_t)min_i64(end, read->position + read->wanted), alignment);
     check(to > from);
+    buffer_release(read->buffers[0]); /* who waits for the budget must hold nothing of it */
+    read->buffers[0] = NULL;
     struct buffer *buffer = buffers_take(&store->core->buffers, (size_t)(to - from));
     if (!buffer) {
         waiter_park(&read->waiter, &store->core->buffers.waiters, flow);
         return false;
     }
-    buffer_release(read->buffers[0]);
     read->buffers[0] = buffer;
     read->state = READ_BYTES;
     start_op(read, flow, (struct op){.kind = OP_READ,
