@@ -22,6 +22,12 @@ void connection_wake(struct connection *c)
     flow_release(&c->flow);
 }
 
+static void shut_down(struct connection *c)
+{
+    c->end = (struct op){.kind = OP_SHUTDOWN, .flow = &c->flow, .handle = c->handle};
+    op_start(c->net->core->port, &c->end);
+}
+
 void connection_close(struct connection *c)
 {
     if (c->closed)
@@ -29,10 +35,10 @@ void connection_close(struct connection *c)
     c->closed = true;
     waiter_cancel(&c->waiter);
     timer_cancel(&c->retry, c->net->core);
-    if (c->receiving || c->send) {
-        c->end = (struct op){.kind = OP_SHUTDOWN, .flow = &c->flow, .handle = c->handle};
-        op_start(c->net->core->port, &c->end);
-    }
+    if (!list_is_empty(&c->flow.link)) /* about to run: a flow in the run queue takes no hold */
+        c->shutdown_due = true;
+    else if (c->receiving || c->send)
+        shut_down(c);
     connection_wake(c);
 }
 
@@ -288,6 +294,9 @@ static enum step connection_drain(struct flow *flow)
 {
     struct connection *c = CONTAINER_OF(flow, struct connection, flow);
     check(c->closed && !c->receiving);
+    if (c->shutdown_due && c->send)
+        shut_down(c);
+    c->shutdown_due = false;
     list_remove(&c->half);
     drop_input(c);
     buffer_release(c->frame);

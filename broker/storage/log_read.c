@@ -213,9 +213,15 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
     buffer_release(read->buffers[0]); /* who waits for the budget must hold nothing of it */
     read->buffers[0] = NULL;
     struct buffer *buffer = buffers_take(&store->core->buffers, (size_t)(to - from));
+    if (!buffer && !read->at_least_one)
+        return end_read(read, ERROR_NONE); /* others will come for it */
     if (!buffer) {
-        waiter_park(&read->waiter, &store->core->buffers.waiters, flow);
-        return false;
+        /* To wait here could be for ever: the request holds its frame, and parts on other cores, which
+         * others may wait for. So the first batch is read past the budget, at first not much of it. */
+        REACHED("read past the budget");
+        if (read->op.kind != OP_READ)
+            to = (int64_t)align_up((uint64_t)min_i64(end, read->position + SCAN_BYTES), alignment);
+        buffer = buffers_take_always(&store->core->buffers, (size_t)(to - from));
     }
     read->buffers[0] = buffer;
     read->state = READ_BYTES;
