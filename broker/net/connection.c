@@ -1,6 +1,7 @@
 #include "net/connection.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/reached.h"
 
 enum {
     PROGRESS_BYTES = 65536, /* of a frame, for another frame_ms */
@@ -115,6 +116,10 @@ static void take_received(struct connection *c)
     if (op->pool_buffer >= 0)
         net->pool_held++;
     if (op->result <= 0 || c->closed) {
+        if (op->result > 0)
+            REACHED("late completion");
+        if (op_error(op->result) == ERROR_NO_BUFFERS)
+            REACHED("ENOBUFS met");
         if (op->pool_buffer >= 0)
             net_give_back(net, op->pool_buffer);
         if (op_error(op->result) == ERROR_NO_BUFFERS && !c->closed)
@@ -248,10 +253,12 @@ static void wait_for_more(struct connection *c)
     }
     if (c->wants_pool) {
         c->wants_pool = false;
-        if (net->pool_held > 0)
+        if (net->pool_held > 0) {
+            REACHED("pool empty");
             waiter_park(&c->waiter, &net->pool_waiters, &c->flow);
-        else
+        } else {
             timer_start(&c->retry, net->core, &c->flow, net->core->now.monotonic_ns + RETRY_NS);
+        }
         return;
     }
     if (!c->frame && !free_slot(c)) {
