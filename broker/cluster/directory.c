@@ -1,5 +1,6 @@
 #include "cluster/directory.h"
 #include "base/check.h"
+#include "base/mutant.h"
 #include "storage/folder.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,9 +12,9 @@ static void path_of(const struct broker *broker, const char *name, char *path)
     snprintf(path, PATH_BYTES, "%s/%s", broker->directory, name);
 }
 
-static enum error flush_directory(struct broker *broker, struct port *port)
+static enum error flush_folder(struct port *port, const char *folder)
 {
-    struct op open = {.kind = OP_OPEN, .path = broker->directory,
+    struct op open = {.kind = OP_OPEN, .path = folder,
                       .flags = OPEN_READ | OPEN_DIRECTORY};
     int64_t handle = port_call(port, &open);
     if (handle < 0)
@@ -23,6 +24,23 @@ static enum error flush_directory(struct broker *broker, struct port *port)
     struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
     (void)port_call(port, &close); /* the flush's result is what counts */
     return op_error(result);
+}
+
+static enum error flush_directory(struct broker *broker, struct port *port)
+{
+    return flush_folder(port, broker->directory);
+}
+
+/* The directory's own name lies in its parent. */
+static enum error flush_parent(struct broker *broker, struct port *port)
+{
+    char parent[PATH_BYTES];
+    snprintf(parent, sizeof parent, "%s", broker->directory);
+    char *slash = strrchr(parent, '/');
+    if (!slash)
+        return flush_folder(port, ".");
+    slash[slash == parent ? 1 : 0] = 0;
+    return flush_folder(port, parent);
 }
 
 /* Writes a small file whole: under a temporary name, flushed, renamed, the rename flushed. */
@@ -168,8 +186,11 @@ enum error directory_open(struct broker *broker, struct port *port, char *why, s
     error = read_file(broker, port, "meta.properties", text);
     if (error == ERROR_NONE)
         return read_properties(broker, text, why, why_size);
-    if (error == ERROR_NOT_FOUND)
-        error = write_properties(broker, port);
+    if (error == ERROR_NOT_FOUND) { /* what is in it counts only once its name is safe */
+        error = MUTANT(skip_directory_fsync) ? ERROR_NONE : flush_parent(broker, port);
+        if (!error)
+            error = write_properties(broker, port);
+    }
     if (error)
         snprintf(why, why_size, "%s/meta.properties can't be read or written: %s",
                  broker->directory, error_text(error));

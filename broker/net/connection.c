@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "metrics/metrics.h"
+#include "base/reached.h"
 
 enum {
     PROGRESS_BYTES = 65536, /* of a frame, for another frame_ms */
@@ -23,6 +24,12 @@ void connection_wake(struct connection *c)
     flow_release(&c->flow);
 }
 
+static void shut_down(struct connection *c)
+{
+    c->end = (struct op){.kind = OP_SHUTDOWN, .flow = &c->flow, .handle = c->handle};
+    op_start(c->net->core->port, &c->end);
+}
+
 void connection_close(struct connection *c)
 {
     if (c->closed)
@@ -30,10 +37,10 @@ void connection_close(struct connection *c)
     c->closed = true;
     waiter_cancel(&c->waiter);
     timer_cancel(&c->retry, c->net->core);
-    if (c->receiving || c->send) {
-        c->end = (struct op){.kind = OP_SHUTDOWN, .flow = &c->flow, .handle = c->handle};
-        op_start(c->net->core->port, &c->end);
-    }
+    if (!list_is_empty(&c->flow.link)) /* about to run: a flow in the run queue takes no hold */
+        c->shutdown_due = true;
+    else if (c->receiving || c->send)
+        shut_down(c);
     connection_wake(c);
 }
 
@@ -112,6 +119,10 @@ static void take_received(struct connection *c)
     if (op->pool_buffer >= 0)
         net->pool_held++;
     if (op->result <= 0 || c->closed) {
+        if (op->result > 0)
+            REACHED("late completion");
+        if (op_error(op->result) == ERROR_NO_BUFFERS)
+            REACHED("ENOBUFS met");
         if (op->pool_buffer >= 0)
             net_give_back(net, op->pool_buffer);
         if (op_error(op->result) == ERROR_NO_BUFFERS && !c->closed)
@@ -246,10 +257,12 @@ static void wait_for_more(struct connection *c)
     }
     if (c->wants_pool) {
         c->wants_pool = false;
-        if (net->pool_held > 0)
+        if (net->pool_held > 0) {
+            REACHED("pool empty");
             waiter_park(&c->waiter, &net->pool_waiters, &c->flow);
-        else
+        } else {
             timer_start(&c->retry, net->core, &c->flow, net->core->now.monotonic_ns + RETRY_NS);
+        }
         return;
     }
     if (!c->frame && !free_slot(c)) {
@@ -292,6 +305,9 @@ static enum step connection_drain(struct flow *flow)
 {
     struct connection *c = CONTAINER_OF(flow, struct connection, flow);
     check(c->closed && !c->receiving);
+    if (c->shutdown_due && c->send)
+        shut_down(c);
+    c->shutdown_due = false;
     list_remove(&c->half);
     drop_input(c);
     buffer_release(c->frame);

@@ -42,6 +42,7 @@ struct connection {
     /* receiving */
     struct op receive, end; /* end: shutdown and close */
     bool receiving, paused, closed, cancelled;
+    bool shutdown_due; /* by the flow itself, which was about to run when it was closed */
     bool wants_buffer, wants_pool;
     struct waiter waiter; /* for the budget, or for a receive buffer */
     struct timer retry;

@@ -1,4 +1,5 @@
 #include "reactor/mail.h"
+#include "base/reached.h"
 #include "reactor/core.h"
 #include "base/check.h"
 #include "metrics/metrics.h"
@@ -25,6 +26,8 @@ static void post(struct mail *mail, struct core *from, struct core *to)
     if (atomic_load_explicit(&box->sleeping, memory_order_seq_cst) &&
         atomic_exchange_explicit(&box->sleeping, false, memory_order_seq_cst))
         to->port->operations->wake(to->port);
+    else
+        REACHED("mail to a busy core");
 }
 
 void mail_start(struct mail *mail, struct core *from, struct core *to, struct flow *flow,

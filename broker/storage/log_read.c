@@ -210,12 +210,19 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
     int64_t from = (int64_t)align_down((uint64_t)read->position, alignment);
     int64_t to = (int64_t)align_up((uint64_t)min_i64(end, read->position + read->wanted), alignment);
     check(to > from);
+    buffer_release(read->buffers[0]); /* who waits for the budget must hold nothing of it */
+    read->buffers[0] = NULL;
     struct buffer *buffer = buffers_take(&store->core->buffers, (size_t)(to - from));
+    if (!buffer && !read->at_least_one)
+        return end_read(read, ERROR_NONE); /* others will come for it */
     if (!buffer) {
-        waiter_park(&read->waiter, &store->core->buffers.waiters, flow);
-        return false;
+        /* To wait here could be for ever: the request holds its frame, and parts on other cores, which
+         * others may wait for. So the first batch is read past the budget, at first not much of it. */
+        REACHED("read past the budget");
+        if (read->op.kind != OP_READ)
+            to = (int64_t)align_up((uint64_t)min_i64(end, read->position + SCAN_BYTES), alignment);
+        buffer = buffers_take_always(&store->core->buffers, (size_t)(to - from));
     }
-    buffer_release(read->buffers[0]);
     read->buffers[0] = buffer;
     read->state = READ_BYTES;
     start_op(read, flow, (struct op){.kind = OP_READ,

@@ -74,7 +74,7 @@ void oracle_incarnation(struct simulation *sim)
 
 /* ---- the disk after a clean stop ---- */
 
-enum { NAMES_BYTES = 64 << 10, ENTRIES_MAX = 512 };
+enum { NAMES_BYTES = 64 << 10, ENTRIES_MAX = 8192 };
 
 struct entries {
     char kinds[ENTRIES_MAX];

@@ -45,7 +45,8 @@ static struct world_settings draw_world(struct simulation *sim)
     settings.cut_once_in = random_once_in(&sim->random, 2) ? 0 : (uint64_t)draw(sim, 500, 20000);
     settings.read_error_once_in = settings.write_error_once_in = 0;
     settings.flush_error_once_in = settings.name_error_once_in = 0;
-    if (random_once_in(&sim->random, 4)) {
+    sim->disk_faults = random_once_in(&sim->random, 4);
+    if (sim->disk_faults) {
         settings.read_error_once_in = (uint64_t)draw_power(sim, 8, 14);
         settings.write_error_once_in = (uint64_t)draw_power(sim, 10, 15);
         settings.flush_error_once_in = (uint64_t)draw_power(sim, 10, 15);
@@ -177,6 +178,7 @@ static void fail_an_operation(struct simulation *sim)
     if (kind == OP_RECEIVE && random_once_in(&sim->random, 2))
         error = ERROR_NO_BUFFERS;
     SAY(sim, "an operation of kind %d will fail", kind);
+    sim->disk_faults = true;
     world_fail(sim->world, sim->broker.machine, kind, (uint64_t)draw(sim, 1, 40), error);
 }
 
@@ -261,7 +263,8 @@ static void run_calm(struct simulation *sim)
 {
     SAY(sim, "calm");
     end_faults(sim);
-    if (sim->broker.has_crashed || broker_machine_is_fenced(&sim->broker) || random_once_in(&sim->random, 3))
+    /* What a fault of the disk has failed stays failed until the next start. */
+    if (sim->disk_faults || sim->broker.has_crashed || broker_machine_is_fenced(&sim->broker) || random_once_in(&sim->random, 3))
         crash(sim);
     sim->calm = true;
     if (sim->broker.state == BROKER_DOWN)

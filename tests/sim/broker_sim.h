@@ -18,7 +18,7 @@ struct simulation {
     bool calm;            /* no faults any more: what is asked must be answered */
     int64_t calm_ns;
     int32_t fixed_topics, passing_topics; /* names "fixed-i" and "passing-i" */
-    bool verbose;
+    bool verbose, disk_faults;
     /* counted */
     uint64_t crashes, kills, stops, failed_boots, fences, cuts;
     struct world_action unblock;
