@@ -11,6 +11,7 @@
 #include "api/credit.h"
 #include "api/deadline.h"
 #include "cluster/broker.h"
+#include "logic/fetch_session.h"
 #include "net/request.h"
 #include "protocol/frame.h"
 
@@ -26,6 +27,7 @@ struct api_state {
     struct deadlines deadlines;
     struct arena scratch;   /* for one step: empty between them */
     struct credit *credits; /* by the core asked: parts under way to it (api/scatter.h) */
+    struct fetch_sessions sessions;
     struct scrape *scrape;  /* core 0: who serves metrics; null: nobody */
 };
 

@@ -1,4 +1,4 @@
-/* Fetch, without sessions (KIP-227: every answer has session id 0, so clients send full requests).
+/* Fetch, with sessions (KIP-227; logic/fetch_session.h).
  *
  *   connection's core                          partitions' cores
  *   check
@@ -14,10 +14,13 @@
  * data of one Fetch at most.
  *  2. max_bytes is shared out evenly among the cores that take part; the first batch of each is
  *     returned whatever its size (KIP-74), so that no partition can be starved by its core's share.
- *  3. A partition in error ends the long poll, as in Kafka. */
+ *  3. A partition in error ends the long poll, as in Kafka.
+ *  4. Sessions belong to the connection's core. A client that comes back on another core is told
+ *     FETCH_SESSION_ID_NOT_FOUND and begins a new one. */
 #include "api/route.h"
 #include "api/scatter.h"
 #include "base/check.h"
+#include "logic/fetch_session.h"
 
 enum fetch_round { ROUND_TURN, ROUND_READ, ROUND_WAIT };
 
@@ -46,6 +49,7 @@ struct fetch_part {
 struct fetch {
     struct call call;
     struct scatter scatter;
+    struct fetch_context context;
     struct deadline deadline;
     int32_t part_count;
     enum fetch_round round;
@@ -332,6 +336,12 @@ static void share_limit(struct fetch *fetch)
         ((struct fetch_part *)part)->limit = limit > 0 ? limit / fetch->part_count : 0;
 }
 
+/* Sessions age by the monotonic clock: a step of the other one closes none. */
+static int64_t session_now_ms(const struct fetch *fetch)
+{
+    return fetch->call.shard->core.now.monotonic_ns / 1000000;
+}
+
 static enum step fetch_check(struct flow *flow)
 {
     struct fetch *fetch = (struct fetch *)flow;
@@ -342,19 +352,18 @@ static enum step fetch_check(struct flow *flow)
     fetch->call.request->cancel = on_cancel;
     if (!scatter_init(&fetch->scatter, &fetch->call, sizeof(struct fetch_part)))
         return STEP_FAIL;
-    if (in->session_epoch > 0) {
-        out->error_code = ERROR_FETCH_SESSION_ID_NOT_FOUND;
-        fetch->failed = true;
-    } else {
-        out->responses = call_take_messages(
-            &fetch->call, &fetch_response_fetchable_topic_response_message, in->topics_count);
-        if (!out->responses)
+    struct fetch_context *context = &fetch->context;
+    fetch_session_begin(&fetch->call.shard->api->sessions, in, fetch->call.version,
+                        session_now_ms(fetch), &fetch->call.request->arena, context);
+    fetch->failed = context->kind == FETCH_ERROR;
+    out->responses = call_take_messages(
+        &fetch->call, &fetch_response_fetchable_topic_response_message, context->topics_count);
+    if (!out->responses)
+        return STEP_FAIL;
+    for (int32_t i = 0; i < context->topics_count; i++)
+        if (!add_topic(fetch, &context->topics[i], &out->responses[i]))
             return STEP_FAIL;
-        for (int32_t i = 0; i < in->topics_count; i++)
-            if (!add_topic(fetch, &in->topics[i], &out->responses[i]))
-                return STEP_FAIL;
-        out->responses_count = in->topics_count;
-    }
+    out->responses_count = context->topics_count;
     share_limit(fetch);
     fetch->checked = true;
     request_next(fetch->call.request);
@@ -427,6 +436,10 @@ static enum step fetch_reply(struct flow *flow)
                                                   .parts_count = item->read.parts_count};
         }
     }
+    struct shard *shard = fetch->call.shard;
+    if (!request_is_abandoned(fetch->call.request))
+        fetch_session_end(&shard->api->sessions, &fetch->context, session_now_ms(fetch),
+                          &shard->random, fetch->call.out);
     call_reply(&fetch->call, flow);
     return STEP_NEXT;
 }

@@ -11,7 +11,9 @@
  *  2. The frame is borrowed until every part has copied its batches (or given up on them).
  *  3. acks 1 and -1 are the same to a single replica: both wait until the records are durable and
  *     below the high watermark.
- *  4. What waits past timeout_ms is answered REQUEST_TIMED_OUT; it may still become durable. */
+ *  4. A batch whose codec is not the topic's (compression.type) is recompressed into a buffer, which
+ *     is held as long as the frame.
+ *  5. What waits past timeout_ms is answered REQUEST_TIMED_OUT; it may still become durable. */
 #include "api/route.h"
 #include "api/scatter.h"
 #include "base/check.h"
@@ -35,7 +37,8 @@ struct produce_part {
 struct produce {
     struct call call;
     struct scatter scatter;
-    int32_t uncopied; /* parts that still read from the frame */
+    int32_t uncopied;     /* parts that still read from the frame */
+    struct list recoded;  /* of buffers: batches that were recompressed */
 };
 const uint16_t produce_call_size = sizeof(struct produce);
 
@@ -72,6 +75,12 @@ static enum step part_append(struct flow *flow)
     return STEP_NEXT;
 }
 
+static void drop_recoded(struct produce *produce)
+{
+    for (struct list *node; (node = list_pop(&produce->recoded));)
+        buffer_release(CONTAINER_OF(node, struct buffer, link));
+}
+
 static enum step copied_done(struct flow *flow)
 {
     struct produce_part *part = CONTAINER_OF(flow, struct produce_part, copied);
@@ -79,6 +88,7 @@ static enum step copied_done(struct flow *flow)
     if (--produce->uncopied == 0) {
         produce->call.request->client_id = STRING_NULL;
         request_release_frame(produce->call.request);
+        drop_recoded(produce);
     }
     return STEP_NEXT;
 }
@@ -197,35 +207,91 @@ static enum error check_records(struct call *call, struct records records,
     return ERROR_NONE;
 }
 
-static void rules_of(struct call *call, const struct image_topic *topic, struct batch_rules *rules)
+static void rules_of(const struct call *call, const struct topic_settings *settings,
+                     struct batch_rules *rules)
 {
-    struct topic_settings settings;
-    image_topic_settings(topic, call->shard->broker->settings, &settings);
     *rules = (struct batch_rules){
         .now_ms = call->shard->core.now.wall_ms,
-        .before_max_ms = INT64_MAX,
-        .after_max_ms = 3600000, /* Kafka's default of message.timestamp.after.max.ms */
-        .size_max_bytes = settings.max_message_bytes,
-        .segment_max_bytes = settings.segment_bytes,
-        .record_max_bytes = INT32_MAX, /* bounded by the scratch memory, DECOMPRESSED_BYTES_MAX */
+        .before_max_ms = settings->message_timestamp_before_max_ms,
+        .after_max_ms = settings->message_timestamp_after_max_ms,
+        .size_max_bytes = settings->max_message_bytes,
+        .segment_max_bytes = settings->segment_bytes,
+        .record_max_bytes = settings->max_decompressed_message_bytes,
         .produce_version = call->version,
-        .append_time = settings.message_timestamp_type == TIMESTAMP_LOG_APPEND_TIME,
+        .append_time = settings->message_timestamp_type == TIMESTAMP_LOG_APPEND_TIME,
     };
 }
 
-/* One partition of the request: into its core's part, or an error of its own. False: budget. */
-static bool add_partition(struct produce *produce, const struct image_topic *topic,
-                          const struct produce_request_partition_produce_data *in,
-                          struct produce_response_partition_produce_response *out,
-                          const struct batch_rules *rules)
+/* What is the same for all partitions of a topic in a request. */
+struct produce_topic {
+    const struct image_topic *topic; /* null: there is none */
+    struct topic_settings settings;
+    struct batch_rules rules;
+};
+
+static enum codec wanted_codec(int32_t compression_type)
 {
+    switch ((enum compression_type)compression_type) {
+    case COMPRESSION_GZIP:
+        return CODEC_GZIP;
+    case COMPRESSION_SNAPPY:
+        return CODEC_SNAPPY;
+    case COMPRESSION_LZ4:
+        return CODEC_LZ4;
+    case COMPRESSION_ZSTD:
+        return CODEC_ZSTD;
+    default:
+        return CODEC_NONE;
+    }
+}
+
+/* Gives a valid batch the topic's codec: as it is if it has it, else a copy in a buffer that lives
+ * as long as the frame. Its size counts anew, as in Kafka. */
+static enum error recode(struct produce *produce, const struct produce_topic *topic,
+                         struct bytes *batches)
+{
+    struct shard *shard = produce->call.shard;
+    struct arena *scratch = &shard->api->scratch;
+    enum codec codec = wanted_codec(topic->settings.compression_type);
+    struct batch batch;
+    enum error error = batch_view(batches->data, (size_t)batches->size, &batch);
+    check(error == ERROR_NONE);
+    if (topic->settings.compression_type == COMPRESSION_PRODUCER ||
+        (batch.attributes & BATCH_CODEC_MASK) == (int)codec)
+        return ERROR_NONE;
+    struct bytes recoded;
+    error = batch_recode(&batch, codec, scratch, &recoded);
+    if (error == ERROR_NONE && recoded.size > topic->rules.size_max_bytes)
+        error = ERROR_MESSAGE_TOO_LARGE;
+    if (error == ERROR_NONE && recoded.size > topic->rules.segment_max_bytes)
+        error = ERROR_RECORD_LIST_TOO_LARGE;
+    if (error == ERROR_NONE) {
+        struct buffer *buffer =
+            buffers_take_always(&shard->core.buffers, (size_t)recoded.size);
+        memcpy(buffer->data, recoded.data, (size_t)recoded.size);
+        list_push(&produce->recoded, &buffer->link);
+        *batches = (struct bytes){buffer->data, recoded.size};
+    }
+    arena_reset(scratch, SCRATCH_KEPT_BYTES);
+    return error == ERROR_NO_MEMORY ? ERROR_MESSAGE_TOO_LARGE : error;
+}
+
+/* One partition of the request: into its core's part, or an error of its own. False: budget. */
+static bool add_partition(struct produce *produce, const struct produce_topic *to,
+                          const struct produce_request_partition_produce_data *in,
+                          struct produce_response_partition_produce_response *out)
+{
+    const struct image_topic *topic = to->topic;
+    struct bytes batches = in->records.whole;
     struct call *call = &produce->call;
     enum error error = ERROR_NONE;
     out->index = in->index;
     out->base_offset = -1;
     int32_t core = topic ? route_partition(call, topic, in->index, &error) : -1;
     if (core >= 0)
-        error = check_records(call, in->records, rules, out);
+        error = check_records(call, in->records, &to->rules, out);
+    if (core >= 0 && error == ERROR_NONE)
+        error = recode(produce, to, &batches);
     if (error != ERROR_NONE || core < 0) {
         if (out->error_code == ERROR_NONE)
             out->error_code = (int16_t)error_for_wire(error);
@@ -236,7 +302,7 @@ static bool add_partition(struct produce *produce, const struct image_topic *top
         return false;
     item->base.topic_id = topic->id;
     item->base.index = in->index;
-    item->batches = in->records.whole;
+    item->batches = batches;
     item->out = out;
     return scatter_add(&produce->scatter, core, &item->base);
 }
@@ -247,14 +313,15 @@ static bool add_topic(struct produce *produce, const struct produce_request_topi
     struct call *call = &produce->call;
     const struct produce_request *request = call->in;
     enum error error = ERROR_NONE;
-    struct batch_rules rules;
-    const struct image_topic *topic = NULL;
+    struct produce_topic topic = {0};
     if (request->acks < -1 || request->acks > 1)
         error = ERROR_INVALID_REQUIRED_ACKS;
     else
-        topic = route_topic(call, call->version >= 13, in->topic_id, in->name, &error);
-    if (topic)
-        rules_of(call, topic, &rules);
+        topic.topic = route_topic(call, call->version >= 13, in->topic_id, in->name, &error);
+    if (topic.topic) {
+        image_topic_settings(topic.topic, call->shard->broker->settings, &topic.settings);
+        rules_of(call, &topic.settings, &topic.rules);
+    }
     out->name = call_copy_string(call, in->name); /* the frame is gone when this is encoded */
     out->topic_id = in->topic_id;
     out->partition_responses = call_take_messages(
@@ -264,8 +331,7 @@ static bool add_topic(struct produce *produce, const struct produce_request_topi
     out->partition_responses_count = in->partition_data_count;
     for (int32_t i = 0; i < in->partition_data_count; i++) {
         out->partition_responses[i].error_code = (int16_t)error;
-        if (!add_partition(produce, topic, &in->partition_data[i], &out->partition_responses[i],
-                           &rules))
+        if (!add_partition(produce, &topic, &in->partition_data[i], &out->partition_responses[i]))
             return false;
     }
     return true;
@@ -276,6 +342,7 @@ static enum step produce_check(struct flow *flow)
     struct produce *produce = (struct produce *)flow;
     const struct produce_request *in = produce->call.in;
     struct produce_response *out = produce->call.out;
+    list_init(&produce->recoded);
     if (!scatter_init(&produce->scatter, &produce->call, sizeof(struct produce_part)))
         return STEP_FAIL;
     out->responses = call_take_messages(
@@ -326,6 +393,7 @@ static enum step produce_reply(struct flow *flow)
     struct produce *produce = (struct produce *)flow;
     const struct produce_request *in = produce->call.in;
     const struct produce_response *out = produce->call.out;
+    drop_recoded(produce); /* where no part was ever started */
     if (out->responses_count != in->topic_data_count) {
         call_refuse(&produce->call, error_text(ERROR_NO_MEMORY));
         return STEP_NEXT;

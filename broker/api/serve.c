@@ -23,6 +23,13 @@ static struct net_limits limits_of(const struct settings *settings)
     };
 }
 
+/* A core's share of max.incremental.fetch.session.cache.slots. */
+static int32_t session_slots(const struct broker *broker, int core)
+{
+    int32_t slots = broker->settings->max_incremental_fetch_session_cache_slots;
+    return slots / broker->core_count + (core < slots % broker->core_count);
+}
+
 void api_open(struct broker *broker)
 {
     check(broker->core_count > 0 && broker->settings);
@@ -41,6 +48,8 @@ void api_open(struct broker *broker)
         shard->api = memory_zeroed(sizeof *shard->api);
         deadlines_open(&shard->api->deadlines, &shard->core);
         arena_init(&shard->api->scratch, DECOMPRESSED_BYTES_MAX);
+        fetch_sessions_init(&shard->api->sessions, session_slots(broker, (int)i),
+                            random_next(&shard->random));
         shard->api->credits = memory_zeroed(count * sizeof *shard->api->credits);
         for (size_t j = 0; j < count; j++)
             credit_init(&shard->api->credits[j], broker->settings->mail_in_flight);
@@ -82,6 +91,7 @@ void api_close(struct broker *broker)
         shard->net = NULL;
         deadlines_close(&shard->api->deadlines);
         arena_done(&shard->api->scratch);
+        fetch_sessions_done(&shard->api->sessions);
         memory_free(shard->api->credits);
         if (shard->api->scrape)
             scrape_close(shard->api->scrape);

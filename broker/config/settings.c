@@ -224,10 +224,6 @@ enum error settings_check(const struct settings *settings, struct sentence *sent
         error = check_sizes(settings, sentence);
     if (error)
         return error;
-    if (settings->compression_type > COMPRESSION_UNCOMPRESSED &&
-        settings->compression_type != COMPRESSION_PRODUCER)
-        return sentence_say(sentence, ERROR_INVALID_CONFIG,
-                            "compression.type: recompression is not built yet; use producer");
     char host[LISTENER_HOST_BYTES];
     uint16_t port;
     if (settings->metrics_listener &&

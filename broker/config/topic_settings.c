@@ -40,10 +40,6 @@ static enum error check_topic(const struct topic_settings *topic, const struct s
                             "max.message.bytes=%d: must be at most journal.bytes / 4, which is "
                             "%lld",
                             topic->max_message_bytes, (long long)(broker->journal_bytes / 4));
-    if (topic->compression_type != COMPRESSION_PRODUCER &&
-        topic->compression_type != COMPRESSION_UNCOMPRESSED)
-        return sentence_say(sentence, ERROR_INVALID_CONFIG,
-                            "compression.type: recompression is not built yet; use producer");
     return ERROR_NONE;
 }
 

@@ -42,8 +42,7 @@ TEST(topic_settings, are_set_and_refused)
          "cleanup.policy=compact,delete: refused, since compaction is not built yet, and a topic "
          "that is to be compacted would grow without end; only its default is accepted: delete"},
         {"compression.type", "uncompressed", ""},
-        {"compression.type", "gzip",
-         "compression.type: recompression is not built yet; use producer"},
+        {"compression.type", "gzip", ""},
         {"max.message.bytes", "16777217",
          "max.message.bytes=16777217: must be at most journal.bytes / 4, which is 16777216"},
         {"remote.storage.enable", "false", ""},
