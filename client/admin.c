@@ -5,7 +5,7 @@
 static enum error refused(struct client *client, const char *what, const char *name, int16_t code,
                           struct string text)
 {
-    enum error error = (enum error)code;
+    enum error error = error_from_wire(code);
     if (text.size > 0)
         return client_fail(client, error, "can't %s topic '%s': %s (%.*s)", what, name,
                            error_name(error), (int)text.size, text.data);

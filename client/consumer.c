@@ -101,7 +101,7 @@ static enum error list_node(struct consumer *consumer, int32_t node, int64_t tim
             const struct list_offsets_response_list_offsets_partition_response *found =
                 &response->topics[t].partitions[i];
             struct consumer_partition *partition = partition_of(consumer, found->partition_index);
-            error = (enum error)found->error_code;
+            error = error_from_wire(found->error_code);
             if (error)
                 client_fail(consumer->client, error, "%s-%d did not tell its offsets: %s",
                             consumer->topic, found->partition_index, error_name(error));
@@ -243,7 +243,7 @@ static enum error receive_next(struct consumer *consumer)
     consumer->response = answer.message;
     consumer->topic_at = 0;
     consumer->partition_at = 0;
-    error = (enum error)consumer->response->error_code;
+    error = error_from_wire(consumer->response->error_code);
     if (error)
         client_fail(consumer->client, error, "the broker refused the fetch: %s", error_name(error));
     return error;
@@ -254,7 +254,7 @@ static enum error begin_partition(struct consumer *consumer,
                                   const struct fetch_response_partition_data *data)
 {
     struct consumer_partition *partition = partition_of(consumer, data->partition_index);
-    enum error error = (enum error)data->error_code;
+    enum error error = error_from_wire(data->error_code);
     if (!partition)
         return client_fail(consumer->client, ERROR_MALFORMED,
                            "the broker sent partition %d, which was not asked for",

@@ -24,7 +24,7 @@ static void copy_topic(struct metadata_topic *topic, const struct metadata_respo
     if (name_size)
         memcpy(topic->name, from->name.data, (size_t)name_size);
     topic->id = from->topic_id;
-    topic->error = (enum error)from->error_code;
+    topic->error = error_from_wire(from->error_code);
     topic->is_internal = from->is_internal;
     int32_t count = from->partitions_count > 0 ? from->partitions_count : 0;
     topic->partition_count = count;
@@ -39,7 +39,7 @@ static void copy_topic(struct metadata_topic *topic, const struct metadata_respo
         topic->partitions[partition->partition_index] =
             (struct metadata_partition){.leader = partition->leader_id,
                                         .leader_epoch = partition->leader_epoch,
-                                        .error = (enum error)partition->error_code};
+                                        .error = error_from_wire(partition->error_code)};
     }
 }
 

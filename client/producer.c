@@ -141,7 +141,7 @@ static enum error take_answer(struct producer *producer,
                               const struct produce_response_partition_produce_response *answer)
 {
     int32_t partition = answer->index;
-    enum error error = (enum error)answer->error_code;
+    enum error error = error_from_wire(answer->error_code);
     if (partition < 0 || partition >= producer->partition_count ||
         !producer->slots[partition].is_ended)
         return client_fail(producer->client, ERROR_MALFORMED,

@@ -129,7 +129,7 @@ static void print_topic(const struct metadata_response_topic *topic)
         if (partition->offline_replicas_count > 0)
             print_nodes("offline", partition->offline_replicas, partition->offline_replicas_count);
         if (partition->error_code)
-            printf("  %s", error_name((enum error)partition->error_code));
+            printf("  %s", error_name(error_from_wire(partition->error_code)));
         printf("\n");
     }
 }
@@ -148,7 +148,7 @@ static enum exit_code run_describe(struct topic_command *command, struct client 
     if (client_call(client, CLIENT_BOOTSTRAP, API_METADATA, &request, &answer))
         return connect_failed(&command->options, client);
     const struct metadata_response *response = answer;
-    enum error error = response->topics_count == 1 ? (enum error)response->topics[0].error_code
+    enum error error = response->topics_count == 1 ? error_from_wire(response->topics[0].error_code)
                                                    : ERROR_UNKNOWN_TOPIC_OR_PARTITION;
     if (error) {
         client_fail(client, error, "topic '%s': %s", command->name, error_name(error));

@@ -61,6 +61,8 @@ bool folder_name_parse(const char *name, struct string *ret_topic, int32_t *ret_
     const char *dash = strrchr(name, '-');
     if (!dash || dash == name || !dash[1] || strlen(dash + 1) > 9)
         return false;
+    if (dash[1] == '0' && dash[2])
+        return false; /* "topic-07" is not the folder of partition 7 */
     int32_t partition = 0;
     for (const char *at = dash + 1; *at; at++) {
         if (*at < '0' || *at > '9')

@@ -215,9 +215,9 @@ static enum error take_versions(struct session *session, int16_t version,
 {
     const struct api *api = api_find(API_API_VERSIONS);
     if (response->error_code && response->error_code != ERROR_UNSUPPORTED_VERSION)
-        return session_fail(session, (enum error)response->error_code,
+        return session_fail(session, error_from_wire(response->error_code),
                             "the broker refused to tell its versions: %s",
-                            error_name((enum error)response->error_code));
+                            error_name(error_from_wire(response->error_code)));
     if (response->error_code) {
         int16_t again = 0;
         for (int32_t i = 0; i < response->api_keys_count; i++)

@@ -98,8 +98,13 @@ static bool spawn(struct process *process)
     if (id == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* no broker outlives a test that crashed */
         dup2(pipe_ends[1], STDOUT_FILENO);
-        execl(process->bole, "bole", "broker", "--data", process->folder, "--listen",
-              process->address, (char *)NULL);
+        const char *arguments[6 + 2 * PROCESS_SETTINGS_MAX + 1] = {
+            "bole", "broker", "--data", process->folder, "--listen", process->address};
+        for (int i = 0; i < PROCESS_SETTINGS_MAX && process->settings[i]; i++) {
+            arguments[6 + 2 * i] = "-X";
+            arguments[7 + 2 * i] = process->settings[i];
+        }
+        execv(process->bole, (char *const *)arguments);
         perror(process->bole);
         _exit(127);
     }
@@ -142,6 +147,19 @@ bool process_start(struct process *process)
     printf("%s did not get ready on %s\n", process->bole, process->address);
     process_stop(process, SIGKILL);
     return false;
+}
+
+int64_t process_resident_bytes(const struct process *process)
+{
+    char path[64];
+    long long pages = 0, resident = 0;
+    snprintf(path, sizeof path, "/proc/%d/statm", (int)process->id);
+    FILE *file = fopen(path, "r");
+    if (!file || fscanf(file, "%lld %lld", &pages, &resident) != 2)
+        resident = 0;
+    if (file)
+        fclose(file);
+    return resident * sysconf(_SC_PAGESIZE);
 }
 
 int process_stop(struct process *process, int signal)
