@@ -50,7 +50,7 @@ static void print_anchors(struct dump *dump, const char *path)
 }
 
 /* The first place that live blocks give to a log is where recovery begins to write. */
-static void note_bind(struct dump *dump, const struct entry *entry)
+static void note_bind(struct dump *dump, const struct journal_entry *entry)
 {
     for (int i = 0; i < dump->redo_count; i++)
         if (uuid_equal(dump->redos[i].topic_id, entry->topic_id) &&
@@ -81,7 +81,7 @@ static bool bind_id(struct ids *ids, uint32_t id)
 
 /* One entry. Null: it is sound. */
 static const char *dump_entry(struct dump *dump, const char *path, struct ids *ids,
-                              int64_t position, const struct entry *entry)
+                              int64_t position, const struct journal_entry *entry)
 {
     if (entry->kind == ENTRY_BIND) {
         char topic_id[UUID_TEXT_SIZE];
@@ -104,7 +104,7 @@ static void dump_entries(struct dump *dump, const char *path, struct ids *ids, i
                          struct bytes entries)
 {
     struct reader reader;
-    struct entry entry;
+    struct journal_entry entry;
     reader_init(&reader, entries.data, (size_t)entries.size);
     const char *fault = NULL;
     while (!fault && entry_decode(&reader, &entry)) {

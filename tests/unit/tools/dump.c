@@ -240,7 +240,7 @@ static void journal_add(struct journal_file *file, int32_t position, int64_t off
     size_t size = make_batch(batch, offset), at = BLOCK_HEADER_SIZE;
     if (position >= 0)
         at += entry_bind_encode(
-            &(struct entry){
+            &(struct journal_entry){
                 .id = 9, .topic_id = topic_id, .segment_base = 10, .position = (uint32_t)position},
             block + at);
     at += entry_append_header_encode(9, (uint32_t)size, block + at);
