@@ -18,8 +18,9 @@ static bool print_metadata_record(struct dump *dump, struct arena *arena,
                                   const struct record *record)
 {
     struct reader reader;
-    reader_init(&reader, record->value.data,
-                record->value.size > 0 ? (size_t)record->value.size : 0);
+    if (record->value.size <= 0)
+        return false;
+    reader_init(&reader, record->value.data, (size_t)record->value.size);
     uint32_t frame = read_uvarint(&reader), type = read_uvarint(&reader);
     uint32_t version = read_uvarint(&reader);
     const struct message *message =

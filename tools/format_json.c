@@ -38,8 +38,9 @@ static void write_member(struct writer *writer, const char *name, struct bytes b
 static void write_headers(struct writer *writer, const struct record *record)
 {
     struct reader reader;
-    reader_init(&reader, record->headers.data,
-                record->headers.size > 0 ? (size_t)record->headers.size : 0);
+    if (record->headers.size <= 0)
+        return;
+    reader_init(&reader, record->headers.data, (size_t)record->headers.size);
     for (int32_t i = 0; i < record->headers_count; i++) {
         struct record_header header;
         record_next_header(&reader, &header);

@@ -31,8 +31,9 @@ static int32_t count_headers(const struct record *record)
     struct reader reader;
     struct record_header header;
     int32_t count = 0;
-    reader_init(&reader, record->headers.data,
-                record->headers.size > 0 ? (size_t)record->headers.size : 0);
+    if (record->headers.size <= 0)
+        return 0;
+    reader_init(&reader, record->headers.data, (size_t)record->headers.size);
     for (; count < record->headers_count; count++) {
         record_next_header(&reader, &header);
         if (reader.error)
@@ -46,9 +47,9 @@ static void pack_headers(msgpack_packer *packer, const struct record *record)
 {
     struct reader reader;
     int32_t count = count_headers(record);
-    reader_init(&reader, record->headers.data,
-                record->headers.size > 0 ? (size_t)record->headers.size : 0);
     msgpack_pack_array(packer, (size_t)count);
+    if (count)
+        reader_init(&reader, record->headers.data, (size_t)record->headers.size);
     for (int32_t i = 0; i < count; i++) {
         struct record_header header;
         record_next_header(&reader, &header);
