@@ -26,12 +26,12 @@ static void run(enum lives_kind kind, uint64_t count)
 
 TEST(life, starts_works_and_stops)
 {
-    run(LIVES_CLEAN, 40);
+    run(LIVES_CLEAN, 20);
 }
 
 TEST(life, crashes_and_kills)
 {
-    run(LIVES_CRASHES, 60);
+    run(LIVES_CRASHES, 40);
 }
 
 TEST(life, faults_of_the_disk)

@@ -3,11 +3,13 @@
 #include "base/mutant.h"
 #include "crash/images.h"
 #include "crash/lives.h"
+#include "crash/rot.h"
 #include "sim/reached.h"
 #include "support/test.h"
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -30,9 +32,10 @@ static const char *const mutants[] = {
 enum { HUNT_SEEDS = 60, KILLED = 17 };
 
 /* Runs with the active mutant until something is wrong; says what, and with which seed. */
-static bool hunt(const char *name)
+static bool hunt(const char *name, uint64_t *ret_seed)
 {
     for (uint64_t seed = 1; seed <= HUNT_SEEDS; seed++) {
+        *ret_seed = seed;
         char failure[800];
         for (int kind = LIVES_CRASHES; kind <= LIVES_REMOVALS; kind += 2) {
             lives_run((enum lives_kind)kind, seed, 6, failure, sizeof failure);
@@ -59,6 +62,9 @@ static bool hunt(const char *name)
 /* In a process of its own: a check that fails kills a mutant too. */
 static bool dies(const char *name)
 {
+    uint64_t *seed = mmap(NULL, sizeof *seed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (seed == MAP_FAILED)
+        return false;
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
@@ -66,7 +72,7 @@ static bool dies(const char *name)
         signal(SIGSEGV, SIG_DFL);
         alarm(100);
         mutant_activate(mutant_find(name));
-        bool killed = hunt(name);
+        bool killed = hunt(name, seed);
         fflush(stdout);
         _exit(killed ? KILLED : 0);
     }
@@ -74,9 +80,11 @@ static bool dies(const char *name)
     if (child < 0 || waitpid(child, &status, 0) != child)
         return false;
     if (WIFSIGNALED(status) && WTERMSIG(status) != SIGALRM) {
-        printf("%s: killed by a check, or by signal %d\n", name, WTERMSIG(status));
+        printf("%s: killed in seed %llu by signal %d\n", name, (unsigned long long)*seed,
+               WTERMSIG(status));
         return true;
     }
+    munmap(seed, sizeof *seed);
     return WIFEXITED(status) && WEXITSTATUS(status) == KILLED;
 }
 
@@ -110,6 +118,11 @@ TEST(reached, marks_of_the_storage_layer)
         char failure[800];
         lives_run(seed % 2 ? LIVES_CRASHES : LIVES_REMOVALS, seed, 6, failure, sizeof failure);
         EQ_TEXT(failure, "");
+    }
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        struct rot rot = {.flips = 20};
+        rot_run(&rot, seed);
+        EQ_TEXT(rot.failure, "");
     }
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         test_expect(reached_count(marks[i]) > 0, __FILE__, __LINE__, "never reached: %s", marks[i]);

@@ -46,6 +46,8 @@ void lives_run(enum lives_kind kind, uint64_t seed, int lives, char *failure, si
         default:
             rig_crash(rig, false);
         }
+        if (kind == LIVES_REMOVALS && !rig->failure[0] && random_once_in(&random, 2))
+            rig_delete(rig, (int32_t)random_below(&random, (uint64_t)settings.slots));
         rig->world->machines[0]->fault_count = 0; /* those that were not met */
     }
     snprintf(failure, size, "%s", rig->failure);
