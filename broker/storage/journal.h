@@ -60,6 +60,9 @@ struct journal {
     struct flow write_flow;
     struct op write_op;
     int64_t write_began_ns;
+#if BOLE_MUTANTS
+    struct op second_op; /* of second_write_in_flight_on_a_block */
+#endif
     struct iovec vectors[JOURNAL_VECTORS];
     int32_t vector_first, vector_count;
     struct turn_hook hook;

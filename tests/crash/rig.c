@@ -132,6 +132,8 @@ static bool folder_is_named(void *context, struct uuid topic_id, int32_t partiti
     for (int i = 0; i < rig->settings.slots; i++) {
         char named[64];
         slot_folder(i, named, sizeof named);
+        if (rig->unnamed & 1u << i)
+            continue;
         if (strcmp(named, folder) == 0)
             return true;
     }
@@ -200,6 +202,13 @@ void rig_start(struct rig *rig)
         rig_fail(rig, "a second recovery refused: %s", rig->refusal);
     if (rig_digest(rig) != digest)
         rig_fail(rig, "a second recovery changed something");
+    for (int i = 0; i < rig->settings.slots; i++) {
+        char folder[64];
+        slot_folder(i, folder, sizeof folder);
+        if (rig->unnamed & 1u << i && disk_find(rig->world->machines[0]->disk, folder))
+            rig_fail(rig, "%s is there, though its topic was deleted", folder);
+    }
+    rig->unnamed = 0;
     if (rig->failure[0])
         return;
     for (int i = 0; i < rig->settings.slots; i++) {
@@ -331,6 +340,13 @@ void rig_stop(struct rig *rig)
     look_for_violations(rig);
     if (!fenced)
         rig_look(rig, true, NULL);
+}
+
+void rig_delete(struct rig *rig, int32_t slot)
+{
+    (void)oracle_recreate(rig->oracle, slot);
+    rig->promises[slot] = rig->oracle->now[slot];
+    rig->unnamed |= 1u << slot;
 }
 
 /* ---- the end of a process: its memory ---- */

@@ -55,6 +55,7 @@ struct rig {
     struct promise promises[SLOTS_MAX]; /* that hold now; the oracle's, or those of a cut */
     int32_t lives;
     bool image;      /* the promises are those of a cut: nothing is noted in the oracle */
+    uint32_t unnamed; /* slots, by bits: at the next start no topic names their folders */
     bool serves, stopping, damaged; /* damaged: rot was put in; refusing is right */
     struct rig_core cores[2];
     struct worker workers[SLOTS_MAX];
@@ -97,6 +98,9 @@ void rig_stop(struct rig *rig);
 
 /* Ends the process with the power, or like kill -9. */
 void rig_crash(struct rig *rig, bool power_lost);
+
+/* While the process is down, a slot's topic turns out to have been deleted. */
+void rig_delete(struct rig *rig, int32_t slot);
 
 bool rig_is_fenced(const struct rig *rig);
 

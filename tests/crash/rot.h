@@ -1,0 +1,16 @@
+#pragma once
+/* Bits that flip: refused with file and position, or harmless; never a wrong record, never a crash.
+ *
+ * Two things can't be told: rot in the blocks of the last write of a journal looks like a torn end,
+ * and of a batch's offset and leader epoch nothing is a checksum (the sidecars will be). */
+#include <stddef.h>
+#include <stdint.h>
+
+struct rot {
+    int flips;              /* images, each with one */
+    int refused, told_file; /* starts that refused; those whose reason names the file */
+    char failure[800];
+};
+
+/* Works a store, crashes it, and starts on images with one bit changed. */
+void rot_run(struct rot *rot, uint64_t seed);
