@@ -253,7 +253,8 @@ static void wait_for_more(struct connection *c)
     }
     if (c->wants_pool) {
         c->wants_pool = false;
-        if (net->pool_held > 0) {
+        /* Some are on their way or free again: nobody may give one back that would wake us. */
+        if (net->pool_held >= (int32_t)net->core->port->pool_buffer_count) {
             REACHED("pool empty");
             waiter_park(&c->waiter, &net->pool_waiters, &c->flow);
         } else {
