@@ -125,8 +125,11 @@ static enum step drain_folder(struct flow *flow)
 {
     struct drain *drain = drain_of(flow);
     struct log *log = drain->log;
-    if (log->store->fenced || log->removed)
+    if (log->store->fenced || log->removed) {
+        if (drain->phase == 2 && drain->op.result >= 0)
+            drain->handle = (int32_t)drain->op.result; /* opened just now: closed at the end */
         return STEP_FAIL;
+    }
     if (log->folder_exists) {
         choose_chunk(drain);
         return STEP_NEXT;

@@ -41,9 +41,15 @@ size_t partition_metadata_encode(struct uuid topic_id, char *text)
     return (size_t)snprintf(text, PARTITION_METADATA_SIZE, "version: 0\ntopic_id: %s\n", id);
 }
 
+static const char prefix[] = "version: 0\ntopic_id: ";
+
+bool partition_metadata_is_torn(struct bytes text)
+{
+    return text.size < (int32_t)sizeof prefix - 1 + 22 || text.data[0] == 0;
+}
+
 bool partition_metadata_decode(struct bytes text, struct uuid *ret_topic_id)
 {
-    static const char prefix[] = "version: 0\ntopic_id: ";
     size_t size = sizeof prefix - 1;
     if (text.size < (int32_t)size + 22 || memcmp(text.data, prefix, size) != 0)
         return false;

@@ -223,6 +223,13 @@ static void start_write(struct journal *journal, int64_t offset)
                       .vectors = journal->vectors + journal->vector_first,
                       .vector_count = journal->vector_count - journal->vector_first,
                       .offset = offset};
+#if BOLE_MUTANTS
+    if (MUTANT(second_write_in_flight_on_a_block) && !journal->second_op.running) {
+        journal->second_op = *op;
+        journal->second_op.flow = NULL;
+        op_start(journal->store->core->port, &journal->second_op);
+    }
+#endif
     op_start(journal->store->core->port, op);
 }
 
@@ -258,6 +265,8 @@ static void write_pending(struct turn_hook *hook, struct core *core)
     journal->store->counters.journal_bytes += (uint64_t)bytes;
     flow_begin(&journal->write_flow, &write_flow, core);
     start_write(journal, offset);
+    if (MUTANT(reuse_buffer_before_completion) && !filling_block(journal))
+        journal->slab_used = 0;
 }
 
 /* Skips what a short write has written. Returns the bytes that are left. */

@@ -59,6 +59,9 @@ struct journal {
     bool writing;
     struct flow write_flow;
     struct op write_op;
+#if BOLE_MUTANTS
+    struct op second_op; /* of second_write_in_flight_on_a_block */
+#endif
     struct iovec vectors[JOURNAL_VECTORS];
     int32_t vector_first, vector_count;
     struct turn_hook hook;

@@ -1,6 +1,7 @@
 /* The journal's file: created and zero-filled ahead, opened, grown, closed. */
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/journal.h"
 #include "storage/store.h"
@@ -92,7 +93,7 @@ static enum error prepare(struct journal *journal, struct random *random)
     }
     journal->ring_end = journal->grown_end = size;
     journal->head = JOURNAL_RING_BEGIN;
-    journal->salt = random_next(random);
+    journal->salt = MUTANT(keep_stale_bytes) ? 1 : random_next(random);
     journal->generation = 1;
     journal->next_sequence = journal->mark_sequence = 1;
     journal->mark_position = JOURNAL_RING_BEGIN;

@@ -127,9 +127,8 @@ static int block_at(struct journal_reader *reader, int64_t position, struct bloc
         return -1;
     if (have < BLOCK_HEADER_SIZE || !block_peek(window_at(reader, position), header))
         return 0;
-    if (!MUTANT(keep_stale_bytes) &&
-        (header->salt != reader->anchor.salt || header->sequence != reader->sequence ||
-         header->chain != reader->chain))
+    if (header->salt != reader->anchor.salt || header->sequence != reader->sequence ||
+        (header->chain != reader->chain && !MUTANT(keep_stale_bytes)))
         return 0;
     if (header->length > reader->file_size - position)
         return 0;

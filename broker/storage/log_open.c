@@ -229,10 +229,14 @@ static enum step open_metadata(struct flow *flow)
     if (size == -2)
         return give_up(opening, "the file can't be read");
     struct uuid id;
-    if (size >= 0 && !partition_metadata_decode(
-                         (struct bytes){opening->buffer->data, (int32_t)size}, &id))
-        return give_up(opening, "it is damaged");
-    bool ours = size >= 0 && uuid_equal(id, log->topic_id);
+    struct bytes text = {opening->buffer->data, (int32_t)size};
+    bool ours = false;
+    /* Torn it is of a deleted topic that no checkpoint has seen: recovery made ours whole. */
+    if (size >= 0 && !partition_metadata_is_torn(text)) {
+        if (!partition_metadata_decode(text, &id))
+            return give_up(opening, "it is damaged");
+        ours = uuid_equal(id, log->topic_id);
+    }
     if (!ours && !MUTANT(recreated_topic_sees_old_files)) {
         REACHED("folder of an earlier topic");
         opening->stale = true;
@@ -343,7 +347,11 @@ static const char *scan_bytes(struct log_opening *opening)
         if (fault)
             return fault;
         int64_t last = (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
-        segment_index_note(active, last, opening->position, log->settings->index_interval_bytes);
+        /* Only a wide gap is filled: no journal covers what is written for bytes this old, and a
+         * crash could tear it. */
+        int32_t gap = log->settings->index_interval_bytes;
+        gap = gap > SCAN_BYTES ? gap : SCAN_BYTES;
+        segment_index_note(active, last, opening->position, gap);
         opening->next_offset = last + 1;
         opening->position += size;
         opening->wanted = SCAN_BYTES;

@@ -91,20 +91,15 @@ static enum error remove_files(struct recovery *recovery, const char *folder, in
     return error;
 }
 
-static enum error flush_path(struct recovery *recovery, const char *path, uint32_t flags)
+static enum error flush_folder(struct recovery *recovery, const char *folder)
 {
-    int64_t handle =
-        call(recovery, (struct op){.kind = OP_OPEN, .path = path, .flags = flags});
+    int64_t handle = call(recovery, (struct op){.kind = OP_OPEN, .path = folder,
+                                                .flags = OPEN_READ | OPEN_DIRECTORY});
     if (handle < 0)
         return op_error(handle);
     int64_t result = call(recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle});
     (void)call(recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
     return op_error(result);
-}
-
-static enum error flush_folder(struct recovery *recovery, const char *folder)
-{
-    return flush_path(recovery, folder, OPEN_READ | OPEN_DIRECTORY);
 }
 
 enum error redo_remove_folder(struct recovery *recovery, const char *folder)
@@ -194,11 +189,7 @@ enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole)
     if (error == ERROR_NONE && uuid_equal(owner, redo->key.topic_id)) {
         if (!whole)
             return ERROR_NONE;
-        /* No checkpoint has flushed it yet, and after this recovery none will. */
-        char path[1100];
-        snprintf(path, sizeof path, "%s/partition.metadata", redo->folder);
-        error = flush_path(recovery, path, OPEN_WRITE);
-        return error ? fault(redo, -(int64_t)error, "partition.metadata can't be flushed") : error;
+        return create_folder(redo); /* no checkpoint has flushed it yet: written and flushed anew */
     }
     if (error != ERROR_NONE && error != ERROR_NOT_FOUND && error != ERROR_MALFORMED)
         return fault(redo, -(int64_t)error, "partition.metadata can't be read");

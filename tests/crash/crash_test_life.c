@@ -1,64 +1,45 @@
-/* Whole lives of a store: worked, stopped cleanly or not, and started again on the same disk. */
+/* Whole lives of a store: worked, stopped cleanly or not, and started again on the same disk, with
+ * and without faults of the disk. BOLE_SEED and BOLE_SEEDS choose which seeds, from and to. */
 #include "base/check.h"
-#include "crash/rig.h"
+#include "crash/lives.h"
 #include "support/test.h"
 #include <stdio.h>
 #include <stdlib.h>
 
-/* One seed: lives that end in all ways, one after the other. */
-static bool live(uint64_t seed, int lives, bool clean_only)
+static uint64_t number_of(const char *name, uint64_t otherwise)
 {
-    struct rig_settings settings = rig_settings_random(seed);
-    struct oracle oracle;
-    struct rig rig;
-    struct random random;
-    random_seed(&random, seed ^ 0x11fe);
-    oracle_init(&oracle, seed, settings.slots, settings.batch_most);
-    rig_init(&rig, &settings, &oracle);
-    for (int i = 0; i < lives && !rig.failure[0]; i++) {
-        rig_start(&rig);
-        rig_work(&rig, 200 + random_below(&random, 4000));
-        switch (clean_only ? 0 : random_below(&random, 3)) {
-        case 0:
-            rig_stop(&rig);
-            break;
-        case 1:
-            rig_crash(&rig, true);
-            break;
-        default:
-            rig_crash(&rig, false);
-        }
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void run(enum lives_kind kind, uint64_t count)
+{
+    uint64_t first = number_of("BOLE_SEED", 1), last = number_of("BOLE_SEEDS", first + count - 1);
+    bool passed = true;
+    for (uint64_t seed = first; seed <= last && passed; seed++) {
+        char failure[800];
+        lives_run(kind, seed, 8, failure, sizeof failure);
+        passed = test_expect(failure[0] == 0, __FILE__, __LINE__, "seed %llu: %s",
+                             (unsigned long long)seed, failure);
     }
-    bool passed = test_expect(rig.failure[0] == 0, __FILE__, __LINE__, "seed %llu: %s",
-                              (unsigned long long)seed, rig.failure);
-    rig_done(&rig);
-    oracle_done(&oracle);
-    return passed;
-}
-
-/* How many; more with BOLE_SEEDS. */
-static uint64_t seeds(void)
-{
-    const char *text = getenv("BOLE_SEEDS");
-    return text ? strtoull(text, NULL, 10) : 40;
-}
-
-static uint64_t first_seed(void)
-{
-    const char *text = getenv("BOLE_SEED");
-    return text ? strtoull(text, NULL, 10) : 1;
 }
 
 TEST(life, starts_works_and_stops)
 {
-    for (uint64_t seed = 1; seed <= seeds(); seed++)
-        if (!live(seed, 4, true))
-            break;
+    run(LIVES_CLEAN, 40);
 }
 
 TEST(life, crashes_and_kills)
 {
-    for (uint64_t seed = first_seed(); seed <= seeds(); seed++)
-        if (!live(seed, 8, false))
-            break;
+    run(LIVES_CRASHES, 60);
+}
+
+TEST(life, faults_of_the_disk)
+{
+    run(LIVES_FAULTS, 80);
+}
+
+TEST(life, removed_and_recreated)
+{
+    run(LIVES_REMOVALS, 40);
 }

@@ -89,7 +89,7 @@ static void look_at_segment(struct look *look, int64_t base)
         const struct sent *sent = oracle_batch_at(
             rig->oracle, look->slot, rig->promises[look->slot].generation, look->offset);
         if (!sent || at + sent->size > inode->size ||
-            !oracle_matches(rig->oracle, sent, bytes + at)) {
+            !oracle_matches(sent, bytes + at)) {
             rig_fail(rig,
                      "%s, position %lld of %lld: not the batch of offset %lld (%s; %lld was "
                      "acknowledged)",

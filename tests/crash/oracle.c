@@ -17,8 +17,12 @@ void oracle_init(struct oracle *oracle, uint64_t seed, int32_t slots, uint32_t b
 void oracle_done(struct oracle *oracle)
 {
     for (int i = 0; i < oracle->slot_count; i++) {
-        for (int j = 0; j <= oracle->now[i].generation; j++)
-            memory_free(oracle->generations[i][j].batches);
+        for (int j = 0; j <= oracle->now[i].generation; j++) {
+            struct generation *of = &oracle->generations[i][j];
+            while (of->count > 0)
+                memory_free(of->batches[--of->count].bytes);
+            memory_free(of->batches);
+        }
         memory_free(oracle->generations[i]);
     }
     memory_free(oracle->events);
@@ -99,7 +103,7 @@ struct bytes oracle_make(struct oracle *oracle, uint32_t *ret_sequence)
     return (struct bytes){oracle->made, (int32_t)make(oracle, *ret_sequence)};
 }
 
-void oracle_sent(struct oracle *oracle, int32_t slot, struct sent sent)
+void oracle_sent(struct oracle *oracle, int32_t slot, struct sent sent, const uint8_t *data)
 {
     struct generation *of = &oracle->generations[slot][oracle->now[slot].generation];
     check(sent.base_offset == (of->count ? of->batches[of->count - 1].end_offset : 0));
@@ -107,6 +111,9 @@ void oracle_sent(struct oracle *oracle, int32_t slot, struct sent sent)
         of->capacity = of->capacity ? 2 * of->capacity : 64;
         of->batches = memory_resized(of->batches, (size_t)of->capacity * sizeof of->batches[0]);
     }
+    sent.bytes = memory_aligned(16, sent.size);
+    memcpy(sent.bytes, data, sent.size);
+    batch_assign(sent.bytes, sent.base_offset, LEADER_EPOCH);
     of->batches[of->count++] = sent;
 }
 
@@ -114,7 +121,7 @@ void oracle_adopt(struct oracle *oracle, int32_t slot, int64_t end)
 {
     struct generation *of = &oracle->generations[slot][oracle->now[slot].generation];
     while (of->count > 0 && of->batches[of->count - 1].end_offset > end)
-        of->count--;
+        memory_free(of->batches[--of->count].bytes);
     check(end == (of->count ? of->batches[of->count - 1].end_offset : 0));
 }
 
@@ -133,11 +140,9 @@ const struct sent *oracle_batch_at(const struct oracle *oracle, int32_t slot, in
     return low < of->count && of->batches[low].base_offset == offset ? &of->batches[low] : NULL;
 }
 
-bool oracle_matches(struct oracle *oracle, const struct sent *sent, const uint8_t *data)
+bool oracle_matches(const struct sent *sent, const uint8_t *data)
 {
-    uint32_t size = make(oracle, sent->sequence);
-    batch_assign(oracle->made, sent->base_offset, LEADER_EPOCH);
-    return size == sent->size && memcmp(oracle->made, data, size) == 0;
+    return memcmp(sent->bytes, data, sent->size) == 0;
 }
 
 struct uuid slot_topic_id(int32_t slot, int32_t generation)

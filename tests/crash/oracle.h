@@ -16,6 +16,7 @@ enum { SLOTS_MAX = 12, BATCH_BYTES_MAX = 40 << 10, LEADER_EPOCH = 7 };
 struct sent {
     int64_t base_offset, end_offset;
     uint32_t size, sequence;
+    uint8_t *bytes; /* as they must lie on disk; the oracle's */
 };
 
 struct generation {
@@ -61,8 +62,8 @@ void oracle_at(const struct oracle *oracle, int64_t events, struct promise promi
 /* The bytes of the next batch for `slot`, good until the next call of anything here. */
 struct bytes oracle_make(struct oracle *oracle, uint32_t *ret_sequence);
 
-/* It was appended there. */
-void oracle_sent(struct oracle *oracle, int32_t slot, struct sent sent);
+/* It was appended there. `data`: sent.size bytes, as they were given to the log. */
+void oracle_sent(struct oracle *oracle, int32_t slot, struct sent sent, const uint8_t *data);
 
 /* After a start: the slot holds what ends at `end`; the rest was lost and will not come back. */
 void oracle_adopt(struct oracle *oracle, int32_t slot, int64_t end);
@@ -72,7 +73,7 @@ const struct sent *oracle_batch_at(const struct oracle *oracle, int32_t slot, in
                                    int64_t offset);
 
 /* Are these the bytes of that batch, offsets, epoch and all? */
-bool oracle_matches(struct oracle *oracle, const struct sent *sent, const uint8_t *data);
+bool oracle_matches(const struct sent *sent, const uint8_t *data);
 
 /* Ids and names. */
 struct uuid slot_topic_id(int32_t slot, int32_t generation);

@@ -83,6 +83,7 @@ void rig_init_image(struct rig *rig, const struct rig_settings *settings, struct
 {
     init(rig, settings, oracle);
     rig->image = true;
+    random_seed(&rig->random, settings->seed ^ 0x1ac6e); /* salts must not come again */
     memcpy(rig->promises, promises, sizeof rig->promises);
     world_load_disk(rig->world, 0, disk);
 }

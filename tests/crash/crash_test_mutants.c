@@ -1,0 +1,118 @@
+/* In a build with BOLE_MUTANTS: every mutant of the storage layer must die, and every mark of it be
+ * reached. BOLE_MUTANT=name tries one only. */
+#include "base/mutant.h"
+#include "crash/images.h"
+#include "crash/lives.h"
+#include "sim/reached.h"
+#include "support/test.h"
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#if BOLE_MUTANTS
+static const char *const mutants[] = {
+    "answer_before_flush",
+    "answer_arrivals_of_a_running_flush",
+    "flush_before_all_completions",
+    "lap_freed_before_segments_flushed",
+    "skip_directory_fsync",
+    "second_write_in_flight_on_a_block",
+    "reuse_buffer_before_completion",
+    "keep_stale_bytes",
+    "cut_too_little",
+    "cut_too_much",
+    "recreated_topic_sees_old_files",
+    "replay_twice_appends_twice",
+};
+
+enum { HUNT_SEEDS = 60, KILLED = 17 };
+
+/* Runs with the active mutant until something is wrong; says what, and with which seed. */
+static bool hunt(const char *name)
+{
+    for (uint64_t seed = 1; seed <= HUNT_SEEDS; seed++) {
+        char failure[800];
+        for (int kind = LIVES_CRASHES; kind <= LIVES_REMOVALS; kind += 2) {
+            lives_run((enum lives_kind)kind, seed, 6, failure, sizeof failure);
+            if (failure[0]) {
+                printf("%s: killed by lives of seed %llu: %s\n", name, (unsigned long long)seed,
+                       failure);
+                return true;
+            }
+        }
+        struct rig_settings settings = rig_settings_random(seed);
+        if (seed % 2)
+            settings.remove_once_in = 25;
+        struct images images = {.seed = seed, .lives = 2, .events = 700, .cut_step = 25, .choices = 2};
+        images_run(&images, &settings);
+        if (images.failure[0]) {
+            printf("%s: killed by an image: %s\n", name, images.failure);
+            return true;
+        }
+    }
+    printf("%s: SURVIVED %d seeds\n", name, HUNT_SEEDS);
+    return false;
+}
+
+/* In a process of its own: a check that fails kills a mutant too. */
+static bool dies(const char *name)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        signal(SIGABRT, SIG_DFL);
+        signal(SIGSEGV, SIG_DFL);
+        alarm(100);
+        mutant_activate(mutant_find(name));
+        bool killed = hunt(name);
+        fflush(stdout);
+        _exit(killed ? KILLED : 0);
+    }
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) != child)
+        return false;
+    if (WIFSIGNALED(status) && WTERMSIG(status) != SIGALRM) {
+        printf("%s: killed by a check, or by signal %d\n", name, WTERMSIG(status));
+        return true;
+    }
+    return WIFEXITED(status) && WEXITSTATUS(status) == KILLED;
+}
+
+TEST(mutants, of_the_storage_layer_die)
+{
+    const char *only = getenv("BOLE_MUTANT");
+    for (size_t i = 0; i < sizeof mutants / sizeof mutants[0]; i++)
+        if (!only || strcmp(only, mutants[i]) == 0)
+            test_expect(dies(mutants[i]), __FILE__, __LINE__, "%s has survived", mutants[i]);
+}
+
+TEST(mutants, without_one_nothing_fails)
+{
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        char failure[800];
+        lives_run(LIVES_REMOVALS, seed, 6, failure, sizeof failure);
+        EQ_TEXT(failure, "");
+    }
+}
+
+TEST(reached, marks_of_the_storage_layer)
+{
+    static const char *const marks[] = {
+        "ring wraps",         "ring full",          "journal grown",
+        "torn end met",       "roll during a flush", "arrivals during a flush",
+        "short journal write", "short drain write",  "folder of an earlier topic",
+        "folder of a deleted topic", "pool of journal memory empty", "read from a file",
+        "index not believed"};
+    reached_begin();
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        char failure[800];
+        lives_run(seed % 2 ? LIVES_CRASHES : LIVES_REMOVALS, seed, 6, failure, sizeof failure);
+        EQ_TEXT(failure, "");
+    }
+    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
+        test_expect(reached_count(marks[i]) > 0, __FILE__, __LINE__, "never reached: %s", marks[i]);
+    reached_end();
+}
+#endif

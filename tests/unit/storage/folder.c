@@ -1,0 +1,44 @@
+#include "storage/folder.h"
+#include "support/test.h"
+
+TEST(folder, names)
+{
+    static const struct {
+        const char *name, *topic;
+        int32_t partition;
+    } cases[] = {{"a-0", "a", 0}, {"a-b-12", "a-b", 12}, {"__cluster_metadata-0", "__cluster_metadata", 0},
+                 {"a", NULL, 0},  {"-1", NULL, 0},       {"a-", NULL, 0},
+                 {"a-1x", NULL, 0}, {"x-7.abc-delete", NULL, 0}, {"a-1234567890", NULL, 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct string topic = {NULL, 0};
+        int32_t partition = -1;
+        bool is_one = folder_name_parse(cases[i].name, &topic, &partition);
+        EQ(is_one, cases[i].topic != NULL);
+        if (!is_one || !cases[i].topic)
+            continue;
+        TRUE_(string_equal(topic, string_of(cases[i].topic)));
+        EQ(partition, cases[i].partition);
+    }
+}
+
+TEST(folder, metadata_comes_back_and_torn_is_not_damaged)
+{
+    char text[PARTITION_METADATA_SIZE];
+    struct uuid id, back;
+    for (int i = 0; i < 16; i++)
+        id.bytes[i] = (uint8_t)(17 * i + 200);
+    int32_t size = (int32_t)partition_metadata_encode(id, text);
+    struct bytes bytes = {(const uint8_t *)text, size};
+    TRUE_(partition_metadata_decode(bytes, &back));
+    TRUE_(uuid_equal(id, back));
+    TRUE_(!partition_metadata_is_torn(bytes));
+    TRUE_(partition_metadata_is_torn((struct bytes){bytes.data, 20}));
+    for (int bit = 0; bit < 8 * 9; bit++) { /* "version: " */
+        text[bit / 8] ^= (char)(1 << bit % 8);
+        TRUE_(!partition_metadata_decode(bytes, &back));
+        TRUE_(!partition_metadata_is_torn(bytes));
+        text[bit / 8] ^= (char)(1 << bit % 8);
+    }
+    memset(text, 0, sizeof text);
+    TRUE_(partition_metadata_is_torn(bytes));
+}
