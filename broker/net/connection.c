@@ -60,9 +60,30 @@ void connection_slot_release(struct connection *c, struct pool_slot *slot)
     check(slot->references > 0);
     if (--slot->references > 0)
         return;
-    net_give_back(c->net, slot->pool_buffer);
-    slot->pool_buffer = -1;
+    if (slot->copy)
+        buffer_release(slot->copy);
+    else
+        net_give_back(c->net, slot->pool_buffer);
+    *slot = (struct pool_slot){.pool_buffer = -1};
     connection_wake(c);
+}
+
+/* Reading stops, perhaps for as long as the peer likes: what has arrived behind moves out of the
+ * port's buffer, which others need. Without room it stays. */
+static void leave_pool(struct connection *c)
+{
+    struct pool_slot *slot = c->input;
+    if (!slot || slot->copy || slot->references != 1)
+        return;
+    size_t size = (size_t)(c->input_end - c->next);
+    struct buffer *copy = buffers_take(&c->net->core->buffers, size);
+    if (!copy)
+        return;
+    memcpy(copy->data, c->next, size);
+    net_give_back(c->net, slot->pool_buffer);
+    slot->copy = copy;
+    c->next = copy->data;
+    c->input_end = c->next + size;
 }
 
 static void drop_input(struct connection *c)
@@ -290,10 +311,12 @@ static enum step connection_read(struct flow *flow)
     if (c->closed)
         return STEP_NEXT;
     mark_half(c, bytes);
-    if (c->deciding || c->in_flight >= c->net->limits.in_flight_max)
+    if (c->deciding || c->in_flight >= c->net->limits.in_flight_max) {
+        leave_pool(c);
         pause_reading(c);
-    else
+    } else {
         wait_for_more(c);
+    }
     return STEP_AGAIN;
 }
 
