@@ -267,6 +267,7 @@ static void run_calm(struct simulation *sim)
     if (sim->disk_faults || sim->broker.has_crashed || broker_machine_is_fenced(&sim->broker) || random_once_in(&sim->random, 3))
         crash(sim);
     sim->calm = true;
+    sim->calm_ns = INT64_MAX; /* not before it is up */
     if (sim->broker.state == BROKER_DOWN)
         boot(sim);
     sim->calm_ns = sim->world->now_ns + second_ns;
