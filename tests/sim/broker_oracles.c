@@ -3,6 +3,8 @@
  * After every event, on the broker's own structures:
  *   high watermark: never back within an incarnation; never above the durable end; the ends in order
  *     (log start <= drained <= durable <= appended); not below what was promised to clients.
+ *   journal: no block that is not written counts as durable.
+ *   metadata: between two requests the log is committed to its end.
  * After a clean stop, on the disk:
  *   journals are empty, the mark of a clean stop is there; every log is a dense run of whole batches
  *     of records that were sent there, has all that was promised, nothing behind its end; index
@@ -52,6 +54,36 @@ static void check_partition(struct simulation *sim, const struct partition *part
                         (long long)mark, (long long)model->promised_end);
 }
 
+/* What is not on stable storage yet does not count as durable. */
+static void check_journal_ends(struct simulation *sim, const struct shard *shard)
+{
+    const struct journal *journal = &shard->store->journal;
+    const struct list *lists[] = {&journal->flying, &journal->pending};
+    for (int i = 0; i < ARRAY_COUNT(lists) && !shard->store->fenced; i++) {
+        if (list_is_empty(lists[i]))
+            continue;
+        const struct journal_block *block =
+            CONTAINER_OF(lists[i]->next, struct journal_block, link);
+        if (journal->durable_sequence >= block->sequence)
+            world_violation(sim->world, "core %d: block %llu counts as durable, up to %llu",
+                            shard->core.id, (unsigned long long)block->sequence,
+                            (unsigned long long)journal->durable_sequence);
+    }
+}
+
+/* Between two requests the metadata log is committed to its end: nobody decides on what may be lost. */
+static void check_metadata(struct simulation *sim)
+{
+    const struct broker *broker = &sim->broker.broker;
+    const struct partition *metadata = broker->metadata;
+    if (broker->machine_busy || !metadata->opened || broker->shards[0].store->fenced)
+        return;
+    if (metadata->replica.high_watermark != metadata->log->appended_end)
+        world_violation(sim->world, "metadata: decided to %lld, committed to %lld",
+                        (long long)metadata->log->appended_end,
+                        (long long)metadata->replica.high_watermark);
+}
+
 void oracle_event(struct world *world, void *argument)
 {
     struct simulation *sim = argument;
@@ -62,7 +94,9 @@ void oracle_event(struct world *world, void *argument)
         uint32_t position = 0;
         for (struct partition *partition; (partition = map_next(&shard->partitions, &position));)
             check_partition(sim, partition);
+        check_journal_ends(sim, shard);
     }
+    check_metadata(sim);
 }
 
 void oracle_incarnation(struct simulation *sim)
