@@ -14,8 +14,7 @@ static void path_of(const struct broker *broker, const char *name, char *path)
 
 static enum error flush_folder(struct port *port, const char *folder)
 {
-    struct op open = {.kind = OP_OPEN, .path = folder,
-                      .flags = OPEN_READ | OPEN_DIRECTORY};
+    struct op open = {.kind = OP_OPEN, .path = folder, .flags = OPEN_READ | OPEN_DIRECTORY};
     int64_t handle = port_call(port, &open);
     if (handle < 0)
         return op_error(handle);
@@ -58,8 +57,11 @@ static enum error write_file(struct broker *broker, struct port *port, const cha
     enum error error = ERROR_NONE;
     while (at < size && !error) {
         struct iovec vector = {(void *)(uintptr_t)(text + at), size - at};
-        struct op write = {.kind = OP_WRITE, .handle = (int32_t)handle, .vectors = &vector,
-                           .vector_count = 1, .offset = (int64_t)at};
+        struct op write = {.kind = OP_WRITE,
+                           .handle = (int32_t)handle,
+                           .vectors = &vector,
+                           .vector_count = 1,
+                           .offset = (int64_t)at};
         int64_t written = port_call(port, &write);
         error = written == 0 ? ERROR_INPUT_OUTPUT : op_error(written);
         at += written > 0 ? (size_t)written : 0;
@@ -89,8 +91,11 @@ static enum error read_file(struct broker *broker, struct port *port, const char
         return op_error(handle);
     int64_t size = 0, got;
     do {
-        struct op read = {.kind = OP_READ, .handle = (int32_t)handle, .data = text + size,
-                          .size = (size_t)(TEXT_BYTES - 1 - size), .offset = size};
+        struct op read = {.kind = OP_READ,
+                          .handle = (int32_t)handle,
+                          .data = text + size,
+                          .size = (size_t)(TEXT_BYTES - 1 - size),
+                          .offset = size};
         got = port_call(port, &read);
         size += got > 0 ? got : 0;
     } while (got > 0 && size < TEXT_BYTES - 1);
@@ -129,8 +134,7 @@ static enum error read_properties(struct broker *broker, const char *text, char 
         return ERROR_MALFORMED;
     }
     memcpy(broker->cluster_id, cluster, strlen(cluster) + 1);
-    if (property(text, "node.id", node, sizeof node) &&
-        strtol(node, NULL, 10) != broker->node_id) {
+    if (property(text, "node.id", node, sizeof node) && strtol(node, NULL, 10) != broker->node_id) {
         snprintf(why, why_size,
                  "%s belongs to node %s, and this is node %d; set node.id=%s or choose another "
                  "directory",
@@ -156,9 +160,8 @@ static enum error write_properties(struct broker *broker, struct port *port)
     char directory_id[UUID_TEXT_SIZE], text[TEXT_BYTES];
     uuid_encode(new_uuid(&broker->shards[0].random), broker->cluster_id);
     uuid_encode(new_uuid(&broker->shards[0].random), directory_id);
-    snprintf(text, sizeof text,
-             "#\nversion=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n", broker->cluster_id,
-             broker->node_id, directory_id);
+    snprintf(text, sizeof text, "#\nversion=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n",
+             broker->cluster_id, broker->node_id, directory_id);
     return write_file(broker, port, "meta.properties", text);
 }
 
@@ -173,8 +176,8 @@ enum error directory_open(struct broker *broker, struct port *port, char *why, s
     }
     char path[PATH_BYTES], text[TEXT_BYTES];
     path_of(broker, ".lock", path);
-    struct op lock = {.kind = OP_OPEN, .path = path,
-                      .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE | OPEN_LOCK};
+    struct op lock = {
+        .kind = OP_OPEN, .path = path, .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE | OPEN_LOCK};
     int64_t handle = port_call(port, &lock);
     if (handle < 0) {
         snprintf(why, why_size,

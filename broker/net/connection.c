@@ -63,9 +63,30 @@ void connection_slot_release(struct connection *c, struct pool_slot *slot)
     check(slot->references > 0);
     if (--slot->references > 0)
         return;
-    net_give_back(c->net, slot->pool_buffer);
-    slot->pool_buffer = -1;
+    if (slot->copy)
+        buffer_release(slot->copy);
+    else
+        net_give_back(c->net, slot->pool_buffer);
+    *slot = (struct pool_slot){.pool_buffer = -1};
     connection_wake(c);
+}
+
+/* Reading stops, perhaps for as long as the peer likes: what has arrived behind moves out of the
+ * port's buffer, which others need. Without room it stays. */
+static void leave_pool(struct connection *c)
+{
+    struct pool_slot *slot = c->input;
+    if (!slot || slot->copy || slot->references != 1)
+        return;
+    size_t size = (size_t)(c->input_end - c->next);
+    struct buffer *copy = buffers_take(&c->net->core->buffers, size);
+    if (!copy)
+        return;
+    memcpy(copy->data, c->next, size);
+    net_give_back(c->net, slot->pool_buffer);
+    slot->copy = copy;
+    c->next = copy->data;
+    c->input_end = c->next + size;
 }
 
 static void drop_input(struct connection *c)
@@ -257,7 +278,8 @@ static void wait_for_more(struct connection *c)
     }
     if (c->wants_pool) {
         c->wants_pool = false;
-        if (net->pool_held > 0) {
+        /* Some are on their way or free again: nobody may give one back that would wake us. */
+        if (net->pool_held >= (int32_t)net->core->port->pool_buffer_count) {
             REACHED("pool empty");
             waiter_park(&c->waiter, &net->pool_waiters, &c->flow);
         } else {
@@ -293,10 +315,12 @@ static enum step connection_read(struct flow *flow)
     if (c->closed)
         return STEP_NEXT;
     mark_half(c, bytes);
-    if (c->deciding || c->in_flight >= c->net->limits.in_flight_max)
+    if (c->deciding || c->in_flight >= c->net->limits.in_flight_max) {
+        leave_pool(c);
         pause_reading(c);
-    else
+    } else {
         wait_for_more(c);
+    }
     return STEP_AGAIN;
 }
 

@@ -18,6 +18,7 @@ enum { CONNECTION_SLOTS = 2, SEND_VECTORS = 128 };
 
 struct pool_slot {
     int32_t pool_buffer; /* -1: free */
+    struct buffer *copy; /* what was left of it, once moved out of the pool; else null */
     int32_t references;
 };
 

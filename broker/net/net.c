@@ -99,7 +99,7 @@ void net_give_back(struct net *net, int32_t pool_buffer)
     net->pool_held--;
     struct port *port = net->core->port;
     port->operations->give_back(port, pool_buffer);
-    waiters_wake_first(&net->pool_waiters);
+    waiters_wake(&net->pool_waiters); /* all: the first may have nothing to receive */
 }
 
 /* -- accepting (home) ---------------------------------------------------------------------- */

@@ -177,19 +177,22 @@ static void note_stuck(struct broker_machine *machine)
                 connection->in_flight > 0
                     ? CONTAINER_OF(connection->requests.next, struct request, link)
                     : NULL;
-            world_violation(machine->world, "a stop waits for %d connections of core %d; the first "
+            world_violation(machine->world,
+                            "a stop waits for %d connections of core %d; the first "
                             "of machine %d, closed %d, receiving %d, sending %d, in flight %d, of "
-                            "which the first asks %d and is %s", net->connection_count, i,
-                            connection->peer.bytes[15] - 1, connection->closed,
-                            connection->receiving, connection->send != NULL,
+                            "which the first asks %d and is %s",
+                            net->connection_count, i, connection->peer.bytes[15] - 1,
+                            connection->closed, connection->receiving, connection->send != NULL,
                             connection->in_flight, request ? request->api_key : -1,
                             request && request->ready ? "ready" : "not ready");
         } else if (!shard->core.stopping) {
             const struct store *store = shard->store;
-            world_violation(machine->world, "a stop waits for core %d; net stopped %d, fenced %d, "
-                            "unsettled %d, checkpoint %d, live %lld", i, machine->net_stopped,
-                            store->fenced, !list_is_empty(&store->unsettled),
-                            store->checkpoint.running, (long long)store->journal.live_bytes);
+            world_violation(machine->world,
+                            "a stop waits for core %d; net stopped %d, fenced %d, "
+                            "unsettled %d, checkpoint %d, live %lld",
+                            i, machine->net_stopped, store->fenced,
+                            !list_is_empty(&store->unsettled), store->checkpoint.running,
+                            (long long)store->journal.live_bytes);
         }
     }
 }

@@ -1,12 +1,13 @@
 #pragma once
-/* A simulated machine that runs a whole broker: net, api, cluster and storage on ports of the world.
+/* A simulated machine that runs a whole broker: net, api, cluster and storage on ports of the
+ * world.
  *
  *   down -> booting -> up -> stopping -> down     [broker_machine_boot, _stop]
  *   any  -> down                                  [broker_machine_crash, _kill]
  *
  * Invariants
- *  1. Whatever the broker takes from the heap is the machine's (machine_memory.h): a crash drops it,
- *     a clean stop must have given it all back.
+ *  1. Whatever the broker takes from the heap is the machine's (machine_memory.h): a crash drops
+ * it, a clean stop must have given it all back.
  *  2. Boot, stop, crash and kill are called from outside of any turn. */
 #include "cluster/broker.h"
 #include "sim/world.h"
@@ -24,10 +25,10 @@ struct broker_machine {
     uint32_t flush_all_files; /* 0: as the broker has it */
     struct broker broker;
     enum broker_state state;
-    uint64_t boots;           /* begun; seeds the broker's randomness */
-    uint64_t incarnations;    /* boots that came to an end */
-    bool has_crashed;         /* while it was booting or stopping */
-    char why[512];            /* of the last failed boot */
+    uint64_t boots;        /* begun; seeds the broker's randomness */
+    uint64_t incarnations; /* boots that came to an end */
+    bool has_crashed;      /* while it was booting or stopping */
+    char why[512];         /* of the last failed boot */
     /* inside */
     bool net_stopped;
     struct world_action crash;
@@ -37,8 +38,8 @@ struct broker_machine {
 void broker_machine_init(struct broker_machine *machine, struct world *world);
 void broker_machine_done(struct broker_machine *machine);
 
-/* Opens everything and runs the world until the broker has registered itself. False: it did not come
- * up, `why` says it; the machine is down. */
+/* Opens everything and runs the world until the broker has registered itself. False: it did not
+ * come up, `why` says it; the machine is down. */
 bool broker_machine_boot(struct broker_machine *machine);
 
 /* Stops in order. False: it could not (a fenced store, a crash meanwhile); it is down anyway. True:

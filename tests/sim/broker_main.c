@@ -14,28 +14,43 @@
 #include <unistd.h>
 
 static const char usage[] =
-    "usage: test_sim [--seed N] [--count N] [--events N] [--once] [--verbose] [--marks]\n"
+    "usage: test_sim [--seed N] [--count N] [--events N] [--once] [--verbose] [--marks] [--known]\n"
     "       test_sim --mutants [--seed N] [--count N] [--events N] [--only NAME]\n"
-    "Simulates the whole broker under seeded faults: seeds N, N + 1, ...; each is run twice, which\n"
-    "must give the same trace, or with --once once. --marks fails if a rare place was never reached.\n"
-    "--mutants (in a build with BOLE_MUTANTS): each fault of tests/mutants.def is run over the seeds\n"
+    "Simulates the whole broker under seeded faults: seeds N, N + 1, ...; each is run twice, "
+    "which\n"
+    "must give the same trace, or with --once once. --marks fails if a rare place was never "
+    "reached.\n"
+    "--known runs those of seeds.def first.\n"
+    "--mutants (in a build with BOLE_MUTANTS): each fault of tests/mutants.def is run over the "
+    "seeds\n"
     "until one notices it.\n";
 
 struct options {
     uint64_t seed, count, events;
-    bool once, verbose, marks, mutants;
+    bool once, verbose, marks, mutants, known;
     const char *only;
+};
+
+static const struct {
+    uint64_t seed, events;
+    const char *found;
+} known_seeds[] = {
+#define KNOWN_SEED(seed, events, found) {seed, events, found},
+#include "sim/seeds.def"
+#undef KNOWN_SEED
 };
 
 /* What a campaign must have reached. */
 static const char *const wanted_marks[] = {
-    "roll during a flush", "ring wraps",        "ring full",      "pool empty",
-    "torn end met",        "late completion",   "recovery crashed", "ENOBUFS met",
+    "roll during a flush", "ring wraps",
+    "ring full",           "pool empty",
+    "torn end met",        "late completion",
+    "recovery crashed",    "ENOBUFS met",
     "mail to a busy core", "pool of journal memory empty",
 };
 
 /* Not killed here but by the crash tests of storage, which see every cut. */
-static const enum mutant left_to_crash_tests[] = {MUTANT_NONE};
+static const enum mutant left_to_crash_tests[] = {MUTANT_recreated_topic_sees_old_files};
 
 /* For on_crash, which has no argument of ours. */
 static uint64_t current_seed, current_events;
@@ -43,9 +58,11 @@ static uint64_t current_seed, current_events;
 static void on_crash(int signal)
 {
     char text[128];
-    int size = snprintf(text, sizeof text, "\nseed %llu crashed; repeat: test_sim --seed %llu "
-                        "--events %llu --verbose\n", (unsigned long long)current_seed,
-                        (unsigned long long)current_seed, (unsigned long long)current_events);
+    int size = snprintf(text, sizeof text,
+                        "\nseed %llu crashed; repeat: test_sim --seed %llu "
+                        "--events %llu --verbose\n",
+                        (unsigned long long)current_seed, (unsigned long long)current_seed,
+                        (unsigned long long)current_events);
     ssize_t ignored = write(STDOUT_FILENO, text, (size_t)size);
     (void)ignored; /* there is nobody left to tell */
     raise(signal);
@@ -107,9 +124,9 @@ static bool run_seed(const struct options *options, uint64_t seed, struct sim_re
     }
     if (ret->failed)
         printf("FAILED seed %llu event %llu: %s\n    repeat: test_sim --seed %llu --events %llu "
-               "--once --verbose\n", (unsigned long long)seed,
-               (unsigned long long)ret->failed_event, ret->message, (unsigned long long)seed,
-               (unsigned long long)options->events);
+               "--once --verbose\n",
+               (unsigned long long)seed, (unsigned long long)ret->failed_event, ret->message,
+               (unsigned long long)seed, (unsigned long long)options->events);
     return !ret->failed;
 }
 
@@ -178,10 +195,10 @@ static int run_mutants(const struct options *options)
         bool noticed = false;
         uint64_t i;
         for (i = 0; i < options->count && !noticed; i++)
-            noticed = is_noticed(options, (enum mutant)mutant, options->seed + i, how,
-                                 sizeof how - 1) &&
-                      /* a seed that fails without it says nothing about it */
-                      !is_noticed(options, MUTANT_NONE, options->seed + i, other, sizeof other - 1);
+            noticed =
+                is_noticed(options, (enum mutant)mutant, options->seed + i, how, sizeof how - 1) &&
+                /* a seed that fails without it says nothing about it */
+                !is_noticed(options, MUTANT_NONE, options->seed + i, other, sizeof other - 1);
         killed += noticed;
         survived += !noticed;
         printf("%-32s %s %llu %s\n", name, noticed ? "killed by seed" : "SURVIVED seeds to",
@@ -193,10 +210,11 @@ static int run_mutants(const struct options *options)
 
 static bool read_options(int count, char **arguments, struct options *ret)
 {
-    static const struct option known[] = {
-        {"seed", 1, NULL, 's'}, {"count", 1, NULL, 'c'},   {"events", 1, NULL, 'e'},
-        {"once", 0, NULL, 'o'}, {"verbose", 0, NULL, 'v'}, {"marks", 0, NULL, 'm'},
-        {"mutants", 0, NULL, 'M'}, {"only", 1, NULL, 'O'}, {0}};
+    static const struct option known[] = {{"seed", 1, NULL, 's'},    {"count", 1, NULL, 'c'},
+                                          {"events", 1, NULL, 'e'},  {"once", 0, NULL, 'o'},
+                                          {"verbose", 0, NULL, 'v'}, {"marks", 0, NULL, 'm'},
+                                          {"mutants", 0, NULL, 'M'}, {"known", 0, NULL, 'k'},
+                                          {"only", 1, NULL, 'O'},    {0}};
     *ret = (struct options){.seed = 1, .count = 1, .events = 100000};
     for (int option; (option = getopt_long(count, arguments, "", known, NULL)) >= 0;) {
         if (option == 's')
@@ -211,6 +229,8 @@ static bool read_options(int count, char **arguments, struct options *ret)
             ret->verbose = true;
         else if (option == 'm')
             ret->marks = true;
+        else if (option == 'k')
+            ret->known = true;
         else if (option == 'M')
             ret->mutants = true;
         else if (option == 'O')
@@ -239,9 +259,15 @@ int main(int count, char **arguments)
     uint64_t failed = 0;
     double begun = seconds();
     count_marks();
-    for (uint64_t i = 0; i < options.count; i++) {
+    uint64_t known = options.known ? (uint64_t)ARRAY_COUNT(known_seeds) : 0;
+    uint64_t total = known + options.count;
+    for (uint64_t i = 0; i < total; i++) {
         struct sim_result result;
-        failed += !run_seed(&options, options.seed + i, &result);
+        struct options these = options;
+        if (i < known)
+            these.events = known_seeds[i].events;
+        failed +=
+            !run_seed(&these, i < known ? known_seeds[i].seed : options.seed + i - known, &result);
         sum.events += result.events * (options.once ? 1 : 2);
         sum.records += result.records;
         sum.acknowledged += result.acknowledged;
@@ -265,7 +291,7 @@ int main(int count, char **arguments)
            (unsigned long long)sum.kills, (unsigned long long)sum.stops,
            (unsigned long long)sum.failed_boots, (unsigned long long)sum.fences,
            (unsigned long long)sum.losses, (unsigned long long)sum.events, took,
-           (double)sum.events / took, (unsigned long long)(failed < options.count ? options.count - failed : 0),
+           (double)sum.events / took, (unsigned long long)(failed < total ? total - failed : 0),
            (unsigned long long)failed);
     return failed > 0;
 }

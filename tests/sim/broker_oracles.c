@@ -1,11 +1,13 @@
 /* The oracles of the whole broker.
  *
  * After every event, on the broker's own structures:
- *   high watermark: never back within an incarnation; never above the durable end; the ends in order
- *     (log start <= drained <= durable <= appended); not below what was promised to clients.
+ *   high watermark: never back within an incarnation; never above the durable end; the ends in
+ * order (log start <= drained <= durable <= appended); not below what was promised to clients.
+ *   journal: no block that is not written counts as durable.
+ *   metadata: between two requests the log is committed to its end.
  * After a clean stop, on the disk:
- *   journals are empty, the mark of a clean stop is there; every log is a dense run of whole batches
- *     of records that were sent there, has all that was promised, nothing behind its end; index
+ *   journals are empty, the mark of a clean stop is there; every log is a dense run of whole
+ * batches of records that were sent there, has all that was promised, nothing behind its end; index
  *     entries point at batches, in order; folders of deleted topics are gone. */
 #include "base/check.h"
 #include "base/memory.h"
@@ -31,15 +33,15 @@ static void check_partition(struct simulation *sim, const struct partition *part
     if (!partition->opened || log->state != LOG_OPEN || partition->deleted)
         return;
     struct model_topic *topic = model_find(&sim->model, partition->key.topic_id);
-    struct model_partition *model =
-        topic && partition->key.index < topic->partition_count
-            ? &topic->partitions[partition->key.index]
-            : NULL;
+    struct model_partition *model = topic && partition->key.index < topic->partition_count
+                                        ? &topic->partitions[partition->key.index]
+                                        : NULL;
     const char *name = topic ? topic->name : "?";
     int64_t mark = replica->high_watermark;
     if (mark > log->durable_end || log->durable_end > log->appended_end || log->log_start > mark)
-        world_violation(world, "%s-%d: start %lld, high watermark %lld, durable %lld, appended %lld",
-                        name, partition->key.index, (long long)log->log_start, (long long)mark,
+        world_violation(world,
+                        "%s-%d: start %lld, high watermark %lld, durable %lld, appended %lld", name,
+                        partition->key.index, (long long)log->log_start, (long long)mark,
                         (long long)log->durable_end, (long long)log->appended_end);
     if (!model)
         return;
@@ -52,6 +54,37 @@ static void check_partition(struct simulation *sim, const struct partition *part
                         (long long)mark, (long long)model->promised_end);
 }
 
+/* What is not on stable storage yet does not count as durable. */
+static void check_journal_ends(struct simulation *sim, const struct shard *shard)
+{
+    const struct journal *journal = &shard->store->journal;
+    const struct list *lists[] = {&journal->flying, &journal->pending};
+    for (int i = 0; i < ARRAY_COUNT(lists) && !shard->store->fenced; i++) {
+        if (list_is_empty(lists[i]))
+            continue;
+        const struct journal_block *block =
+            CONTAINER_OF(lists[i]->next, struct journal_block, link);
+        if (journal->durable_sequence >= block->sequence)
+            world_violation(sim->world, "core %d: block %llu counts as durable, up to %llu",
+                            shard->core.id, (unsigned long long)block->sequence,
+                            (unsigned long long)journal->durable_sequence);
+    }
+}
+
+/* Between two requests the metadata log is committed to its end: nobody decides on what may be
+ * lost. */
+static void check_metadata(struct simulation *sim)
+{
+    const struct broker *broker = &sim->broker.broker;
+    const struct partition *metadata = broker->metadata;
+    if (broker->machine_busy || !metadata->opened || broker->shards[0].store->fenced)
+        return;
+    if (metadata->replica.high_watermark != metadata->log->appended_end)
+        world_violation(sim->world, "metadata: decided to %lld, committed to %lld",
+                        (long long)metadata->log->appended_end,
+                        (long long)metadata->replica.high_watermark);
+}
+
 void oracle_event(struct world *world, void *argument)
 {
     struct simulation *sim = argument;
@@ -62,7 +95,9 @@ void oracle_event(struct world *world, void *argument)
         uint32_t position = 0;
         for (struct partition *partition; (partition = map_next(&shard->partitions, &position));)
             check_partition(sim, partition);
+        check_journal_ends(sim, shard);
     }
+    check_metadata(sim);
 }
 
 void oracle_incarnation(struct simulation *sim)
@@ -95,12 +130,14 @@ static int compare_names(const void *a, const void *b)
 static void list_folder(struct simulation *sim, const char *path, struct entries *ret)
 {
     char *names = memory_zeroed(NAMES_BYTES);
-    int32_t handle = (int32_t)call(sim, (struct op){.kind = OP_OPEN, .path = path,
-                                                    .flags = OPEN_READ | OPEN_DIRECTORY});
+    int32_t handle = (int32_t)call(
+        sim, (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_READ | OPEN_DIRECTORY});
     ret->count = 0;
     check(handle >= 0);
-    for (int64_t size; (size = call(sim, (struct op){.kind = OP_LIST, .handle = handle,
-                                                     .data = names, .size = NAMES_BYTES})) > 0;)
+    for (int64_t size; (size = call(sim, (struct op){.kind = OP_LIST,
+                                                 .handle = handle,
+                                                 .data = names,
+                                                 .size = NAMES_BYTES})) > 0;)
         for (int64_t at = 0; at < size; at += (int64_t)strlen(names + at) + 1) {
             check(ret->count < ENTRIES_MAX);
             ret->kinds[ret->count] = names[at];
@@ -126,8 +163,11 @@ static struct bytes read_file(struct simulation *sim, const char *path)
     uint8_t *data = memory_zeroed((size_t)stat.size_bytes + 1);
     int64_t got = 0;
     for (int64_t n = 1; got < stat.size_bytes && n > 0; got += n)
-        n = call(sim, (struct op){.kind = OP_READ, .handle = handle, .data = data + got,
-                                  .size = (size_t)(stat.size_bytes - got), .offset = got});
+        n = call(sim, (struct op){.kind = OP_READ,
+                                  .handle = handle,
+                                  .data = data + got,
+                                  .size = (size_t)(stat.size_bytes - got),
+                                  .offset = got});
     (void)call(sim, (struct op){.kind = OP_CLOSE, .handle = handle});
     return (struct bytes){data, (int32_t)stat.size_bytes};
 }
@@ -159,8 +199,7 @@ static void check_index(struct simulation *sim, const char *path, struct bytes l
     memory_free((void *)index.data);
 }
 
-static void check_log(struct simulation *sim, struct model_partition *partition,
-                      const char *folder)
+static void check_log(struct simulation *sim, struct model_partition *partition, const char *folder)
 {
     struct entries *entries = memory_zeroed(sizeof *entries);
     list_folder(sim, folder, entries);

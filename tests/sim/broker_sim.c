@@ -3,8 +3,8 @@
  *   draw -> boot -> faults ... -> calm: everything is answered, read from start to end
  *        -> clean stop -> the disk is read
  *
- * All draws come from the seed; time is the world's. The broker is started, stopped and crashed here,
- * from outside of any turn, but for crashes that come while it boots or stops. */
+ * All draws come from the seed; time is the world's. The broker is started, stopped and crashed
+ * here, from outside of any turn, but for crashes that come while it boots or stops. */
 #include "sim/broker_sim.h"
 #include "base/check.h"
 #include "base/memory.h"
@@ -169,8 +169,8 @@ static void cut(struct simulation *sim)
 
 static void fail_an_operation(struct simulation *sim)
 {
-    static const uint8_t kinds[] = {OP_WRITE, OP_FLUSH, OP_READ, OP_OPEN, OP_TRUNCATE, OP_ALLOCATE,
-                                    OP_SEND, OP_RECEIVE, OP_ACCEPT, OP_FLUSH_ALL};
+    static const uint8_t kinds[] = {OP_WRITE,    OP_FLUSH, OP_READ,    OP_OPEN,   OP_TRUNCATE,
+                                    OP_ALLOCATE, OP_SEND,  OP_RECEIVE, OP_ACCEPT, OP_FLUSH_ALL};
     int kind = kinds[random_below(&sim->random, sizeof kinds)];
     enum error error = kind == OP_SEND || kind == OP_RECEIVE ? ERROR_CONNECTION_RESET
                        : kind == OP_ACCEPT                   ? ERROR_TOO_MANY_FILES
@@ -264,16 +264,18 @@ static void run_calm(struct simulation *sim)
     SAY(sim, "calm");
     end_faults(sim);
     /* What a fault of the disk has failed stays failed until the next start. */
-    if (sim->disk_faults || sim->broker.has_crashed || broker_machine_is_fenced(&sim->broker) || random_once_in(&sim->random, 3))
+    if (sim->disk_faults || sim->broker.has_crashed || broker_machine_is_fenced(&sim->broker) ||
+        random_once_in(&sim->random, 3))
         crash(sim);
     sim->calm = true;
+    sim->calm_ns = INT64_MAX; /* not before it is up */
     if (sim->broker.state == BROKER_DOWN)
         boot(sim);
     sim->calm_ns = sim->world->now_ns + second_ns;
     if (failed(sim))
         return;
-    world_run(sim->world, (struct world_stop){.until = all_over, .argument = sim,
-                                              .for_ns = 300 * second_ns});
+    world_run(sim->world,
+              (struct world_stop){.until = all_over, .argument = sim, .for_ns = 300 * second_ns});
     for (int i = 0; i < sim->client_count && !failed(sim); i++)
         if (!sim->clients[i].kind->is_over(&sim->clients[i]))
             world_violation(sim->world, "client %d, a %s, does not come to its end", i,
@@ -310,10 +312,17 @@ static struct sim_result result_of(const struct simulation *sim)
 {
     const struct world *world = sim->world;
     struct sim_result result = {
-        .failed = failed(sim), .hash = world->hash, .events = world->events,
-        .records = sim->model.record_count - 1, .acknowledged = sim->model.acknowledged,
-        .read = sim->model.read, .crashes = sim->crashes, .kills = sim->kills,
-        .stops = sim->stops, .failed_boots = sim->failed_boots, .fences = sim->fences,
+        .failed = failed(sim),
+        .hash = world->hash,
+        .events = world->events,
+        .records = sim->model.record_count - 1,
+        .acknowledged = sim->model.acknowledged,
+        .read = sim->model.read,
+        .crashes = sim->crashes,
+        .kills = sim->kills,
+        .stops = sim->stops,
+        .failed_boots = sim->failed_boots,
+        .fences = sim->fences,
         .failed_event = world->events,
     };
     snprintf(result.message, sizeof result.message, "%s", world->violation);

@@ -15,7 +15,7 @@ struct simulation {
     struct client clients[SIM_CLIENTS_MAX];
     int client_count;
     struct hostile *hostile;
-    bool calm;            /* no faults any more: what is asked must be answered */
+    bool calm; /* no faults any more: what is asked must be answered */
     int64_t calm_ns;
     int32_t fixed_topics, passing_topics; /* names "fixed-i" and "passing-i" */
     bool verbose, disk_faults;

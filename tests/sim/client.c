@@ -44,8 +44,7 @@ static void watch(struct client *client)
 {
     if (client->asked_count == 0 || !client->connected)
         return;
-    int64_t waited_ns =
-        client->core.now.monotonic_ns - client->asked_ns[client->asked_first];
+    int64_t waited_ns = client->core.now.monotonic_ns - client->asked_ns[client->asked_first];
     if (waited_ns <= answer_limit_ns)
         return;
     int64_t since_ns = client->asked_ns[client->asked_first];
@@ -81,8 +80,10 @@ static enum step sender_run(struct flow *flow)
     bool shuts = client->connected && !client->closing && client->shut;
     if (shuts || (client->connected && !client->closing && output.size > 0)) {
         client->vector = (struct iovec){(void *)output.data, (size_t)output.size};
-        client->send = (struct op){.flow = flow, .kind = shuts ? OP_SHUTDOWN : OP_SEND,
-                                   .handle = client->handle, .vectors = &client->vector,
+        client->send = (struct op){.flow = flow,
+                                   .kind = shuts ? OP_SHUTDOWN : OP_SEND,
+                                   .handle = client->handle,
+                                   .vectors = &client->vector,
                                    .vector_count = 1};
         client->sending = true;
         client->closing = shuts;
@@ -102,8 +103,7 @@ static enum step reader_connect(struct flow *flow)
 {
     struct client *client = CONTAINER_OF(flow, struct client, reader);
     client->address = world_address(client->sim->broker.machine, BROKER_PORT);
-    client->receive =
-        (struct op){.flow = flow, .kind = OP_CONNECT, .address = &client->address};
+    client->receive = (struct op){.flow = flow, .kind = OP_CONNECT, .address = &client->address};
     op_start(client->core.port, &client->receive);
     return STEP_NEXT;
 }
@@ -137,8 +137,8 @@ static enum step reader_receive(struct flow *flow)
     struct client *client = CONTAINER_OF(flow, struct client, reader);
     size_t size;
     uint8_t *space = session_space(&client->session, &size);
-    client->receive = (struct op){.flow = flow, .kind = OP_RECEIVE, .handle = client->handle,
-                                  .data = space, .size = size};
+    client->receive = (struct op){
+        .flow = flow, .kind = OP_RECEIVE, .handle = client->handle, .data = space, .size = size};
     op_start(client->core.port, &client->receive);
     return STEP_NEXT;
 }
@@ -179,8 +179,7 @@ static enum step reader_shutdown(struct flow *flow)
 {
     struct client *client = CONTAINER_OF(flow, struct client, reader);
     client->closing = true;
-    client->control =
-        (struct op){.flow = flow, .kind = OP_SHUTDOWN, .handle = client->handle};
+    client->control = (struct op){.flow = flow, .kind = OP_SHUTDOWN, .handle = client->handle};
     op_start(client->core.port, &client->control);
     return STEP_NEXT;
 }
@@ -227,8 +226,8 @@ static const struct flow_kind reader_kind = {"sim-read",
 void client_start(struct client *client, const struct client_kind *kind, struct simulation *sim)
 {
     struct world *world = sim->world;
-    *client = (struct client){.kind = kind, .sim = sim, .reader_timer = TIMER_INIT,
-                              .sender_timer = TIMER_INIT};
+    *client = (struct client){
+        .kind = kind, .sim = sim, .reader_timer = TIMER_INIT, .sender_timer = TIMER_INIT};
     random_seed(&client->random, random_next(&sim->random));
     client->tick_ns = random_between(&client->random, 1000000, 20000000);
     client->machine = world_add_machine(world);

@@ -1,8 +1,9 @@
 #pragma once
-/* A simulated client: one core on a machine of its own, with a connection that is made anew whenever
- * it breaks. What it asks and makes of the answers is its kind's.
+/* A simulated client: one core on a machine of its own, with a connection that is made anew
+ * whenever it breaks. What it asks and makes of the answers is its kind's.
  *
- *   reader: connect -> receive ... -> close -> wait -> connect      sender: send, or wait for the tick
+ *   reader: connect -> receive ... -> close -> wait -> connect      sender: send, or wait for the
+ * tick
  *
  * Invariants
  *  1. One receive and one send are in flight at most; the reader closes only when nothing is sent.
@@ -20,7 +21,7 @@ struct client_kind {
     void (*work)(struct client *client);
     void (*answer)(struct client *client, const struct session_response *response,
                    int64_t asked_ns);
-    void (*lost)(struct client *client); /* what was asked will not be answered */
+    void (*lost)(struct client *client);    /* what was asked will not be answered */
     bool (*is_over)(struct client *client); /* once the simulation is calm */
 };
 
@@ -42,10 +43,10 @@ struct client {
     bool connected, closing, shut, sending, reader_waits, over;
     int64_t asked_ns[CLIENT_ASKED_MAX]; /* of requests in flight, oldest first */
     int asked_first, asked_count;
-    int64_t next_ns;   /* it may ask again from then on */
-    int64_t tick_ns;   /* how often it looks */
+    int64_t next_ns; /* it may ask again from then on */
+    int64_t tick_ns; /* how often it looks */
     uint64_t answers, losses;
-    void *state;       /* the kind's */
+    void *state; /* the kind's */
 };
 
 /* Makes the client's machine and starts its flows. */

@@ -1,5 +1,5 @@
-/* An admin: creates, deletes and re-creates topics, asks for topics, some of which that creates, and
- * for offsets. One request at a time. */
+/* An admin: creates, deletes and re-creates topics, asks for topics, some of which that creates,
+ * and for offsets. One request at a time. */
 #include "base/check.h"
 #include "base/memory.h"
 #include "protocol/messages.h"
@@ -35,8 +35,8 @@ static void take_topic(struct client *client, const struct metadata_response_top
                        int64_t asked_ns)
 {
     if (topic->error_code == ERROR_NONE && !topic->is_internal)
-        model_topic_seen(&client->sim->model, topic->topic_id, topic->name,
-                         topic->partitions_count, asked_ns);
+        model_topic_seen(&client->sim->model, topic->topic_id, topic->name, topic->partitions_count,
+                         asked_ns);
 }
 
 void client_take_topics(struct client *client, const void *message, int64_t asked_ns)
@@ -82,7 +82,7 @@ static bool create(struct client *client)
     return client_ask(client, API_CREATE_TOPICS, &request, true);
 }
 
-static bool delete(struct client *client)
+static bool delete (struct client *client)
 {
     struct admin *admin = client->state;
     const struct model *model = &client->sim->model;
@@ -143,11 +143,11 @@ static bool list_offsets(struct client *client)
     partition.partition_index =
         (int32_t)random_below(&client->random, (uint64_t)admin->topic->partition_count);
     int kind = (int)random_below(&client->random, 4);
-    partition.timestamp = kind == 0 ? -1
-                          : kind == 1 ? -2
-                          : kind == 2 ? -3
-                                      : client->core.now.wall_ms -
-                                            random_between(&client->random, 0, 20000);
+    partition.timestamp =
+        kind == 0   ? -1
+        : kind == 1 ? -2
+        : kind == 2 ? -3
+                    : client->core.now.wall_ms - random_between(&client->random, 0, 20000);
     admin->timestamp = partition.timestamp;
     admin->promised_end = admin->topic->partitions[partition.partition_index].promised_end;
     topic.name = string_of(admin->topic->name);
@@ -173,7 +173,7 @@ static void work(struct client *client)
         admin->asked = create(client);
         break;
     case 2:
-        admin->asked = delete(client);
+        admin->asked = delete (client);
         break;
     case 3:
     case 4:
@@ -206,16 +206,16 @@ static void take_created(struct client *client, const struct create_topics_respo
     case ERROR_REQUEST_TIMED_OUT:
         break;
     default:
-        world_violation(client->sim->world, "create: %s", error_name((enum error)topic->error_code));
+        world_violation(client->sim->world, "create: %s",
+                        error_name((enum error)topic->error_code));
     }
 }
 
 static void take_deleted(struct client *client, const struct delete_topics_response *deleted)
 {
     struct admin *admin = client->state;
-    enum error error =
-        deleted->responses_count == 1 ? (enum error)deleted->responses[0].error_code
-                                      : ERROR_UNKNOWN_SERVER_ERROR;
+    enum error error = deleted->responses_count == 1 ? (enum error)deleted->responses[0].error_code
+                                                     : ERROR_UNKNOWN_SERVER_ERROR;
     if (error == ERROR_NONE || error == ERROR_UNKNOWN_TOPIC_ID)
         model_topic_deleted(&client->sim->model, admin->topic);
     else if (error != ERROR_KAFKA_STORAGE_ERROR && error != ERROR_REQUEST_TIMED_OUT)
@@ -242,8 +242,7 @@ static void take_offsets(struct client *client, const struct list_offsets_respon
                         (long long)got->offset, (long long)admin->promised_end);
 }
 
-static void answer(struct client *client, const struct session_response *response,
-                   int64_t asked_ns)
+static void answer(struct client *client, const struct session_response *response, int64_t asked_ns)
 {
     struct admin *admin = client->state;
     admin->asked = false;

@@ -1,6 +1,6 @@
 /* A consumer: fetches one to four partitions of a topic, with a long poll, from the start or from
- * anywhere, to the high watermark and then somewhere else. Once the simulation is calm it reads every
- * partition of every topic that lives, from the start to the end. */
+ * anywhere, to the high watermark and then somewhere else. Once the simulation is calm it reads
+ * every partition of every topic that lives, from the start to the end. */
 #include "base/check.h"
 #include "base/memory.h"
 #include "protocol/batch.h"
@@ -36,8 +36,7 @@ static void init(struct client *client)
     }
     consumer->topics_ns = 0;
     if (consumer->by_name)
-        session_limit(&client->session, API_FETCH,
-                      (int16_t)random_between(&client->random, 4, 12));
+        session_limit(&client->session, API_FETCH, (int16_t)random_between(&client->random, 4, 12));
 }
 
 /* The next topic to be read in the calm; false: all have been. */
@@ -76,10 +75,10 @@ static bool pick(struct client *client)
     if (!consumer->topic)
         return false;
     int32_t count = consumer->topic->partition_count;
-    consumer->part_count = (int)random_between(&client->random, 1, count < PARTS_MAX ? count
-                                                                                    : PARTS_MAX);
-    int32_t first = (int32_t)random_below(&client->random,
-                                          (uint64_t)(count - consumer->part_count + 1));
+    consumer->part_count =
+        (int)random_between(&client->random, 1, count < PARTS_MAX ? count : PARTS_MAX);
+    int32_t first =
+        (int32_t)random_below(&client->random, (uint64_t)(count - consumer->part_count + 1));
     for (int i = 0; i < consumer->part_count; i++) {
         struct model_partition *partition = &consumer->topic->partitions[first + i];
         int64_t offset = random_once_in(&client->random, 2)
@@ -152,7 +151,8 @@ static void take_part(struct client *client, struct consumer_part *part,
     if (error == ERROR_UNKNOWN_TOPIC_ID || error == ERROR_UNKNOWN_TOPIC_OR_PARTITION ||
         error == ERROR_NOT_LEADER_OR_FOLLOWER) {
         if (!topic->delete_asked && asked_ns > topic->seen_ns + MODEL_SPREAD_NS)
-            world_violation(sim->world, "fetch: %s-%d is gone", topic->name, answer->partition_index);
+            world_violation(sim->world, "fetch: %s-%d is gone", topic->name,
+                            answer->partition_index);
         consumer->rounds = 0;
         return;
     }
@@ -191,8 +191,7 @@ static void take_part(struct client *client, struct consumer_part *part,
         consumer->rounds = 0;
 }
 
-static void answer(struct client *client, const struct session_response *response,
-                   int64_t asked_ns)
+static void answer(struct client *client, const struct session_response *response, int64_t asked_ns)
 {
     struct consumer *consumer = client->state;
     if (response->api->key == API_METADATA) {

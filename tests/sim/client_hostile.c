@@ -85,8 +85,11 @@ static enum step hostile_send(struct flow *flow)
 {
     struct hostile *hostile = CONTAINER_OF(flow, struct hostile, flow);
     hostile->vector = (struct iovec){hostile->bytes, fill(hostile)};
-    hostile->op = (struct op){.flow = flow, .kind = OP_SEND, .handle = hostile->handle,
-                              .vectors = &hostile->vector, .vector_count = 1};
+    hostile->op = (struct op){.flow = flow,
+                              .kind = OP_SEND,
+                              .handle = hostile->handle,
+                              .vectors = &hostile->vector,
+                              .vector_count = 1};
     op_start(flow->core->port, &hostile->op);
     /* A peer that does not read may never get rid of its bytes: it gives up after a while. */
     return STEP_NEXT;

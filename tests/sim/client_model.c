@@ -50,8 +50,8 @@ static struct model_topic *add_topic(struct model *model, struct uuid id, struct
             (struct model_partition){.topic = topic, .index = i, .high_watermark_seen = -1};
     if (model->topic_count == model->topic_capacity) {
         model->topic_capacity = model->topic_capacity ? 2 * model->topic_capacity : 16;
-        model->topics = memory_resized(model->topics, (size_t)model->topic_capacity *
-                                                          sizeof model->topics[0]);
+        model->topics =
+            memory_resized(model->topics, (size_t)model->topic_capacity * sizeof model->topics[0]);
     }
     model->topics[model->topic_count++] = topic;
     map_put(&model->by_id, &topic->id, sizeof topic->id, topic);
@@ -94,8 +94,8 @@ uint64_t model_send(struct model *model, struct model_partition *partition, uint
     if (model->record_count >= model->record_capacity) {
         int before = machine_memory_enter(MEMORY_NOBODY);
         model->record_capacity = model->record_capacity ? 2 * model->record_capacity : 1024;
-        model->records = memory_resized(model->records, model->record_capacity *
-                                                            sizeof model->records[0]);
+        model->records =
+            memory_resized(model->records, model->record_capacity * sizeof model->records[0]);
         machine_memory_enter(before);
     }
     model->records[model->record_count] =
@@ -148,8 +148,7 @@ static struct model_slot *slot_at(struct model_partition *partition, int64_t off
 }
 
 /* Record `uid` lies at `offset`: so it does for ever. */
-static struct model_slot *place(struct model *model, uint64_t uid, int64_t offset,
-                                const char *what)
+static struct model_slot *place(struct model *model, uint64_t uid, int64_t offset, const char *what)
 {
     struct model_record *record = &model->records[uid];
     struct model_partition *partition = record->partition;
@@ -161,8 +160,8 @@ static struct model_slot *place(struct model *model, uint64_t uid, int64_t offse
     }
     struct model_slot *slot = slot_at(partition, offset);
     if (slot->is_promised && slot->uid != uid)
-        world_violation(model->world, "%s-%d offset %lld: record %llu is %s where %llu was",
-                        topic, partition->index, (long long)offset, (unsigned long long)uid, what,
+        world_violation(model->world, "%s-%d offset %lld: record %llu is %s where %llu was", topic,
+                        partition->index, (long long)offset, (unsigned long long)uid, what,
                         (unsigned long long)slot->uid);
     if (record->offset >= 0 && record->offset != offset)
         world_violation(model->world, "%s-%d: record %llu is %s at %lld and was at %lld", topic,
@@ -194,11 +193,12 @@ void model_read(struct model *model, struct model_partition *partition, int64_t 
 {
     const char *topic = partition->topic->name;
     uint64_t uid = value.size >= MODEL_VALUE_MIN ? load_be64(value.data) : 0;
-    if (uid == 0 || uid >= model->record_count ||
-        model->records[uid].partition != partition ||
+    if (uid == 0 || uid >= model->record_count || model->records[uid].partition != partition ||
         model->records[uid].size != (uint32_t)value.size || !value_is(uid, value)) {
-        world_violation(model->world, "%s-%d offset %lld: %d bytes that were not sent there (uid "
-                        "%llu)", topic, partition->index, (long long)offset, (int)value.size,
+        world_violation(model->world,
+                        "%s-%d offset %lld: %d bytes that were not sent there (uid "
+                        "%llu)",
+                        topic, partition->index, (long long)offset, (int)value.size,
                         (unsigned long long)uid);
         return;
     }

@@ -2,9 +2,10 @@
 /* What the simulated clients know: every record that was sent, what was acknowledged or read at
  * which offset, which topics were made and deleted. All oracles on data come down to it.
  *
- *  1. A record (uid) is sent once, to one partition of one topic id; it appears at one offset at most.
- *  2. What was acknowledged, or read by a consumer, stays at its offset with its bytes for as long as
- *     the topic lives: `promised_end` is the end of all that.
+ *  1. A record (uid) is sent once, to one partition of one topic id; it appears at one offset at
+ * most.
+ *  2. What was acknowledged, or read by a consumer, stays at its offset with its bytes for as long
+ * as the topic lives: `promised_end` is the end of all that.
  *  3. A topic whose deletion was answered does not come back; one whose creation was answered, or
  *     that was seen, does not vanish unless its deletion was asked for. */
 #include "base/bytes.h"
@@ -93,7 +94,7 @@ void model_read(struct model *model, struct model_partition *partition, int64_t 
 void model_verify_begin(struct model *model);
 bool model_verified(const struct model_partition *partition);
 
-/* Checks one fetched or stored run of whole batches: CRCs, dense offsets, every record. Offsets go on
- * from *next; -1: anywhere. */
+/* Checks one fetched or stored run of whole batches: CRCs, dense offsets, every record. Offsets go
+ * on from *next; -1: anywhere. */
 void model_read_batches(struct model *model, struct model_partition *partition, struct bytes data,
                         int64_t *next, bool promises);

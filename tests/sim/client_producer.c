@@ -23,8 +23,8 @@ struct producer {
     int pipeline;
     uint32_t value_max;
     int32_t records_max;
-    int64_t pause_ns; /* at most, between two requests */
-    int64_t topics_ns; /* when to ask for topics again */
+    int64_t pause_ns;                            /* at most, between two requests */
+    int64_t topics_ns;                           /* when to ask for topics again */
     struct producer_flight flights[FLIGHTS_MAX]; /* a ring, oldest first */
     int first, count;
     bool asks_topics;
@@ -83,8 +83,8 @@ static struct bytes make_batch(struct client *client, struct producer_part *part
     int32_t wanted = (int32_t)random_between(&client->random, 1, producer->records_max);
     part->count = 0;
     while (part->count < wanted) {
-        uint32_t size = (uint32_t)random_between(&client->random, MODEL_VALUE_MIN,
-                                                 producer->value_max);
+        uint32_t size =
+            (uint32_t)random_between(&client->random, MODEL_VALUE_MIN, producer->value_max);
         if (builder.size_bytes + size + 64 > BATCH_BYTES_MAX)
             break;
         uint64_t uid = model_send(model, part->partition, size);
@@ -112,8 +112,8 @@ static void produce(struct client *client, struct model_topic *topic)
     message_set_defaults(&produce_request_message, &request);
     message_set_defaults(&produce_request_topic_produce_data_message, &data);
     int32_t first = (int32_t)random_below(&client->random, (uint64_t)topic->partition_count);
-    int32_t most = topic->partition_count - first < PARTS_MAX ? topic->partition_count - first
-                                                              : PARTS_MAX;
+    int32_t most =
+        topic->partition_count - first < PARTS_MAX ? topic->partition_count - first : PARTS_MAX;
     flight.part_count = (int)random_between(&client->random, 1, most);
     for (int i = 0; i < flight.part_count; i++) {
         flight.parts[i].partition = &topic->partitions[first + i];
@@ -186,8 +186,7 @@ static void take_part(struct client *client, const struct producer_part *part,
     }
 }
 
-static void answer(struct client *client, const struct session_response *response,
-                   int64_t asked_ns)
+static void answer(struct client *client, const struct session_response *response, int64_t asked_ns)
 {
     struct producer *producer = client->state;
     if (response->api->key == API_METADATA) {

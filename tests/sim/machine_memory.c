@@ -46,8 +46,7 @@ static struct account *account_of(int machine)
 static void *keep(void *start, size_t ahead, size_t size)
 {
     struct block *block = (struct block *)((uint8_t *)start + ahead) - 1;
-    *block = (struct block){.start = start, .size = size, .machine = current,
-                            .magic = BLOCK_MAGIC};
+    *block = (struct block){.start = start, .size = size, .machine = current, .magic = BLOCK_MAGIC};
     list_init(&block->link);
     if (current != MEMORY_NOBODY) {
         struct account *account = account_of(current);
