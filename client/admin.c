@@ -48,6 +48,34 @@ enum error admin_create(struct client *client, const struct admin_topic *topic)
     return client_topic(client, topic->name, false, &ready);
 }
 
+enum error admin_grow(struct client *client, const char *name, int32_t partitions)
+{
+    struct create_partitions_request_create_partitions_topic wanted;
+    message_set_defaults(&create_partitions_request_create_partitions_topic_message, &wanted);
+    wanted.name = string_of(name);
+    wanted.count = partitions;
+    wanted.assignments_count = -1; /* placed by the broker */
+    struct create_partitions_request request;
+    message_set_defaults(&create_partitions_request_message, &request);
+    request.topics = &wanted;
+    request.topics_count = 1;
+    request.timeout_ms = client->settings.timeout_ms;
+    const void *answer;
+    enum error error =
+        client_call(client, CLIENT_BOOTSTRAP, API_CREATE_PARTITIONS, &request, &answer);
+    if (error)
+        return error;
+    const struct create_partitions_response *response = answer;
+    if (response->results_count != 1)
+        return client_fail(client, ERROR_MALFORMED, "the broker's answer names %d topics, not 1",
+                           response->results_count);
+    if (response->results[0].error_code)
+        return refused(client, "alter", name, response->results[0].error_code,
+                       response->results[0].error_message);
+    const struct metadata_topic *ready;
+    return client_topic(client, name, false, &ready);
+}
+
 enum error admin_delete(struct client *client, const char *name)
 {
     struct driver *driver;

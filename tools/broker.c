@@ -485,8 +485,7 @@ static bool listen_everywhere(struct runner *runner, char *ret_text)
         if (listeners.items[i].is_controller)
             continue;
         const struct listener *listener = &listeners.items[i];
-        if (!listen_at(runner, listener->host, listener->port, api_listen,
-                       first ? ret_text : text))
+        if (!listen_at(runner, listener->host, listener->port, api_listen, first ? ret_text : text))
             return false;
         first = false;
     }

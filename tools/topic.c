@@ -1,4 +1,4 @@
-/* `bole topic create|list|describe|delete`. */
+/* `bole topic create|list|describe|delete|alter`. */
 #include "admin.h"
 #include "tools/connect.h"
 #include <string.h>
@@ -7,18 +7,20 @@ enum { CONFIGS_MAX = 64 };
 
 static const struct option_row rows[] = {
     OPTION_BROKER,
-    {'p', "partitions", "N", "create: number of partitions (default: as the broker is set)"},
+    {'p', "partitions", "N",
+     "create: number of partitions (default: as the broker is set); alter: the new total"},
     {'r', "replicas", "N", "create: number of replicas (default: as the broker is set)"},
     {'c', "config", "KEY=VALUE", "create: a setting of the topic; may be given several times"},
     {0},
 };
 
 static const struct usage usage = {
-    "bole topic", "create|list|describe|delete [NAME] [OPTIONS]",
+    "bole topic", "create|list|describe|delete|alter [NAME] [OPTIONS]",
     "create NAME    makes a topic and waits until every partition has a leader\n"
     "list           prints the names of all topics, one a line\n"
     "describe NAME  prints a line for the topic and one for each partition\n"
-    "delete NAME    removes a topic and its records",
+    "delete NAME    removes a topic and its records\n"
+    "alter NAME     adds partitions, until there are as many as --partitions says",
     rows};
 
 struct topic_command {
@@ -93,6 +95,13 @@ static enum exit_code run_delete(struct topic_command *command, struct client *c
 {
     return admin_delete(client, command->name) ? connect_failed(&command->options, client)
                                                : EXIT_OK;
+}
+
+static enum exit_code run_alter(struct topic_command *command, struct client *client)
+{
+    return admin_grow(client, command->name, command->topic.partitions)
+               ? connect_failed(&command->options, client)
+               : EXIT_OK;
 }
 
 static enum exit_code run_list(struct topic_command *command, struct client *client)
@@ -173,10 +182,8 @@ static const struct {
     enum exit_code (*run)(struct topic_command *command, struct client *client);
     bool has_name;
 } verbs[] = {
-    {"create", run_create, true},
-    {"list", run_list, false},
-    {"describe", run_describe, true},
-    {"delete", run_delete, true},
+    {"create", run_create, true}, {"list", run_list, false},  {"describe", run_describe, true},
+    {"delete", run_delete, true}, {"alter", run_alter, true},
 };
 
 enum exit_code command_topic(int count, char **arguments)
@@ -188,7 +195,8 @@ enum exit_code command_topic(int count, char **arguments)
     if (code || is_help)
         return code;
     if (!command.verb)
-        return options_wrong(&command.options, "what to do: create, list, describe or delete?");
+        return options_wrong(&command.options,
+                             "what to do: create, list, describe, delete or alter?");
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(verbs[i].name, command.verb) != 0)
             continue;
@@ -196,6 +204,8 @@ enum exit_code command_topic(int count, char **arguments)
             return options_wrong(
                 &command.options,
                 verbs[i].has_name ? "%s needs the topic's name" : "%s takes no name", command.verb);
+        if (verbs[i].run == run_alter && command.topic.partitions < 0)
+            return options_wrong(&command.options, "alter needs --partitions N");
         struct client client;
         code = connect_client(&command.options, command.broker, &client);
         if (!code)
@@ -203,6 +213,6 @@ enum exit_code command_topic(int count, char **arguments)
         client_close(&client);
         return code;
     }
-    return options_wrong(&command.options, "'%s' is not create, list, describe or delete",
+    return options_wrong(&command.options, "'%s' is not create, list, describe, delete or alter",
                          command.verb);
 }

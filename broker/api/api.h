@@ -28,7 +28,7 @@ struct api_state {
     struct arena scratch;   /* for one step: empty between them */
     struct credit *credits; /* by the core asked: parts under way to it (api/scatter.h) */
     struct fetch_sessions sessions;
-    struct scrape *scrape;  /* core 0: who serves metrics; null: nobody */
+    struct scrape *scrape; /* core 0: who serves metrics; null: nobody */
 };
 
 struct handler {

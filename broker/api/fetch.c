@@ -307,6 +307,8 @@ static bool add_topic(struct fetch *fetch, const struct fetch_request_fetch_topi
         call->version >= 15 ? request->replica_state.replica_id : request->replica_id;
     const struct image_topic *topic =
         route_topic(call, call->version >= 13, in->topic_id, in->topic, &error);
+    if (route_check_isolation(request->isolation_level) != ERROR_NONE)
+        error = ERROR_INVALID_REQUEST;
     if (replica_id >= 0) /* CVE-2018-1288: followers only once they can be told from clients */
         error = ERROR_CLUSTER_AUTHORIZATION_FAILED;
     out->topic = in->topic;

@@ -117,6 +117,9 @@ static bool add_topic(struct list_offsets *list,
     enum error error = ERROR_NONE;
     const struct image_topic *topic =
         route_topic(call, false, (struct uuid){{0}}, in->name, &error);
+    const struct list_offsets_request *request = call->in;
+    if (route_check_isolation(request->isolation_level) != ERROR_NONE)
+        error = ERROR_INVALID_REQUEST;
     out->name = in->name;
     out->partitions = call_take_messages(
         call, &list_offsets_response_list_offsets_partition_response_message, in->partitions_count);

@@ -5,15 +5,12 @@
  *   some: one machine request makes them; once every core has applied its records, answer
  *
  * All topics are meant by null from version 1 on, and in version 0 by an empty list. */
+#include "api/endpoints.h"
 #include "api/route.h"
 #include "base/check.h"
 #include "cluster/machine.h"
 #include "logic/topic_name.h"
 #include "logic/topics.h"
-
-/* Bits by Kafka's AclOperation: read, write, create, delete, alter, describe, describe configs and
- * alter configs of a topic; of the cluster those that exist for it. Without an authorizer all. */
-enum { TOPIC_OPERATIONS = 3576, CLUSTER_OPERATIONS = 8096 };
 
 struct metadata {
     struct call call;
@@ -86,23 +83,12 @@ static enum step metadata_check(struct flow *flow)
 
 /* -- the answer ---------------------------------------------------------------------------- */
 
-/* The text must live until the answer is encoded: in the arena. */
 static void fill_address(struct call *call, const struct image_broker *broker,
                          struct metadata_response_broker *out)
 {
-    struct broker *self = call->shard->broker;
-    bool is_self = !broker || broker->id == self->node_id;
-    if (broker && broker->endpoint_count > 0 &&
-        (!is_self || self->settings->advertised_listeners)) {
-        out->host = string_of(broker->endpoints[0].host);
-        out->port = broker->endpoints[0].port;
-        return;
-    }
-    /* Not told otherwise: the address by which the client came. */
-    char host[ADDRESS_TEXT_BYTES];
-    const struct address *local = request_local_address(call->request);
-    out->host = call_copy_string(call, string_of(address_format_host(local, host)));
-    out->port = local->port;
+    struct endpoint endpoint = endpoint_of(call, broker);
+    out->host = endpoint.host;
+    out->port = endpoint.port;
 }
 
 static bool fill_brokers(struct call *call, struct metadata_response *out)

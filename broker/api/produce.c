@@ -11,8 +11,8 @@
  *  2. The frame is borrowed until every part has copied its batches (or given up on them).
  *  3. acks 1 and -1 are the same to a single replica: both wait until the records are durable and
  *     below the high watermark.
- *  4. A batch whose codec is not the topic's (compression.type) is recompressed into a buffer, which
- *     is held as long as the frame.
+ *  4. A batch whose codec is not the topic's (compression.type) is recompressed into a buffer, held
+ *     as long as the frame.
  *  5. What waits past timeout_ms is answered REQUEST_TIMED_OUT; it may still become durable. */
 #include "api/route.h"
 #include "api/scatter.h"
@@ -37,8 +37,8 @@ struct produce_part {
 struct produce {
     struct call call;
     struct scatter scatter;
-    int32_t uncopied;     /* parts that still read from the frame */
-    struct list recoded;  /* of buffers: batches that were recompressed */
+    int32_t uncopied;    /* parts that still read from the frame */
+    struct list recoded; /* of buffers: batches that were recompressed */
 };
 const uint16_t produce_call_size = sizeof(struct produce);
 
@@ -266,8 +266,7 @@ static enum error recode(struct produce *produce, const struct produce_topic *to
     if (error == ERROR_NONE && recoded.size > topic->rules.segment_max_bytes)
         error = ERROR_RECORD_LIST_TOO_LARGE;
     if (error == ERROR_NONE) {
-        struct buffer *buffer =
-            buffers_take_always(&shard->core.buffers, (size_t)recoded.size);
+        struct buffer *buffer = buffers_take_always(&shard->core.buffers, (size_t)recoded.size);
         memcpy(buffer->data, recoded.data, (size_t)recoded.size);
         list_push(&produce->recoded, &buffer->link);
         *batches = (struct bytes){buffer->data, recoded.size};

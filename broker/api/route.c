@@ -26,6 +26,11 @@ int32_t route_partition(struct call *call, const struct image_topic *topic, int3
     return partition->core;
 }
 
+enum error route_check_isolation(int8_t level)
+{
+    return level == 0 || level == 1 ? ERROR_NONE : ERROR_INVALID_REQUEST;
+}
+
 enum error route_check_epoch(int32_t client_epoch, int32_t leader_epoch)
 {
     if (client_epoch < 0 || client_epoch == leader_epoch)

@@ -15,5 +15,8 @@ const struct image_topic *route_topic(struct call *call, bool by_id, struct uuid
 int32_t route_partition(struct call *call, const struct image_topic *topic, int32_t index,
                         enum error *ret_error);
 
+/* INVALID_REQUEST unless it is 0 (read uncommitted) or 1 (read committed). */
+enum error route_check_isolation(int8_t level);
+
 /* NONE, FENCED_LEADER_EPOCH or UNKNOWN_LEADER_EPOCH (KIP-320); -1: the client does not say. */
 enum error route_check_epoch(int32_t client_epoch, int32_t leader_epoch);

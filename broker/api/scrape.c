@@ -64,10 +64,8 @@ static const char *name_of_api(int key)
 static void render(struct scrape *scrape, enum scrape_verdict verdict)
 {
     static const char *const statuses[] = {
-        [SCRAPE_MORE] = "400 Bad Request",
-        [SCRAPE_METRICS] = "200 OK",
-        [SCRAPE_NOT_FOUND] = "404 Not Found",
-        [SCRAPE_NOT_ALLOWED] = "405 Method Not Allowed",
+        [SCRAPE_MORE] = "400 Bad Request",    [SCRAPE_METRICS] = "200 OK",
+        [SCRAPE_NOT_FOUND] = "404 Not Found", [SCRAPE_NOT_ALLOWED] = "405 Method Not Allowed",
         [SCRAPE_BAD] = "400 Bad Request",
     };
     struct metrics *sum = memory_zeroed(sizeof *sum);
@@ -122,9 +120,8 @@ static enum step scrape_accept(struct flow *flow)
     struct scrape *scrape = CONTAINER_OF(flow, struct scrape, flow);
     if (scrape->stopping)
         return STEP_FAIL;
-    operate(scrape, (struct op){.kind = OP_ACCEPT,
-                                .handle = scrape->listener,
-                                .address = &scrape->peer});
+    operate(scrape,
+            (struct op){.kind = OP_ACCEPT, .handle = scrape->listener, .address = &scrape->peer});
     return STEP_NEXT;
 }
 

@@ -53,8 +53,8 @@ struct scrape {
 /* Judges the first `size` bytes of a request. Pure. */
 enum scrape_verdict scrape_judge(const char *text, size_t size);
 
-/* This core's counters into `ret_metrics`: its own, and those that net, store and core keep. On that
- * core's thread. */
+/* This core's counters into `ret_metrics`: its own, and those that net, store and core keep. On
+ * that core's thread. */
 void scrape_read(const struct shard *shard, struct metrics *ret_metrics);
 
 /* Listens at `address` (port 0: any; filled in) on core 0's port, before the cores run, and starts

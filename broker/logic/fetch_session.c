@@ -34,9 +34,8 @@ struct topic_key {
 void fetch_sessions_init(struct fetch_sessions *sessions, int32_t slots, uint64_t seed)
 {
     check(slots >= 0);
-    *sessions = (struct fetch_sessions){.slots = slots,
-                                        .partitions_max = (int64_t)slots * FETCH_SESSION_PARTITIONS,
-                                        .seed = seed};
+    *sessions = (struct fetch_sessions){
+        .slots = slots, .partitions_max = (int64_t)slots * FETCH_SESSION_PARTITIONS, .seed = seed};
     map_init(&sessions->by_id, seed);
     list_init(&sessions->by_use);
 }
@@ -81,8 +80,7 @@ static struct session_partition *add(struct fetch_sessions *sessions, struct fet
                                      struct topic_key topic,
                                      const struct fetch_request_fetch_partition *wanted)
 {
-    struct session_partition *partition =
-        memory_zeroed(sizeof *partition + (size_t)topic.size + 4);
+    struct session_partition *partition = memory_zeroed(sizeof *partition + (size_t)topic.size + 4);
     partition->topic_size = topic.size;
     partition->key_size = write_key(partition->key, topic, wanted->partition);
     want(partition, wanted);
@@ -172,8 +170,7 @@ static bool make_room(struct fetch_sessions *sessions, bool privileged, int32_t 
         return true;
     if (list_is_empty(&sessions->by_use))
         return false;
-    struct fetch_session *oldest =
-        CONTAINER_OF(sessions->by_use.next, struct fetch_session, link);
+    struct fetch_session *oldest = CONTAINER_OF(sessions->by_use.next, struct fetch_session, link);
     struct fetch_session *victim = oldest;
     if (now_ms - oldest->used_ms <= FETCH_SESSION_EVICTION_MS) {
         victim = least_valuable(sessions, privileged);
@@ -259,8 +256,7 @@ static bool same_topic(const struct session_partition *a, const struct session_p
 
 static struct session_partition *at(const struct fetch_session *session, struct list *node)
 {
-    return node == &session->partitions ? NULL
-                                        : CONTAINER_OF(node, struct session_partition, link);
+    return node == &session->partitions ? NULL : CONTAINER_OF(node, struct session_partition, link);
 }
 
 /* The session's partitions as a request would name them: neighbours of one topic together. */

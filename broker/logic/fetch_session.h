@@ -43,12 +43,12 @@ enum fetch_context_kind { FETCH_NONE, FETCH_FULL, FETCH_INCREMENTAL, FETCH_ERROR
 /* What a request turned out to be. */
 struct fetch_context {
     enum fetch_context_kind kind;
-    enum error error;    /* of ERROR: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH,
-                            FETCH_SESSION_TOPIC_ID_ERROR; NO_MEMORY when the arena's is used up */
-    int32_t session_id;  /* of INCREMENTAL */
-    int32_t epoch;       /* the session's, unless another request came between */
-    bool by_id;          /* topics are named by id (version 13 and up) */
-    bool privileged;     /* a follower's */
+    enum error error;   /* of ERROR: FETCH_SESSION_ID_NOT_FOUND, INVALID_FETCH_SESSION_EPOCH,
+                           FETCH_SESSION_TOPIC_ID_ERROR; NO_MEMORY when the arena's is used up */
+    int32_t session_id; /* of INCREMENTAL */
+    int32_t epoch;      /* the session's, unless another request came between */
+    bool by_id;         /* topics are named by id (version 13 and up) */
+    bool privileged;    /* a follower's */
     const struct fetch_request_fetch_topic *topics; /* to be read, in this order; INCREMENTAL: in
                                                        the arena, else the request's */
     int32_t topics_count;

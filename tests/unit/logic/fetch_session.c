@@ -48,8 +48,7 @@ static void want(struct bench *bench, const char *name, int32_t index, int64_t o
 {
     struct fetch_request *request = &bench->request;
     int32_t at = 0;
-    while (at < request->topics_count &&
-           !string_equal(bench->topics[at].topic, string_of(name)))
+    while (at < request->topics_count && !string_equal(bench->topics[at].topic, string_of(name)))
         at++;
     struct fetch_request_fetch_topic *topic = &bench->topics[at];
     if (at == request->topics_count) {
@@ -59,8 +58,7 @@ static void want(struct bench *bench, const char *name, int32_t index, int64_t o
         memcpy(topic->topic_id.bytes, name, strlen(name));
         topic->partitions = bench->partitions[at];
     }
-    struct fetch_request_fetch_partition *partition =
-        &topic->partitions[topic->partitions_count++];
+    struct fetch_request_fetch_partition *partition = &topic->partitions[topic->partitions_count++];
     message_set_defaults(&fetch_request_fetch_partition_message, partition);
     partition->partition = index;
     partition->fetch_offset = offset;
@@ -386,7 +384,7 @@ TEST(fetch_sessions, evict_the_stale_and_the_small_only)
     finish(&b);
     request(&b, large, 1);
     begin(&b);
-    finish(&b); /* both old now, both just used */
+    finish(&b);         /* both old now, both just used */
     EQ(make(&b, 1), 0); /* worth no more than the smaller one */
     int32_t middle = make(&b, 2);
     TRUE_(middle > 0);

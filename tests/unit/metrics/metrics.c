@@ -47,7 +47,7 @@ TEST(metrics, sum_over_cores)
     metrics_count_refusal(&two, REFUSAL_UNKNOWN_API);
     one.connections_open = 5;
     two.connections_open = -2; /* a gauge of one core may go below zero; their sum does not */
-    metrics_add(&sum, &two); /* the larger turn first: it must be kept */
+    metrics_add(&sum, &two);   /* the larger turn first: it must be kept */
     metrics_add(&sum, &one);
     EQ(sum.turns, 2);
     EQ(sum.turns_over_10_ms, 1);
