@@ -4,10 +4,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-enum {
-    FRAME_MS = 30000, /* for each further 64 KiB of a frame that has begun */
-    IDLE_MS_LEAST = 1,
-};
+enum { IDLE_MS_LEAST = 1 };
 
 static struct net_limits limits_of(const struct settings *settings)
 {
@@ -18,7 +15,7 @@ static struct net_limits limits_of(const struct settings *settings)
         .connections_max = settings->max_connections,
         .connections_per_ip_max = settings->max_connections_per_ip,
         .idle_ms = idle_ms == 0 ? IDLE_MS_LEAST : idle_ms,
-        .frame_ms = FRAME_MS,
+        .frame_ms = settings->frame_timeout_ms,
         .arena_bytes = (size_t)settings->request_arena_bytes,
     };
 }
