@@ -7,6 +7,7 @@
 enum {
     PROGRESS_BYTES = 65536, /* of a frame, for another frame_ms */
     RETRY_NS = 1000000,     /* after NO_BUFFERS while this net holds none */
+    QUEUED_BYTES = 1 << 20, /* of answers that the peer has not taken: then nothing is decided */
 };
 
 static void pause_reading(struct connection *c)
@@ -278,6 +279,13 @@ static void wait_for_more(struct connection *c)
     op_start(net->core->port, &c->receive);
 }
 
+/* May the next request be decided, as far as those before it go? */
+static bool may_decide(const struct connection *c)
+{
+    return !c->deciding && c->in_flight < c->net->limits.in_flight_max &&
+           c->queued_bytes < QUEUED_BYTES;
+}
+
 static enum step connection_read(struct flow *flow)
 {
     struct connection *c = CONTAINER_OF(flow, struct connection, flow);
@@ -287,16 +295,15 @@ static enum step connection_read(struct flow *flow)
     c->receive.result = 0;
     struct bytes frame;
     struct pool_slot *slot;
-    while (!c->closed && !c->deciding && c->in_flight < c->net->limits.in_flight_max &&
-           next_frame(c, &frame, &slot))
+    while (!c->closed && may_decide(c) && next_frame(c, &frame, &slot))
         start_request(c, frame, slot);
     if (c->closed)
         return STEP_NEXT;
     mark_half(c, bytes);
-    if (c->deciding || c->in_flight >= c->net->limits.in_flight_max)
-        pause_reading(c);
-    else
+    if (may_decide(c))
         wait_for_more(c);
+    else
+        pause_reading(c);
     return STEP_AGAIN;
 }
 

@@ -9,8 +9,9 @@
  * are counted (pool_slot) and a connection holds two at most. Every other frame gets one buffer of
  *     its own from the core's budget; what has arrived is copied there and the rest received into
  * it.
- *  3. Nothing is read while a request is being decided, while in_flight_max are under way, or while
- *     the budget has no room: the peer feels it through TCP.
+ *  3. Nothing is read while a request is being decided, while in_flight_max are under way, while a
+ *     megabyte of answers waits to be sent, or while the budget has no room: the peer feels it
+ *     through TCP.
  *  4. A closed connection waits for its operations and requests; no other is touched by it. */
 #include "net/request.h"
 
@@ -55,7 +56,8 @@ struct connection {
     struct buffer *frame; /* of a frame that did not arrive in one piece */
     /* requests and answers */
     struct list requests;
-    int32_t in_flight; /* taken and not done */
+    int32_t in_flight;   /* taken and not done */
+    size_t queued_bytes; /* memory of requests that are answered and not sent */
     bool deciding;
     struct send *send;
     struct turn_hook flush;

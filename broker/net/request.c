@@ -96,6 +96,8 @@ void request_answer(struct request *request, struct iovec *vectors, int32_t coun
     request->sent = sent;
     request->cancel = NULL;
     request->ready = true;
+    request->queued_bytes = request->arena.used_bytes;
+    request->connection->queued_bytes += request->queued_bytes;
     if (sent)
         flow_hold(sent);
     request_next(request);
@@ -108,7 +110,8 @@ void request_answer(struct request *request, struct iovec *vectors, int32_t coun
 void request_sent(struct request *request)
 {
     struct connection *c = request->connection;
-    check(request->ready);
+    check(request->ready && c->queued_bytes >= request->queued_bytes);
+    c->queued_bytes -= request->queued_bytes;
     list_remove(&request->link);
     if (!list_is_empty(&c->requests))
         waiter_cancel(&CONTAINER_OF(c->requests.next, struct request, link)->turn);

@@ -36,6 +36,7 @@ struct request {
     struct buffer *buffer;
     struct iovec *vectors;
     int32_t vector_count, vector_next;
+    size_t queued_bytes; /* counted in the connection's until sent */
     struct flow *sent;
     struct waiter turn;
 };
