@@ -85,7 +85,7 @@ static struct pool_slot *free_slot(struct connection *c)
     return NULL;
 }
 
-static void mark_active(struct connection *c)
+void connection_mark_active(struct connection *c)
 {
     c->active_ns = c->net->core->now.monotonic_ns;
     list_remove(&c->link);
@@ -133,7 +133,7 @@ static void take_received(struct connection *c)
         return;
     }
     net->received_bytes += (uint64_t)op->result;
-    mark_active(c);
+    connection_mark_active(c);
     if (c->frame) {
         c->frame_have += (int32_t)op->result;
         check(c->frame_have <= c->frame_size);

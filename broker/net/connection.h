@@ -72,6 +72,9 @@ void connection_close(struct connection *connection);
 /* For net/ only: something changed that the reader may have waited for. */
 void connection_wake(struct connection *connection);
 
+/* For net/ only: bytes have come or gone: the connection is not idle. */
+void connection_mark_active(struct connection *connection);
+
 /* For net/ only: at the turn's end, sends what is ready. */
 void connection_flush_later(struct connection *connection);
 void connection_flush(struct turn_hook *hook, struct core *core);

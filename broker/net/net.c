@@ -51,14 +51,15 @@ static void expire_half(struct net *net)
     list_push(&net->halves, &c->half);
 }
 
-/* The first of those that have not sent anything for long; one that waits for us is not idle. */
+/* The first of those that have neither sent nor taken anything for long. One that waits for us is
+ * not idle; one that does not take its answers is. */
 static void expire_idle(struct net *net)
 {
     struct connection *c = CONTAINER_OF(net->connections.next, struct connection, link);
     c->active_ns = net->core->now.monotonic_ns;
     list_remove(&c->link);
     list_push(&net->connections, &c->link);
-    if (c->in_flight == 0 && !c->closed)
+    if ((c->in_flight == 0 || c->send) && !c->closed)
         say_closed(net, c, "idle for longer than connections.max.idle.ms");
 }
 

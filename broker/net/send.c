@@ -57,10 +57,13 @@ static enum step send_run(struct flow *flow)
     struct net *net = c->net;
     if (send->sending) {
         send->sending = false;
-        if (send->op.result > 0)
+        if (send->op.result > 0) {
+            if (!c->closed)
+                connection_mark_active(c);
             advance(c, (size_t)send->op.result);
-        else
+        } else {
             connection_close(c);
+        }
     } else {
         advance(c, 0);
     }
