@@ -134,6 +134,26 @@ TEST(hostile_load, a_client_that_never_reads_costs_a_bounded_amount)
     stage_close(&stage);
 }
 
+TEST(hostile_load, a_client_that_never_reads_is_closed_as_idle)
+{
+    static const char *const settings[] = {"connections.max.idle.ms=500", NULL};
+    struct stage stage;
+    if (stage_open(&stage, settings)) {
+        struct bytes frame = metadata_of_many(&stage, 10000);
+        int client = client_connect(&stage);
+        bool closed = false;
+        for (int i = 0; i < ROUNDS_MOST && !closed; i++) {
+            ssize_t sent = send(client, frame.data, (size_t)frame.size, MSG_DONTWAIT);
+            closed = sent < 0 && errno != EAGAIN;
+            if (sent < 0 && !closed && !TRUE_(neighbour_is_well(&stage)))
+                break;
+        }
+        TRUE_(closed);
+        client_close(client);
+    }
+    stage_close(&stage);
+}
+
 TEST(hostile_load, fetches_that_nobody_reads_cost_a_bounded_amount)
 {
     struct stage stage;
