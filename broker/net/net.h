@@ -8,8 +8,8 @@
  *     allocated there, lives on its core, and comes back as mail to be counted out and freed.
  *  2. `connections` is in order of last activity, `halves` in order of the last progress of a frame
  *     that has begun: the watch looks at the first of each only.
- *  3. A connection that parks in pool_waiters does so only while every buffer of the pool is held, so
- *     that one given back wakes it. */
+ *  3. A connection that parks in pool_waiters does so only while every buffer of the pool is held,
+ *     so that one given back wakes it. */
 #include "base/map.h"
 #include "net/address.h"
 #include "reactor/core.h"

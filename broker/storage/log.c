@@ -128,6 +128,8 @@ void log_remove(struct log *log)
 {
     log->removed = true;
     log->moved = NULL;
+    log->last_settings = *log->settings; /* whoever lent them may be gone before a drain ends */
+    log->settings = &log->last_settings;
     while (log->oldest)
         log_drop_oldest(log);
     list_remove(&log->unsettled);

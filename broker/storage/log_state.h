@@ -26,6 +26,7 @@ struct log_identity {
 struct log {
     struct store *store;
     const struct log_settings *settings;
+    struct log_settings last_settings; /* a copy, once the log is removed */
     struct uuid topic_id;
     int32_t partition;
     uint32_t id;              /* in the journal */
