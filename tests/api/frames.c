@@ -110,7 +110,7 @@ TEST(api_versions, lists_what_is_served)
     struct api_versions_request *in = bench_request(bench, API_API_VERSIONS);
     struct api_versions_response *out = bench_ask(bench, handle, API_API_VERSIONS, 0, in);
     EQ(out->error_code, 0);
-    EQ(out->api_keys_count, 7);
+    EQ(out->api_keys_count, 11);
     EQ(out->api_keys[0].api_key, API_PRODUCE);
     EQ(out->api_keys[0].min_version, 0); /* KAFKA-18659 */
     EQ(out->api_keys[0].max_version, 13);
@@ -128,7 +128,7 @@ TEST(api_versions, answers_an_unknown_version_in_the_oldest_form)
     struct api_versions_response *out = bench_answer(bench, handle, API_API_VERSIONS, 0);
     TRUE_(out != NULL);
     EQ(out->error_code, ERROR_UNSUPPORTED_VERSION);
-    EQ(out->api_keys_count, 7);
+    EQ(out->api_keys_count, 11);
     TRUE_(bench_is_open(bench, handle));
     bench_close(bench);
 }
