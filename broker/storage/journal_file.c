@@ -59,7 +59,34 @@ static void drop_zeros(struct journal *journal)
     journal->zeros = NULL;
 }
 
-/* Both slots get the new anchor: an old one of a higher generation must not win. */
+/* The generation of the anchor that counts now; 0: there is none. */
+static enum error read_generation(struct journal *journal, uint64_t *ret_generation)
+{
+    struct buffer *slots =
+        buffers_take_always(&journal->store->core->buffers, JOURNAL_RING_BEGIN);
+    enum error error = ERROR_NONE;
+    int64_t size = 0, got = 1;
+    memset(slots->data, 0, JOURNAL_RING_BEGIN);
+    while (got > 0 && size < JOURNAL_RING_BEGIN) {
+        struct op op = {.kind = OP_READ, .handle = journal->handle, .data = slots->data + size,
+                        .size = (size_t)(JOURNAL_RING_BEGIN - size), .offset = size};
+        got = call(journal->store, &op);
+        size += got > 0 ? got : 0;
+    }
+    error = op_error(got);
+    *ret_generation = 0;
+    for (int i = 0; i < 2; i++) {
+        struct anchor anchor;
+        if (!anchor_decode(slots->data + i * JOURNAL_ANCHOR_SLOT, &anchor) &&
+            anchor.generation > *ret_generation)
+            *ret_generation = anchor.generation;
+    }
+    buffer_release(slots);
+    return error;
+}
+
+/* Both slots get the new anchor, first the one that does not count: until it is durable the other
+ * holds, and then this one, whose generation is higher. */
 static enum error write_anchors(struct journal *journal, const struct anchor *anchor)
 {
     struct buffer *slot =
@@ -69,7 +96,8 @@ static enum error write_anchors(struct journal *journal, const struct anchor *an
     for (int i = 0; i < 2 && !error; i++)
         error = write_whole(journal->store, journal->handle,
                             (struct iovec){slot->data, JOURNAL_ANCHOR_SLOT},
-                            (int64_t)i * JOURNAL_ANCHOR_SLOT, WRITE_DURABLE);
+                            (int64_t)((anchor->generation + (uint64_t)i) & 1) * JOURNAL_ANCHOR_SLOT,
+                            WRITE_DURABLE);
     buffer_release(slot);
     return error;
 }
@@ -94,7 +122,9 @@ static enum error prepare(struct journal *journal, struct random *random)
     journal->ring_end = journal->grown_end = size;
     journal->head = JOURNAL_RING_BEGIN;
     journal->salt = MUTANT(keep_stale_bytes) ? 1 : random_next(random);
-    journal->generation = 1;
+    if (!error)
+        error = read_generation(journal, &journal->generation);
+    journal->generation++;
     journal->next_sequence = journal->mark_sequence = 1;
     journal->mark_position = JOURNAL_RING_BEGIN;
     struct anchor anchor = {.alignment = journal->alignment, .generation = journal->generation,

@@ -18,7 +18,7 @@ static void run(const char *name, uint64_t first_seed, void (*adjust)(struct rig
 {
     uint64_t count = 0, recoveries = 0;
     bool passed = true;
-    for (uint64_t i = 0; i < 4 * times() && passed; i++) {
+    for (uint64_t i = 0; i < 3 * times() && passed; i++) {
         uint64_t seed = first_seed + i;
         struct rig_settings settings = rig_settings_random(seed);
         adjust(&settings);
