@@ -45,7 +45,8 @@ static const char prefix[] = "version: 0\ntopic_id: ";
 
 bool partition_metadata_is_torn(struct bytes text)
 {
-    return text.size < (int32_t)sizeof prefix - 1 + 22 || text.data[0] == 0;
+    int32_t size = (int32_t)sizeof prefix - 1 + 22 + 1; /* the last byte is a newline */
+    return text.size < size || text.data[size - 1] == 0;
 }
 
 bool partition_metadata_decode(struct bytes text, struct uuid *ret_topic_id)

@@ -12,7 +12,7 @@ size_t partition_metadata_encode(struct uuid topic_id, char *text);
 /* False if it is not such a text of version 0. */
 bool partition_metadata_decode(struct bytes text, struct uuid *ret_topic_id);
 
-/* Was its write lost in a crash: it is short, or zeros? What is neither that nor decodes is rot. */
+/* Was its write lost in a crash: it is short, or ends in zeros? What is neither that nor decodes is rot. */
 bool partition_metadata_is_torn(struct bytes text);
 
 /* Base64url without padding, as Kafka prints ids: 22 characters and a NUL. */
