@@ -63,7 +63,8 @@ struct net {
     int32_t pool_held; /* receive buffers of the port that requests or connections hold */
     struct list kept_requests, kept_sends;
     int32_t kept_request_count, kept_send_count;
-    struct flow watch; /* closes what idles or never ends its frame */
+    size_t kept_arenas_bytes; /* of kept_requests */
+    struct flow watch;        /* closes what idles or never ends its frame */
     struct timer watch_timer;
     bool watch_parked;
     bool stopping;

@@ -2,7 +2,11 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-enum { KEPT_REQUESTS = 256, KEPT_ARENA_BYTES = 16384 };
+/* What a request's arena keeps when it ends: always a little, and the chunk of a large request,
+ * such as one to hundreds of partitions, as long as all that are kept hold no more than a megabyte.
+ */
+enum { KEPT_REQUESTS = 256, KEPT_ARENA_BYTES = 16384, KEPT_ARENA_BYTES_MOST = 256 << 10 };
+enum { KEPT_ARENAS_BYTES = 1 << 20 };
 
 struct request *request_take(struct connection *c)
 {
@@ -14,6 +18,7 @@ struct request *request_take(struct connection *c)
         request = CONTAINER_OF(node, struct request, link);
         arena = request->arena;
         net->kept_request_count--;
+        net->kept_arenas_bytes -= arena_held_bytes(&arena);
     } else {
         request = memory_zeroed(sizeof *request);
         arena_init(&arena, net->limits.arena_bytes);
@@ -135,7 +140,9 @@ void request_done(struct request *request)
         request_free(request);
         return;
     }
-    arena_reset(&request->arena, KEPT_ARENA_BYTES);
+    bool has_room = net->kept_arenas_bytes + KEPT_ARENA_BYTES_MOST <= KEPT_ARENAS_BYTES;
+    arena_reset(&request->arena, has_room ? KEPT_ARENA_BYTES_MOST : KEPT_ARENA_BYTES);
+    net->kept_arenas_bytes += arena_held_bytes(&request->arena);
     list_push_front(&net->kept_requests, &request->link);
     net->kept_request_count++;
 }

@@ -48,6 +48,14 @@ void arena_reset(struct arena *arena, size_t keep_bytes)
     arena->used_bytes = 0;
 }
 
+size_t arena_held_bytes(const struct arena *arena)
+{
+    size_t bytes = 0;
+    for (const struct arena_chunk *chunk = arena->chunks; chunk; chunk = chunk->next)
+        bytes += chunk->size_bytes;
+    return bytes;
+}
+
 void *arena_take(struct arena *arena, size_t size)
 {
     if (size > arena->budget_bytes || arena->used_bytes > arena->budget_bytes - size)

@@ -13,7 +13,8 @@ struct arena {
     size_t budget_bytes;        /* arena_take returns null beyond it */
 };
 
-/* Sets up an empty arena that hands out at most `budget_bytes` between resets. Allocates nothing. */
+/* Sets up an empty arena that hands out at most `budget_bytes` between resets. Allocates nothing.
+ */
 void arena_init(struct arena *arena, size_t budget_bytes);
 
 /* Frees everything. The arena may be used again. */
@@ -22,12 +23,15 @@ void arena_done(struct arena *arena);
 /* Forgets what was handed out; keeps one chunk of at most `keep_bytes`, so the next use is free. */
 void arena_reset(struct arena *arena, size_t keep_bytes);
 
+/* Bytes of the chunks that it holds, used or not. */
+size_t arena_held_bytes(const struct arena *arena);
+
 /* `size` zeroed bytes aligned to 16, or null when the budget is used up. */
 void *arena_take(struct arena *arena, size_t size);
 
-/* What is left of the newest chunk, within the budget and not zeroed, for bytes whose number is known
- * only once they are written: arena_keep then takes the first `size` of them. Good until the next
- * call; null with size 0 before the first arena_take. */
+/* What is left of the newest chunk, within the budget and not zeroed, for bytes whose number is
+ * known only once they are written: arena_keep then takes the first `size` of them. Good until the
+ * next call; null with size 0 before the first arena_take. */
 void *arena_rest(const struct arena *arena, size_t *ret_size);
 void arena_keep(struct arena *arena, size_t size);
 

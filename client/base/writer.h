@@ -1,14 +1,15 @@
 #pragma once
 /* A writer of big-endian bytes into memory of the caller, with a sticky error: what does not fit is
- * dropped and `error` says so. With data null it only counts, which gives the exact size to take. */
+ * dropped and `error` says so. With data null it only counts, which gives the exact size to take.
+ */
 #include "base/bytes.h"
 #include "base/error.h"
 #include <stddef.h>
 
 struct writer {
-    uint8_t *data;   /* null: count only */
-    size_t size;     /* bytes written, or that would have been */
-    size_t capacity; /* after an error `size`, so that nothing more fits */
+    uint8_t *data;    /* null: count only */
+    size_t size;      /* bytes written, or that would have been */
+    size_t capacity;  /* after an error `size`, so that nothing more fits */
     enum error error; /* ERROR_NO_MEMORY when it did not fit; or what writer_fail was given */
 };
 

@@ -156,9 +156,9 @@ static uint8_t *decode_array_start(struct decoder *d, const struct field *field,
         return NULL;
     }
     size_t left = reader_left(reader);
-    if ((size_t)count > left || (count > ARRAY_UNCHECKED &&
-                                 (size_t)count > left / smallest_value(field, d->version,
-                                                                       d->flexible))) {
+    if ((size_t)count > left ||
+        (count > ARRAY_UNCHECKED &&
+         (size_t)count > left / smallest_value(field, d->version, d->flexible))) {
         reader_fail(reader, ERROR_TRUNCATED);
         return NULL;
     }

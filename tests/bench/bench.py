@@ -21,9 +21,9 @@ def pinned(cpu, command):
 
 
 def put_aside(directory):
-    """Frees the blocks of what lies in `directory`; the files are removed when the program ends. For
-    minutes after files were deleted ext4 searches long for an inode that was not one of theirs, and
-    that would count against the next broker that makes thousands of files."""
+    """Frees the blocks of what lies in `directory`; the files are removed when the program ends.
+    For minutes after files were deleted ext4 searches long for an inode that was not one of theirs,
+    and that would count against the next broker that makes thousands of files."""
     for folder, _, names in os.walk(directory):
         for name in names:
             path = os.path.join(folder, name)
