@@ -86,8 +86,8 @@ static void give_up(struct call *call, struct flow *sent, const char *why)
         request_refuse(call->request, why);
 }
 
-/* Encodes into what is left of the arena's chunk, which nearly every answer fits. NO_MEMORY: it does
- * not, or has more slices. */
+/* Encodes into what is left of the arena's chunk, which nearly every answer fits. NO_MEMORY: it
+ * does not, or has more slices. */
 static enum error encode_at_once(struct call *call, struct gather *gather, uint8_t **ret_data)
 {
     struct arena *arena = &call->request->arena;
