@@ -56,14 +56,19 @@ static enum step part_open(struct flow *flow)
 static enum step part_append(struct flow *flow)
 {
     struct produce_part *part = (struct produce_part *)flow;
+    const struct produce_request *in = part->base.call->in;
     for (struct scatter_item **at = &part->base.at; *at; *at = (*at)->next) {
         struct produce_item *item = (struct produce_item *)*at;
         if (item->base.error != ERROR_NONE)
             continue;
-        enum error error = part->deadline.passed
-                               ? ERROR_REQUEST_TIMED_OUT
-                               : partition_append(item->base.partition, item->batches,
-                                                  &item->result, &part->base.waiter, flow);
+        enum error error = ERROR_NONE;
+        if (in->acks == -1 && !replica_has_min_insync(&item->base.partition->replica))
+            error = ERROR_NOT_ENOUGH_REPLICAS;
+        else if (part->deadline.passed)
+            error = ERROR_REQUEST_TIMED_OUT;
+        else
+            error = partition_append(item->base.partition, item->batches, &item->result,
+                                     &part->base.waiter, flow);
         if (error == ERROR_WOULD_WAIT) {
             deadline_start(&part->deadline, &part->base.waiter);
             return STEP_AGAIN;

@@ -16,6 +16,9 @@ static void set_settings(struct partition *partition, const struct topic_setting
         .index_bytes = settings->segment_index_bytes,
     };
     partition->max_message_bytes = settings->max_message_bytes;
+    partition->min_insync_replicas = settings->min_insync_replicas;
+    if (partition->opened)
+        partition->replica.min_insync_replicas = settings->min_insync_replicas;
 }
 
 static void make_partition(struct shard *shard, const struct image_topic *topic, int32_t index,

@@ -39,6 +39,7 @@ static void log_moved(struct log *log, void *context)
         partition->opened = true;
         replica_init(&partition->replica, log->log_start, log->durable_end, log->durable_end);
         partition->replica.is_leader = true;
+        partition->replica.min_insync_replicas = partition->min_insync_replicas;
     }
     if (log->durable_end > partition->replica.durable_end)
         step_replica(partition, REPLICA_DURABLE, log->durable_end);
@@ -50,6 +51,7 @@ struct partition *partition_create(struct shard *shard, struct uuid topic_id, st
     struct partition *partition = memory_zeroed(sizeof *partition);
     partition->key.topic_id = topic_id;
     partition->key.index = index;
+    partition->min_insync_replicas = 1;
     partition->shard = shard;
     list_init(&partition->waiters);
     list_init(&partition->commits);

@@ -16,6 +16,7 @@ struct partition {
     struct replica replica; /* ends and high watermark */
     struct log_settings log_settings;
     int32_t max_message_bytes;
+    int32_t min_insync_replicas; /* as set; the replica has it from its opening on */
     int32_t leader_epoch;
     int32_t references;  /* flows at work on it */
     bool opened;         /* the replica's ends are those of the log */

@@ -1,6 +1,7 @@
 /* What some APIs answer beyond one request: fetch sessions, descriptions of settings, cursors, and
  * the page of metrics; over real sockets against a real broker. */
 #include "interop/wire.h"
+#include "protocol/batch.h"
 #include "support/test.h"
 #include <stdio.h>
 #include <string.h>
@@ -36,7 +37,8 @@ static const struct fetch_response *fetch(struct wire *wire, int handle, int32_t
     return response ? response : TAKE(wire, fetch_response);
 }
 
-static void produce_one(struct wire *wire, int32_t partition)
+/* Produces one record; the error of the answer, or -2 where none came. */
+static int produce(struct wire *wire, int32_t index, int16_t acks)
 {
     struct produce_request *request = TAKE(wire, produce_request);
     struct produce_request_topic_produce_data *topic =
@@ -44,14 +46,14 @@ static void produce_one(struct wire *wire, int32_t partition)
     topic->topic_id = wire->topic_id;
     topic->partition_data = TAKE(wire, produce_request_partition_produce_data);
     topic->partition_data_count = 1;
-    topic->partition_data->index = partition;
+    topic->partition_data->index = index;
     topic->partition_data->records.whole = wire_record(wire);
-    request->acks = -1;
+    request->acks = acks;
     request->timeout_ms = 10000;
     request->topic_data = topic;
     request->topic_data_count = 1;
     const struct produce_response *response = wire_call(wire, api_find(API_PRODUCE), 13, request);
-    TRUE_(response && response->responses->partition_responses->error_code == ERROR_NONE);
+    return response ? response->responses->partition_responses->error_code : -2;
 }
 
 static int32_t partitions_in(const struct fetch_response *response)
@@ -72,7 +74,7 @@ TEST(answers, a_fetch_session_tells_only_what_is_new)
     response = fetch(wire, handle, id, 1);
     EQ(response->session_id, id);
     EQ(response->responses_count, 0); /* nothing happened */
-    produce_one(wire, 1);
+    EQ(produce(wire, 1, -1), ERROR_NONE);
     response = fetch(wire, handle, id, 2);
     EQ(partitions_in(response), 1);
     if (partitions_in(response) == 1) {
@@ -87,6 +89,57 @@ TEST(answers, a_fetch_session_tells_only_what_is_new)
     response = fetch(wire, handle, id, 3);
     EQ(response->error_code, ERROR_FETCH_SESSION_ID_NOT_FOUND);
     close(handle);
+    wire_end(wire);
+}
+
+/* -- settings that Produce honours --------------------------------------------------------- */
+
+TEST(answers, acks_all_needs_enough_replicas)
+{
+    struct wire *wire = wire_start("min.insync.replicas=2");
+    if (!wire)
+        return;
+    EQ(produce(wire, 0, -1), ERROR_NOT_ENOUGH_REPLICAS);
+    EQ(produce(wire, 0, 1), ERROR_NONE); /* as in Kafka */
+    wire_end(wire);
+}
+
+TEST(answers, a_timestamp_too_old_is_refused)
+{
+    struct wire *wire = wire_start("log.message.timestamp.before.max.ms=1000");
+    if (!wire)
+        return;
+    EQ(produce(wire, 0, -1), ERROR_INVALID_TIMESTAMP);
+    wire_end(wire);
+}
+
+TEST(answers, a_batch_gets_the_codec_of_the_topic)
+{
+    struct wire *wire = wire_start("compression.type=zstd");
+    if (!wire)
+        return;
+    EQ(produce(wire, 0, -1), ERROR_NONE);
+    int handle = wire_dial(wire);
+    const struct fetch_response *response = fetch(wire, handle, 0, 0);
+    close(handle);
+    struct batch batch;
+    struct batch_iterator iterator;
+    struct record record;
+    struct bytes records = {0};
+    if (TRUE_(partitions_in(response) == 2))
+        records = response->responses->partitions->records.whole;
+    if (!TRUE_(records.size > 0) ||
+        !TRUE_(batch_view(records.data, (size_t)records.size, &batch) == ERROR_NONE)) {
+        wire_end(wire);
+        return;
+    }
+    EQ(batch.attributes & BATCH_CODEC_MASK, CODEC_ZSTD);
+    EQ(batch_check_crc(&batch), ERROR_NONE);
+    EQ(batch_iterate(&batch, &wire->arena, &iterator), ERROR_NONE);
+    TRUE_(batch_next(&iterator, &record) && record.value.size == 1 && *record.value.data == 'x');
+    EQ(record.timestamp, 1700000000000);
+    TRUE_(!batch_next(&iterator, &record));
+    EQ(iterator.reader.error, ERROR_NONE);
     wire_end(wire);
 }
 

@@ -54,7 +54,7 @@ TEST(settings, begin_with_the_defaults)
     settings_init(&settings);
     EQ(settings.journal_bytes, 64 << 20);
     EQ(settings.journal_initial_bytes, 4 << 20);
-    EQ(settings.log_flush_interval_messages, 1);
+    EQ(settings.log_message_timestamp_after_max_ms, 3600000);
     EQ(settings.message_max_bytes, 1048588);
     EQ(settings.reactor_port, REACTOR_PORT_AUTO);
     EQ(settings.compression_type, COMPRESSION_PRODUCER);

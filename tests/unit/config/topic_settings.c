@@ -13,10 +13,11 @@ TEST(topic_settings, begin_with_the_brokers)
     EQ(settings_set_pair(&broker, "message.max.bytes=999", &sentence), ERROR_NONE);
     EQ(settings_set_pair(&broker, "log.message.timestamp.type=LogAppendTime", &sentence),
        ERROR_NONE);
-    EQ(topic.flush_messages, 1);
-    EQ(settings_set_pair(&broker, "log.flush.interval.messages=5000000000", &sentence), ERROR_NONE);
+    EQ(topic.message_timestamp_before_max_ms, INT64_MAX);
+    EQ(settings_set_pair(&broker, "log.message.timestamp.before.max.ms=5000000000", &sentence),
+       ERROR_NONE);
     topic_settings_init(&topic, &broker);
-    EQ(topic.flush_messages, 5000000000);
+    EQ(topic.message_timestamp_before_max_ms, 5000000000);
     EQ(topic.segment_bytes, 2097152);
     EQ(topic.max_message_bytes, 999);
     EQ(topic.message_timestamp_type, TIMESTAMP_LOG_APPEND_TIME);
