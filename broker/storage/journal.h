@@ -113,5 +113,5 @@ void journal_free_to_mark(struct journal *journal);
 /* Half of the ring is in use: time for a checkpoint. */
 bool journal_is_half_full(const struct journal *journal);
 
-/* Doubles the file, at most to its limit, off the acknowledged path. */
+/* Makes the file four times as large, at most to its limit, off the acknowledged path. */
 void journal_grow(struct journal *journal);

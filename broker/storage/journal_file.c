@@ -198,7 +198,7 @@ static enum step grow_write(struct flow *flow)
     int64_t result = journal->grow_op.result;
     if (result < 0 || store->fenced)
         return STEP_FAIL;
-    int64_t end = min_i64(2 * journal->ring_end, store->options.journal_bytes);
+    int64_t end = min_i64(4 * journal->ring_end, store->options.journal_bytes);
     end = (int64_t)align_down((uint64_t)end, journal->alignment);
     int64_t offset =
         journal->grow_op.offset + (int64_t)align_down((uint64_t)result, journal->alignment);

@@ -113,6 +113,11 @@ static void boot(struct simulation *sim)
         }
         SAY(sim, "did not come up: %s", sim->broker.has_crashed ? "crashed" : sim->broker.why);
         sim->failed_boots++;
+        if (!sim->broker.has_crashed) { /* a flush that failed left pages marked clean: what Linux
+                                           writes anew this world would lose, so power goes */
+            world_start(sim->world, sim->broker.machine);
+            world_crash(sim->world, sim->broker.machine);
+        }
         if (sim->calm)
             world_violation(sim->world, "it does not start: %s", sim->broker.why);
     }
