@@ -1,5 +1,6 @@
 /* ApiVersions (KIP-35, KIP-511, KIP-1242): what is served, and nothing else. */
 #include "api/api.h"
+#include "base/check.h"
 
 struct api_versions_call {
     struct call call;
@@ -44,23 +45,26 @@ static enum error judge(const struct call *call)
     return ERROR_NONE;
 }
 
+static const struct {
+    int16_t key, oldest, newest;
+} served[] = {
+#define HANDLER(constant, name, advertised, oldest, newest, frame)                                 \
+    {API_##constant, advertised, newest},
+#include "api/handlers.def"
+#undef HANDLER
+};
+
 static bool list_apis(struct call *call, struct api_versions_response *out)
 {
-    struct handler handler;
-    int position = 0, count = 0;
-    for (const struct api *api; (api = api_next(&position));)
-        count += handler_find(api->key, &handler);
-    out->api_keys = call_take_messages(call, &api_versions_response_api_version_message, count);
+    out->api_keys = call_take_messages(call, &api_versions_response_api_version_message,
+                                       ARRAY_COUNT(served));
     if (!out->api_keys)
         return false;
-    position = 0;
-    for (const struct api *api; (api = api_next(&position));) {
-        if (!handler_find(api->key, &handler))
-            continue;
+    for (int i = 0; i < ARRAY_COUNT(served); i++) {
         struct api_versions_response_api_version *entry = &out->api_keys[out->api_keys_count++];
-        entry->api_key = api->key;
-        entry->min_version = handler.advertised_oldest;
-        entry->max_version = handler.newest;
+        entry->api_key = served[i].key;
+        entry->min_version = served[i].oldest;
+        entry->max_version = served[i].newest;
     }
     return true;
 }
