@@ -56,8 +56,8 @@ static const struct {
 
 static bool list_apis(struct call *call, struct api_versions_response *out)
 {
-    out->api_keys = call_take_messages(call, &api_versions_response_api_version_message,
-                                       ARRAY_COUNT(served));
+    out->api_keys =
+        call_take_messages(call, &api_versions_response_api_version_message, ARRAY_COUNT(served));
     if (!out->api_keys)
         return false;
     for (int i = 0; i < ARRAY_COUNT(served); i++) {

@@ -114,8 +114,8 @@ static void decide_registration(struct machine_request *request, const struct im
 static enum step register_start(struct flow *flow)
 {
     struct registration *registration = CONTAINER_OF(flow, struct registration, flow);
-    registration->request = (struct machine_request){.handle = decide_registration,
-                                                     .arena = &registration->arena};
+    registration->request =
+        (struct machine_request){.handle = decide_registration, .arena = &registration->arena};
     machine_start(&registration->request, &registration->broker->shards[0], flow);
     return STEP_NEXT;
 }
@@ -127,8 +127,8 @@ static enum step register_end(struct flow *flow)
     return STEP_NEXT;
 }
 
-static const struct flow_kind register_flow = {
-    "register", {{"start", register_start}, {"end", register_end}}};
+static const struct flow_kind register_flow = {"register",
+                                               {{"start", register_start}, {"end", register_end}}};
 
 /* Turns all cores on this thread, which share one port now, until the node is registered. */
 static enum error register_node(struct broker *broker, struct port *port)
@@ -214,8 +214,10 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
                        int core_count, uint64_t seed, char *why, size_t why_size)
 {
     check(core_count > 0 && core_count <= BROKER_CORES_MAX);
-    *broker = (struct broker){.settings = settings, .core_count = core_count,
-                              .node_id = settings_node_id(settings), .lock_handle = -1};
+    *broker = (struct broker){.settings = settings,
+                              .core_count = core_count,
+                              .node_id = settings_node_id(settings),
+                              .lock_handle = -1};
     broker->directory = copy_directory(settings);
     init_shards(broker, seed);
     int opened = 0;

@@ -18,7 +18,7 @@ struct partition;
 struct api_state;
 
 struct shard {
-    struct core core;          /* core.owner points back here */
+    struct core core; /* core.owner points back here */
     struct broker *broker;
     struct image image;        /* this core's copy; all cores apply the same records in order */
     struct map partitions;     /* by {topic id, index}: those whose owner is this core */
@@ -41,27 +41,27 @@ struct broker {
     struct shard *shards;
     int core_count;
     int32_t node_id;
-    char cluster_id[23];   /* base64url of a uuid, as in meta.properties */
-    uint64_t incarnation;  /* random, new at each start */
+    char cluster_id[23];  /* base64url of a uuid, as in meta.properties */
+    uint64_t incarnation; /* random, new at each start */
     /* Called on core 0 once no connection is left after net_stop; by who runs the cores. */
     void (*stopped)(struct broker *broker);
-    /* Called on the core whose store was fenced: nothing more can be acknowledged there. By who runs
-     * the cores; null: the broker goes on answering KAFKA_STORAGE_ERROR. */
+    /* Called on the core whose store was fenced: nothing more can be acknowledged there. By who
+     * runs the cores; null: the broker goes on answering KAFKA_STORAGE_ERROR. */
     void (*fenced)(struct broker *broker, struct shard *shard);
     struct partition *metadata; /* __cluster_metadata-0, on core 0 */
     bool machine_busy;          /* core 0: a machine request is between its decision and its end */
     char *directory;
     int32_t lock_handle;
-    uint64_t replayed_bytes;    /* by recovery */
+    uint64_t replayed_bytes; /* by recovery */
 };
 
-/* Makes the directory the broker's (lock, meta.properties), replays the journals, reads the metadata
- * log into every shard's image, opens every shard's store with a new journal, and registers the node.
- * One thread, and only ports[0] is asked for anything until this returns: every core has it as its
- * port meanwhile, since a ring may be used by the thread that opened it only. No core may run before
- * this has returned: an old journal that came back after a crash would be replayed over newer data.
- * `seed` is from the system's randomness. On an error `why` says it in a sentence, with what to do,
- * and nothing is left to close. */
+/* Makes the directory the broker's (lock, meta.properties), replays the journals, reads the
+ * metadata log into every shard's image, opens every shard's store with a new journal, and
+ * registers the node. One thread, and only ports[0] is asked for anything until this returns: every
+ * core has it as its port meanwhile, since a ring may be used by the thread that opened it only. No
+ * core may run before this has returned: an old journal that came back after a crash would be
+ * replayed over newer data. `seed` is from the system's randomness. On an error `why` says it in a
+ * sentence, with what to do, and nothing is left to close. */
 enum error broker_open(struct broker *broker, const struct settings *settings, struct port **ports,
                        int core_count, uint64_t seed, char *why, size_t why_size);
 
@@ -69,7 +69,6 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
  * running (core->stopping). */
 void broker_stop_cores(struct broker *broker);
 
-/* After the cores have stopped: closes everything and marks the directory as cleanly stopped, if all
- * was settled. One thread, that of ports[0], which alone is asked. Frees everything. */
+/* After the cores have stopped: closes everything and marks the directory as cleanly stopped, if
+ * all was settled. One thread, that of ports[0], which alone is asked. Frees everything. */
 void broker_close(struct broker *broker);
-

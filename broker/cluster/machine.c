@@ -123,8 +123,8 @@ static enum step machine_await(struct flow *flow)
     struct machine_request *request = request_of(flow);
     if (MUTANT(metadata_applied_before_flush))
         return STEP_NEXT;
-    enum error error = partition_await(broker_of(request)->metadata, request->end_offset,
-                                       &request->waiter, flow);
+    enum error error =
+        partition_await(broker_of(request)->metadata, request->end_offset, &request->waiter, flow);
     if (error == ERROR_WOULD_WAIT)
         return STEP_AGAIN;
     return error ? fail(request, error) : STEP_NEXT;
@@ -143,8 +143,8 @@ static enum step application_apply(struct flow *flow)
     struct application *application = CONTAINER_OF(flow, struct application, flow);
     struct machine_request *request = application->request;
     apply_records(application->shard, &request->records);
-    mail_release(&application->mail, &application->shard->core,
-                 &broker_of(request)->shards[0].core, &request->flow);
+    mail_release(&application->mail, &application->shard->core, &broker_of(request)->shards[0].core,
+                 &request->flow);
     return STEP_NEXT;
 }
 

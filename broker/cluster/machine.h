@@ -12,9 +12,9 @@ struct machine_request {
     /* Decides, on core 0: fills `records` (nothing: only an answer), and its own response from
      * `arena`; changes nothing else. */
     void (*handle)(struct machine_request *request, const struct image *image);
-    struct arena *arena;         /* of the request it belongs to */
-    struct record_list records;  /* by handle */
-    struct flow *origin;         /* a hold of it is released at the end */
+    struct arena *arena;        /* of the request it belongs to */
+    struct record_list records; /* by handle */
+    struct flow *origin;        /* a hold of it is released at the end */
     struct shard *origin_shard;
     enum error error; /* the outcome: NONE when the records are committed and applied everywhere */
     /* inside */

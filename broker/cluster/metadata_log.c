@@ -27,8 +27,8 @@ enum error metadata_log_encode(const struct record_list *records, int64_t now_ms
 {
     size_t capacity = BATCH_RECORDS_AT, largest = 0;
     for (const struct metadata_record *record = records->first; record; record = record->next) {
-        size_t size = FRAME_SIZE_MAX +
-                      message_size(record->message, record->message->newest, record->value);
+        size_t size =
+            FRAME_SIZE_MAX + message_size(record->message, record->message->newest, record->value);
         largest = size > largest ? size : largest;
         capacity += size + RECORD_OVERHEAD;
     }
@@ -43,8 +43,8 @@ enum error metadata_log_encode(const struct record_list *records, int64_t now_ms
         size_t size = encode_value(record, &writer);
         if (writer.error)
             return ERROR_INVALID_REQUEST;
-        struct record in = {.timestamp = now_ms, .key = BYTES_NULL,
-                            .value = {value, (int32_t)size}};
+        struct record in = {
+            .timestamp = now_ms, .key = BYTES_NULL, .value = {value, (int32_t)size}};
         enum error error = batch_builder_add(&builder, &in);
         if (error)
             return error;
@@ -83,8 +83,7 @@ static enum error apply_value(struct loading *loading, struct bytes value)
     uint32_t version = read_uvarint(&reader);
     const struct message *message =
         type <= INT16_MAX ? message_find(MESSAGE_METADATA_RECORD, (int16_t)type) : NULL;
-    if (reader.error || frame != FRAME_VERSION || !message ||
-        version > (uint32_t)message->newest)
+    if (reader.error || frame != FRAME_VERSION || !message || version > (uint32_t)message->newest)
         return fault(loading, ERROR_NEWER_VERSION, "a record of a type or version not known here");
     void *decoded = arena_take(&loading->arena, message->size);
     enum error error = message_decode(message, (int16_t)version, &reader, &loading->arena, decoded);
@@ -126,8 +125,11 @@ static enum error read_whole(struct loading *loading, const char *path, uint8_t 
     if (result >= 0) {
         data = memory_aligned(4096, (size_t)stat.size_bytes + 1);
         do {
-            struct op read = {.kind = OP_READ, .handle = (int32_t)handle, .data = data + size,
-                              .size = (size_t)(stat.size_bytes - size), .offset = size};
+            struct op read = {.kind = OP_READ,
+                              .handle = (int32_t)handle,
+                              .data = data + size,
+                              .size = (size_t)(stat.size_bytes - size),
+                              .offset = size};
             result = size < stat.size_bytes ? port_call(loading->port, &read) : 0;
             size += result > 0 ? result : 0;
         } while (result > 0);
@@ -171,8 +173,8 @@ static enum error note_base(void *context, char kind, const char *name)
         return ERROR_NONE;
     if (loading->base_count == loading->base_capacity) {
         loading->base_capacity = loading->base_capacity ? 2 * loading->base_capacity : 4;
-        loading->bases = memory_resized(loading->bases,
-                                        (size_t)loading->base_capacity * sizeof(int64_t));
+        loading->bases =
+            memory_resized(loading->bases, (size_t)loading->base_capacity * sizeof(int64_t));
     }
     loading->bases[loading->base_count++] = base;
     return ERROR_NONE;
@@ -187,8 +189,8 @@ static int compare_bases(const void *a, const void *b)
 enum error metadata_log_load(struct broker *broker, struct port *port, const char *folder,
                              char *why, size_t why_size)
 {
-    struct loading loading = {.broker = broker, .port = port, .folder = folder, .why = why,
-                              .why_size = why_size};
+    struct loading loading = {
+        .broker = broker, .port = port, .folder = folder, .why = why, .why_size = why_size};
     arena_init(&loading.arena, 64u << 20);
     enum error error = redo_list(port, folder, note_base, &loading);
     if (error == ERROR_NOT_FOUND)

@@ -108,8 +108,7 @@ enum error partition_open(struct partition *partition, struct waiter *waiter, st
 }
 
 enum error partition_append(struct partition *partition, struct bytes batches,
-                            struct log_append_result *ret, struct waiter *waiter,
-                            struct flow *flow)
+                            struct log_append_result *ret, struct waiter *waiter, struct flow *flow)
 {
     if (partition->deleted)
         return ERROR_UNKNOWN_TOPIC_OR_PARTITION;
@@ -175,8 +174,7 @@ static bool look_into_read(struct offset_lookup *lookup)
     for (int i = 0; i < read->parts_count; i++) {
         struct bytes left = read->parts[i];
         struct batch batch;
-        while (left.size > 0 &&
-               batch_view(left.data, (size_t)left.size, &batch) == ERROR_NONE) {
+        while (left.size > 0 && batch_view(left.data, (size_t)left.size, &batch) == ERROR_NONE) {
             lookup->next_offset = batch_last_offset(&batch) + 1;
             if (lookup->timestamp_ms >= 0 && batch.max_timestamp >= lookup->timestamp_ms) {
                 look_into_batch(lookup, &batch, lookup->timestamp_ms);
@@ -213,9 +211,11 @@ enum error partition_lookup(struct partition *partition, struct offset_lookup *l
     struct log_read *read = &lookup->read;
     while (!partition->deleted) {
         if (read->log == NULL) {
-            *read = (struct log_read){.log = partition->log, .offset = lookup->next_offset,
+            *read = (struct log_read){.log = partition->log,
+                                      .offset = lookup->next_offset,
                                       .end_offset = partition_high_watermark(partition),
-                                      .max_bytes = 256 << 10, .at_least_one = true};
+                                      .max_bytes = 256 << 10,
+                                      .at_least_one = true};
             if (read->offset >= read->end_offset)
                 return ERROR_NONE;
         }

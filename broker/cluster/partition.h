@@ -26,7 +26,8 @@ struct partition {
     struct list commits; /* the same for partition_await, ordered by offset: woken when reached */
 };
 
-/* Makes the partition and puts it into the shard's map; its settings are the caller's to fill in. */
+/* Makes the partition and puts it into the shard's map; its settings are the caller's to fill in.
+ */
 struct partition *partition_create(struct shard *shard, struct uuid topic_id, struct string topic,
                                    int32_t index);
 
@@ -40,7 +41,8 @@ void partition_reference(struct partition *partition);
 void partition_release(struct partition *partition);
 
 /* Opens the log at first use. NONE: ready. WOULD_WAIT: `waiter` is parked for `flow`, call again.
- * UNKNOWN_TOPIC_OR_PARTITION when deleted meanwhile; KAFKA_STORAGE_ERROR when the log has failed. */
+ * UNKNOWN_TOPIC_OR_PARTITION when deleted meanwhile; KAFKA_STORAGE_ERROR when the log has failed.
+ */
 enum error partition_open(struct partition *partition, struct waiter *waiter, struct flow *flow);
 
 /* Appends as the leader (log_append). The partition must be open. WOULD_WAIT: `waiter` is parked
@@ -60,8 +62,8 @@ int64_t partition_high_watermark(const struct partition *partition);
 int64_t partition_log_start(const struct partition *partition);
 
 /* ListOffsets. timestamp_ms -1: the high watermark; -2: the log start; -3 and ≥ 0 need a scan, of
- * which this is one part: call again in the next step until it is not WOULD_WAIT (a hold was taken).
- * Found nothing: offset -1, timestamp -1. */
+ * which this is one part: call again in the next step until it is not WOULD_WAIT (a hold was
+ * taken). Found nothing: offset -1, timestamp -1. */
 struct offset_lookup {
     int64_t timestamp_ms; /* wanted */
     int64_t ret_offset, ret_timestamp_ms;

@@ -16,8 +16,7 @@ static struct store_options store_options(const struct broker *broker)
     const struct settings *settings = broker->settings;
     return (struct store_options){
         .directory = broker->directory,
-        .journal_initial_bytes =
-            min_i64(settings->journal_initial_bytes, settings->journal_bytes),
+        .journal_initial_bytes = min_i64(settings->journal_initial_bytes, settings->journal_bytes),
         .journal_bytes = settings->journal_bytes,
         .journal_block_bytes = (uint32_t)settings->journal_block_bytes,
         .drain_bytes = (uint32_t)settings->drain_bytes,
@@ -42,8 +41,7 @@ static void set_budget(struct shard *shard, const struct settings *settings)
 static void open_metadata(struct shard *shard)
 {
     struct broker *broker = shard->broker;
-    struct partition *partition =
-        partition_create(shard, metadata_topic_id, METADATA_TOPIC, 0);
+    struct partition *partition = partition_create(shard, metadata_topic_id, METADATA_TOPIC, 0);
     partition->leader_epoch = 1;
     partition->log_settings = (struct log_settings){
         .segment_bytes = 64 << 20, .index_interval_bytes = 4096, .index_bytes = 10 << 20};
@@ -70,8 +68,8 @@ enum error shard_open(struct broker *broker, int core, struct port *port, char *
     shard->store = memory_zeroed(sizeof *shard->store);
     enum error error = store_open(shard->store, &shard->core, &options, &shard->random);
     if (error) {
-        snprintf(why, why_size, "the journal %s/journal-%d can't be opened: %s",
-                 broker->directory, core, error_text(error));
+        snprintf(why, why_size, "the journal %s/journal-%d can't be opened: %s", broker->directory,
+                 core, error_text(error));
         return error;
     }
     shard->store->on_fence = tell_fenced;

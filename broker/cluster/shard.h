@@ -2,8 +2,8 @@
 /* Inside cluster/: one core's share, opened and closed by broker.c on one thread. */
 #include "cluster/broker.h"
 
-/* Sets up core, store and the partitions that the image gives to this core; `port` is asked (blocks)
- * and stays the core's. */
+/* Sets up core, store and the partitions that the image gives to this core; `port` is asked
+ * (blocks) and stays the core's. */
 enum error shard_open(struct broker *broker, int core, struct port *port, char *why,
                       size_t why_size);
 

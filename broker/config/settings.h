@@ -7,16 +7,16 @@
 #include "config/setting.h"
 
 struct settings {
-#define SETTINGS_C_BOOLEAN                bool
-#define SETTINGS_C_INT                    int32_t
-#define SETTINGS_C_SHORT                  int16_t
-#define SETTINGS_C_LONG                   int64_t
-#define SETTINGS_C_DOUBLE                 double
-#define SETTINGS_C_CHOICE                 int32_t
-#define SETTINGS_C_STRING                 char * /* owned; null where the setting has no value */
-#define SETTINGS_C_LIST                   char *
-#define SETTINGS_C_CLASS                  char *
-#define SETTINGS_C_PASSWORD               char *
+#define SETTINGS_C_BOOLEAN           bool
+#define SETTINGS_C_INT               int32_t
+#define SETTINGS_C_SHORT             int16_t
+#define SETTINGS_C_LONG              int64_t
+#define SETTINGS_C_DOUBLE            double
+#define SETTINGS_C_CHOICE            int32_t
+#define SETTINGS_C_STRING            char * /* owned; null where the setting has no value */
+#define SETTINGS_C_LIST              char *
+#define SETTINGS_C_CLASS             char *
+#define SETTINGS_C_PASSWORD          char *
 #define FIELD_OF_BROKER(field, type) SETTINGS_C_##type field;
 #define FIELD_OF_TOPIC(field, type)
 #define HONOURED(scope, field, type, ...) FIELD_OF_##scope(field, type)

@@ -123,7 +123,8 @@ void image_topic_settings(const struct image_topic *topic, const struct settings
         (void)topic_settings_set(ret_settings, broker, string_of(topic->configs[i].name),
                                  string_of(topic->configs[i].value), &sentence);
     }
-    struct image_topic *memo = (struct image_topic *)topic; /* owned by this core, as the image is */
+    struct image_topic *memo =
+        (struct image_topic *)topic; /* owned by this core, as the image is */
     memo->settings = *ret_settings;
     memo->settings_epoch = topic->changed_epoch;
 }

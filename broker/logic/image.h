@@ -54,7 +54,7 @@ struct image_topic {
     struct image_partition *partitions; /* by partition id */
     struct image_config *configs;       /* in order of their first record */
     int32_t name_size, partition_capacity, partition_count, config_count;
-    uint64_t changed_epoch; /* image epoch of the last record about it: what caches go by */
+    uint64_t changed_epoch;         /* image epoch of the last record about it: what caches go by */
     struct topic_settings settings; /* memo of image_topic_settings ... */
     uint64_t settings_epoch;        /* ... as of this changed_epoch; 0: none yet */
 };
@@ -132,8 +132,8 @@ static inline struct string image_topic_name(const struct image_topic *topic)
 }
 
 /* The settings in force for a topic: its own over the broker's. A setting of the log that this
- * version refuses is left at the broker's. Parsed once after each change of the topic; `broker` must
- * be the same in every call. */
+ * version refuses is left at the broker's. Parsed once after each change of the topic; `broker`
+ * must be the same in every call. */
 void image_topic_settings(const struct image_topic *topic, const struct settings *broker,
                           struct topic_settings *ret_settings);
 

@@ -30,7 +30,7 @@ static int class_of(size_t size)
 {
     int class = 0;
     while (class < BUFFER_CLASSES && ((size_t)BUFFER_ALIGNMENT << class) < size)
-        class++;
+        class ++;
     return class < BUFFER_CLASSES ? class : -1;
 }
 
@@ -48,7 +48,7 @@ struct buffer *buffers_take_always(struct buffers *buffers, size_t size)
         buffer = memory_zeroed(sizeof *buffer);
         buffer->data = memory_aligned(BUFFER_ALIGNMENT, rounded);
         buffer->size = rounded;
-        buffer->class = (int8_t)class;
+        buffer->class = (int8_t) class;
         buffer->owner = buffers;
         list_init(&buffer->link);
     }

@@ -12,19 +12,19 @@ enum { BUFFER_ALIGNMENT = 4096, BUFFER_CLASSES = 11 }; /* 4 KiB ... 4 MiB; beyon
 struct buffer {
     struct list link; /* in the free list of its class */
     struct buffers *owner;
-    uint8_t *data;    /* aligned to BUFFER_ALIGNMENT */
-    size_t size;      /* bytes of data */
+    uint8_t *data; /* aligned to BUFFER_ALIGNMENT */
+    size_t size;   /* bytes of data */
     int32_t references;
-    int8_t class;     /* -1: exact size */
+    int8_t class; /* -1: exact size */
 };
 
 struct buffers {
     struct list kept[BUFFER_CLASSES];
-    size_t used_bytes;    /* in buffers that are referenced */
-    size_t kept_bytes;    /* in free lists */
-    size_t budget_bytes;  /* buffers_take returns null beyond it */
+    size_t used_bytes;   /* in buffers that are referenced */
+    size_t kept_bytes;   /* in free lists */
+    size_t budget_bytes; /* buffers_take returns null beyond it */
     size_t keep_bytes;
-    struct list waiters;  /* flows that wait for the budget; woken at each release */
+    struct list waiters; /* flows that wait for the budget; woken at each release */
 };
 
 void buffers_init(struct buffers *buffers, size_t budget_bytes, size_t keep_bytes);

@@ -3,8 +3,8 @@
  * timers, buffers and a mailbox; everything of the broker that hangs on it is touched by its thread
  * only.
  *
- * A turn: take the mail, fire timers, run flows until none is ready (at most turn_steps), run what asked
- * for the end of the turn (journals write, connections send), then port_wait. */
+ * A turn: take the mail, fire timers, run flows until none is ready (at most turn_steps), run what
+ * asked for the end of the turn (journals write, connections send), then port_wait. */
 #include "base/heap.h"
 #include "base/list.h"
 #include "reactor/buffers.h"
@@ -30,18 +30,18 @@ struct turn_hook {
 
 struct core {
     struct port *port;
-    struct now now;           /* read once a turn */
+    struct now now; /* read once a turn */
     int id;
-    void *owner;              /* the broker's part of this core (struct shard) */
-    struct list run_queue;    /* of flows without holds */
-    struct list turn_end;     /* of turn_hooks */
+    void *owner;           /* the broker's part of this core (struct shard) */
+    struct list run_queue; /* of flows without holds */
+    struct list turn_end;  /* of turn_hooks */
     struct heap timers;
     struct mailbox mailbox;
     struct buffers buffers;
-    struct events events;     /* lines for a person; silent until whoever runs the core sets write */
-    struct metrics *metrics;  /* where turns and mail are counted; null: nowhere */
+    struct events events;    /* lines for a person; silent until whoever runs the core sets write */
+    struct metrics *metrics; /* where turns and mail are counted; null: nowhere */
     uint64_t turns, steps_run;
-    bool stopping;            /* core_run returns when set */
+    bool stopping; /* core_run returns when set */
 };
 
 /* Sets up a core on `port`, which stays the caller's. */

@@ -38,8 +38,8 @@ void flow_run(struct flow *flow)
     struct core *core = flow->core;
     flow->running = true;
     core->steps_run++;
-    /* On the last step's STEP_NEXT the flow is over and its memory may be gone, or the same flow may
-     * have been started anew from there: it is not touched again. */
+    /* On the last step's STEP_NEXT the flow is over and its memory may be gone, or the same flow
+     * may have been started anew from there: it is not touched again. */
     enum step next = flow->kind->steps[flow->step].run(flow);
     if (last && next != STEP_AGAIN)
         return;
@@ -76,8 +76,7 @@ void waiter_park_until(struct waiter *waiter, struct list *list, struct flow *fl
 
 void waiters_wake_until(struct list *list, int64_t reached)
 {
-    while (!list_is_empty(list) &&
-           CONTAINER_OF(list->next, struct waiter, link)->until <= reached)
+    while (!list_is_empty(list) && CONTAINER_OF(list->next, struct waiter, link)->until <= reached)
         waiters_wake_first(list);
 }
 

@@ -2,10 +2,12 @@
 /* A flow: a request, or any work that waits, as a table of short named steps.
  *
  *  - A step runs to completion and never blocks. Before it starts an operation it takes a hold; the
- *    completion only releases the hold. With no holds left the flow is queued and the next step runs.
+ *    completion only releases the hold. With no holds left the flow is queued and the next step
+ * runs.
  *  - STEP_FAIL skips to the last step. The last step always runs: it answers and releases.
  *  - A flow is over when its last step returns STEP_NEXT; its memory may be gone by then.
- * Invariants: a flow is in the run queue only with no holds; it belongs to one core for its life. */
+ * Invariants: a flow is in the run queue only with no holds; it belongs to one core for its life.
+ */
 #include "base/list.h"
 #include "reactor/port.h"
 #include <stdint.h>
@@ -15,7 +17,8 @@ struct flow;
 
 enum step {
     STEP_NEXT,  /* go on, once every hold is released */
-    STEP_AGAIN, /* run this step again, once every hold is released (after the others in the queue) */
+    STEP_AGAIN, /* run this step again, once every hold is released (after the others in the queue)
+                 */
     STEP_FAIL,  /* skip to the last step, once every hold is released */
 };
 
@@ -41,7 +44,8 @@ struct flow {
     bool alive;   /* between flow_start and the end of the last step */
 };
 
-/* Starts `flow` on `core`, whose thread calls: queues its first step. The memory is the caller's. */
+/* Starts `flow` on `core`, whose thread calls: queues its first step. The memory is the caller's.
+ */
 void flow_start(struct flow *flow, const struct flow_kind *kind, struct core *core);
 
 /* The same, but queues nothing: the first step runs when the holds that the caller takes before it

@@ -25,8 +25,9 @@ struct mailbox {
 
 void mailbox_init(struct mailbox *mailbox);
 
-/* Starts `flow` as `kind` on core `to`. From core `from` itself it is started at once, without mail.
- * `from` null: a thread that is no core. Until its flow has started, `mail` is the mailbox's. */
+/* Starts `flow` as `kind` on core `to`. From core `from` itself it is started at once, without
+ * mail. `from` null: a thread that is no core. Until its flow has started, `mail` is the mailbox's.
+ */
 void mail_start(struct mail *mail, struct core *from, struct core *to, struct flow *flow,
                 const struct flow_kind *kind);
 

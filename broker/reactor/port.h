@@ -42,19 +42,19 @@ enum op_kind {
     OP_SEND,     /* handle, vectors + vector_count -> bytes */
     OP_SHUTDOWN, /* handle: both directions; a receive or send in flight completes -> 0 */
     /* files; paths are relative to the process's folder or absolute, and live until completion */
-    OP_OPEN,     /* path, flags of enum open_flags -> handle */
-    OP_CLOSE,    /* handle of any kind, with nothing else in flight on it -> 0 */
-    OP_READ,     /* handle, data, size, offset -> bytes, 0 at the end */
-    OP_WRITE,    /* handle, vectors, vector_count, offset, flags of enum write_flags -> bytes */
-    OP_FLUSH,    /* handle of a file: its bytes and size; of a folder: its names -> 0 */
-    OP_FLUSH_ALL,/* handle of a folder: every file and name of that file system -> 0 */
-    OP_ALLOCATE, /* handle, offset, size: extents with zeros, the size grows -> 0 */
-    OP_TRUNCATE, /* handle, size: cut, or grown with zeros -> 0 */
-    OP_LIST,     /* handle of a folder, data, size: the next entries, each 'd' or 'f', name, NUL
-                    -> bytes, 0 at the end */
-    OP_STAT,     /* path, or null and handle; data: struct file_stat -> 0 */
-    OP_RENAME,   /* path, path_to: replaces what is there -> 0 */
-    OP_REMOVE,   /* path: a file or an empty folder -> 0 */
+    OP_OPEN,      /* path, flags of enum open_flags -> handle */
+    OP_CLOSE,     /* handle of any kind, with nothing else in flight on it -> 0 */
+    OP_READ,      /* handle, data, size, offset -> bytes, 0 at the end */
+    OP_WRITE,     /* handle, vectors, vector_count, offset, flags of enum write_flags -> bytes */
+    OP_FLUSH,     /* handle of a file: its bytes and size; of a folder: its names -> 0 */
+    OP_FLUSH_ALL, /* handle of a folder: every file and name of that file system -> 0 */
+    OP_ALLOCATE,  /* handle, offset, size: extents with zeros, the size grows -> 0 */
+    OP_TRUNCATE,  /* handle, size: cut, or grown with zeros -> 0 */
+    OP_LIST,      /* handle of a folder, data, size: the next entries, each 'd' or 'f', name, NUL
+                     -> bytes, 0 at the end */
+    OP_STAT,      /* path, or null and handle; data: struct file_stat -> 0 */
+    OP_RENAME,    /* path, path_to: replaces what is there -> 0 */
+    OP_REMOVE,    /* path: a file or an empty folder -> 0 */
     OP_MAKE_DIRECTORY, /* path -> 0, ERROR_ALREADY_EXISTS */
     OP_KIND_COUNT
 };
@@ -66,8 +66,8 @@ enum open_flags {
     OPEN_EXCLUSIVE = 8, /* with OPEN_CREATE: refuse if it is there */
     OPEN_DIRECT = 16,   /* no page cache: offset, size and memory aligned as file_stat says */
     OPEN_DIRECTORY = 32,
-    OPEN_LOCK = 64,     /* an exclusive lock for as long as it is open; ERROR_NO_PERMISSION if
-                           another process has it */
+    OPEN_LOCK = 64, /* an exclusive lock for as long as it is open; ERROR_NO_PERMISSION if
+                       another process has it */
 };
 
 enum write_flags { WRITE_DURABLE = 1 };
@@ -86,24 +86,25 @@ struct address {
     uint16_t port;
 };
 
-/* One operation. The submitter owns it, sets kind, flow and arguments, and leaves it alone until the
- * completion has released the hold on `flow`. */
+/* One operation. The submitter owns it, sets kind, flow and arguments, and leaves it alone until
+ * the completion has released the hold on `flow`. */
 struct op {
-    struct flow *flow;  /* a hold is taken by op_start and released at completion; null: none */
-    struct list link;   /* the port's */
-    uint8_t kind;       /* enum op_kind */
-    bool running;       /* between submission and completion */
+    struct flow *flow; /* a hold is taken by op_start and released at completion; null: none */
+    struct list link;  /* the port's */
+    uint8_t kind;      /* enum op_kind */
+    bool running;      /* between submission and completion */
     uint32_t flags;
     int32_t handle;
     int32_t vector_count;
-    int64_t result;     /* see rule 4 */
+    int64_t result; /* see rule 4 */
     int64_t offset;
     size_t size;
     void *data;
     const struct iovec *vectors;
     const char *path, *path_to;
     struct address *address;
-    int32_t pool_buffer; /* OP_RECEIVE with data null: the pool's buffer, to be given back; -1 none */
+    int32_t
+        pool_buffer; /* OP_RECEIVE with data null: the pool's buffer, to be given back; -1 none */
     uint64_t scratch[8]; /* the port's */
 };
 
@@ -122,8 +123,8 @@ struct port_operations {
     void (*clock)(struct port *port, struct now *now);
     /* Gives a pool buffer back; it may be filled again at once. */
     void (*give_back)(struct port *port, int32_t pool_buffer);
-    /* Nothing may be in flight, except cancelled operations, which are waited for; and no thread may
-     * be about to wake it: cores close their ports once all of them have stopped. */
+    /* Nothing may be in flight, except cancelled operations, which are waited for; and no thread
+     * may be about to wake it: cores close their ports once all of them have stopped. */
     /* Carries a file operation out on this thread, blocking; for port_call only. Null: port_call
      * submits and waits. */
     int64_t (*call)(const struct op *op);
@@ -133,7 +134,7 @@ struct port_operations {
 /* A port begins with this; each implementation embeds it. */
 struct port {
     const struct port_operations *operations;
-    uint32_t pool_buffer_size;  /* bytes of each receive buffer of the pool */
+    uint32_t pool_buffer_size; /* bytes of each receive buffer of the pool */
     uint32_t pool_buffer_count;
 };
 
@@ -150,7 +151,7 @@ int64_t port_call(struct port *port, struct op *op);
 /* The error of a result, ERROR_NONE if it is ≥ 0. */
 static inline enum error op_error(int64_t result)
 {
-    return result < 0 ? (enum error)-result : ERROR_NONE;
+    return result < 0 ? (enum error) - result : ERROR_NONE;
 }
 
 /* What a real port is opened with. */

@@ -28,7 +28,8 @@ socklen_t socket_address_write(union socket_address *to, const struct address *a
 /* The way back. An IPv4 address mapped into IPv6 becomes family 4. */
 void socket_address_read(struct address *address, const union socket_address *from);
 
-/* The address of this end of a connection into `address`, left as it is where that can't be told. */
+/* The address of this end of a connection into `address`, left as it is where that can't be told.
+ */
 void socket_local_address(int32_t handle, struct address *address);
 
 /* OP_LISTEN, which never waits: binds `address`, listens, writes the port that was chosen into it.

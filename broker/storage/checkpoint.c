@@ -186,8 +186,7 @@ static bool flush_path(struct store *store, uint32_t flags)
     case 1:
         if (checkpoint->op.result < 0)
             return false;
-        start_op(store,
-                 (struct op){.kind = OP_FLUSH, .handle = (int32_t)checkpoint->op.result});
+        start_op(store, (struct op){.kind = OP_FLUSH, .handle = (int32_t)checkpoint->op.result});
         return true;
     case 2:
         if (checkpoint->op.result < 0)
@@ -245,7 +244,8 @@ static enum step checkpoint_close(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* Names: of each folder that got new files its partition.metadata and itself, then the directory. */
+/* Names: of each folder that got new files its partition.metadata and itself, then the directory.
+ */
 static enum step checkpoint_folders(struct flow *flow)
 {
     struct store *store = store_of(flow);
@@ -306,8 +306,10 @@ static enum step checkpoint_anchor(struct flow *flow)
     checkpoint->slot = buffers_take_always(&store->core->buffers, JOURNAL_ANCHOR_SLOT);
     anchor_encode(&anchor, checkpoint->slot->data);
     checkpoint->vector = (struct iovec){checkpoint->slot->data, JOURNAL_ANCHOR_SLOT};
-    start_op(store, (struct op){.kind = OP_WRITE, .handle = store->journal.handle,
-                                .flags = WRITE_DURABLE, .vectors = &checkpoint->vector,
+    start_op(store, (struct op){.kind = OP_WRITE,
+                                .handle = store->journal.handle,
+                                .flags = WRITE_DURABLE,
+                                .vectors = &checkpoint->vector,
                                 .vector_count = 1,
                                 .offset = (int64_t)(anchor.generation & 1) * JOURNAL_ANCHOR_SLOT});
     return STEP_NEXT;

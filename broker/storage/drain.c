@@ -142,26 +142,32 @@ static enum step drain_folder(struct flow *flow)
         if (drain->op.result < 0 && op_error(drain->op.result) != ERROR_ALREADY_EXISTS)
             return give_up(drain, "a partition's folder could not be created");
         snprintf(drain->path, sizeof drain->path, "%s/partition.metadata", log->folder);
-        start_op(drain, (struct op){.kind = OP_OPEN, .path = drain->path,
-                                    .flags = OPEN_WRITE | OPEN_CREATE});
+        start_op(
+            drain,
+            (struct op){.kind = OP_OPEN, .path = drain->path, .flags = OPEN_WRITE | OPEN_CREATE});
         return STEP_AGAIN;
     case 2:
         if (drain->op.result < 0)
             return give_up(drain, "partition.metadata could not be created");
         drain->handle = (int32_t)drain->op.result;
         drain->chunk = buffers_take_always(&log->store->core->buffers, BUFFER_ALIGNMENT);
-        drain->vector = (struct iovec){
-            drain->chunk->data, partition_metadata_encode(log->topic_id, (char *)drain->chunk->data)};
-        start_op(drain, (struct op){.kind = OP_WRITE, .handle = drain->handle,
-                                    .vectors = &drain->vector, .vector_count = 1});
+        drain->vector =
+            (struct iovec){drain->chunk->data,
+                           partition_metadata_encode(log->topic_id, (char *)drain->chunk->data)};
+        start_op(drain, (struct op){.kind = OP_WRITE,
+                                    .handle = drain->handle,
+                                    .vectors = &drain->vector,
+                                    .vector_count = 1});
         return STEP_AGAIN;
     case 3:
         if (drain->op.result != (int64_t)drain->vector.iov_len) {
             if (drain->op.result <= 0)
                 return give_up(drain, "partition.metadata could not be written");
             drain->phase = 3; /* short: once more, whole */
-            start_op(drain, (struct op){.kind = OP_WRITE, .handle = drain->handle,
-                                        .vectors = &drain->vector, .vector_count = 1});
+            start_op(drain, (struct op){.kind = OP_WRITE,
+                                        .handle = drain->handle,
+                                        .vectors = &drain->vector,
+                                        .vector_count = 1});
             return STEP_AGAIN;
         }
         start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
@@ -194,7 +200,8 @@ static enum step drain_open(struct flow *flow)
         char name[SEGMENT_NAME_SIZE];
         segment_name(segment->base_offset, ".log", name);
         snprintf(drain->path, sizeof drain->path, "%s/%s", log->folder, name);
-        start_op(drain, (struct op){.kind = OP_OPEN, .path = drain->path,
+        start_op(drain, (struct op){.kind = OP_OPEN,
+                                    .path = drain->path,
                                     .flags = OPEN_READ | OPEN_WRITE | OPEN_DIRECT |
                                              (segment->exists ? 0 : OPEN_CREATE)});
         return STEP_AGAIN;
@@ -225,8 +232,10 @@ static enum step drain_partial(struct flow *flow)
     struct store *store = drain->log->store;
     if (drain->phase++ == 0) {
         drain->chunk = buffers_take_always(&store->core->buffers, store->alignment);
-        start_op(drain, (struct op){.kind = OP_READ, .handle = segment->handle,
-                                    .data = drain->chunk->data, .size = store->alignment,
+        start_op(drain, (struct op){.kind = OP_READ,
+                                    .handle = segment->handle,
+                                    .data = drain->chunk->data,
+                                    .size = store->alignment,
                                     .offset = drain->from});
         return STEP_AGAIN;
     }
@@ -254,10 +263,12 @@ static enum step drain_allocate(struct flow *flow)
         return STEP_NEXT;
     if (drain->phase++ == 0) {
         int64_t ahead = max_i64(ALLOCATE_LEAST, min_i64(needed, ALLOCATE_MOST));
-        int64_t end = min_i64(needed + ahead, (int64_t)align_up((uint64_t)log->settings->segment_bytes,
-                                                                 log->store->alignment));
+        int64_t end =
+            min_i64(needed + ahead, (int64_t)align_up((uint64_t)log->settings->segment_bytes,
+                                                      log->store->alignment));
         end = max_i64(end, needed);
-        start_op(drain, (struct op){.kind = OP_ALLOCATE, .handle = segment->handle,
+        start_op(drain, (struct op){.kind = OP_ALLOCATE,
+                                    .handle = segment->handle,
                                     .offset = segment->allocated,
                                     .size = (size_t)(end - segment->allocated)});
         return STEP_AGAIN;
@@ -337,8 +348,8 @@ static enum step drain_write(struct flow *flow)
         waiters_wake_first(&drain->log->store->drain_room);
         if (drain->op.result <= 0)
             return give_up(drain, "a write of a segment failed");
-        size_t written = (size_t)align_down((uint64_t)drain->op.result,
-                                            drain->log->store->alignment);
+        size_t written =
+            (size_t)align_down((uint64_t)drain->op.result, drain->log->store->alignment);
         drain->vector.iov_base = (uint8_t *)drain->vector.iov_base + written;
         drain->vector.iov_len -= written;
         if (drain->vector.iov_len == 0) {
@@ -359,8 +370,11 @@ static enum step drain_write(struct flow *flow)
     }
     store->draining_bytes += (int64_t)drain->vector.iov_len;
     int64_t offset = drain->from + ((uint8_t *)drain->vector.iov_base - drain->chunk->data);
-    start_op(drain, (struct op){.kind = OP_WRITE, .handle = drain->segment->handle,
-                                .vectors = &drain->vector, .vector_count = 1, .offset = offset});
+    start_op(drain, (struct op){.kind = OP_WRITE,
+                                .handle = drain->segment->handle,
+                                .vectors = &drain->vector,
+                                .vector_count = 1,
+                                .offset = offset});
     return STEP_AGAIN;
 }
 
@@ -374,8 +388,7 @@ static struct segment *segment_to_trim(struct log *log)
     bool due = log->forced && !log->oldest &&
                log->touched_sequence < log->store->journal.mark_sequence &&
                active->drained == active->size;
-    bool needed = active->allocated != active->size ||
-                  active->index_written != active->index_count;
+    bool needed = active->allocated != active->size || active->index_written != active->index_count;
     return due && needed ? active : NULL;
 }
 
@@ -398,7 +411,8 @@ static enum step drain_trim(struct flow *flow)
         }
         drain->phase = 1;
         drain->segment->users++;
-        start_op(drain, (struct op){.kind = OP_TRUNCATE, .handle = drain->segment->handle,
+        start_op(drain, (struct op){.kind = OP_TRUNCATE,
+                                    .handle = drain->segment->handle,
                                     .size = (size_t)drain->segment->size});
         return STEP_AGAIN;
     }
@@ -411,8 +425,8 @@ static enum step drain_trim(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* Writes the entries of the index that its file lacks: at a trim, or when many wait. Only of what is
- * in the segment: an entry for bytes that a crash takes back would come to point into others. */
+/* Writes the entries of the index that its file lacks: at a trim, or when many wait. Only of what
+ * is in the segment: an entry for bytes that a crash takes back would come to point into others. */
 static enum step drain_index(struct flow *flow)
 {
     struct drain *drain = drain_of(flow);
@@ -439,27 +453,30 @@ static enum step drain_index(struct flow *flow)
             segment_name(segment->base_offset, ".index", name);
             snprintf(drain->path, sizeof drain->path, "%s/%s", log->folder, name);
         }
-        start_op(drain, (struct op){.kind = OP_OPEN, .path = drain->path,
-                                    .flags = OPEN_WRITE | OPEN_CREATE});
+        start_op(
+            drain,
+            (struct op){.kind = OP_OPEN, .path = drain->path, .flags = OPEN_WRITE | OPEN_CREATE});
         return STEP_AGAIN;
     case 1:
         if (drain->op.result < 0)
             return give_up(drain, "an index could not be opened");
         drain->handle = (int32_t)drain->op.result;
-        start_op(drain, (struct op){.kind = OP_TRUNCATE, .handle = drain->handle,
+        start_op(drain, (struct op){.kind = OP_TRUNCATE,
+                                    .handle = drain->handle,
                                     .size = 8 * (size_t)segment->index_written});
         return STEP_AGAIN;
     case 2: {
         if (drain->op.result < 0)
             return give_up(drain, "an index could not be cut");
-        int32_t count =
-            segment_index_below(segment, segment->drained) - segment->index_written;
+        int32_t count = segment_index_below(segment, segment->drained) - segment->index_written;
         count = count < CHUNK_BYTES / 8 ? count : CHUNK_BYTES / 8;
         drain->chunk = buffers_take_always(&log->store->core->buffers, CHUNK_BYTES);
         index_encode(segment, segment->index_written, count, drain->chunk->data);
         drain->vector = (struct iovec){drain->chunk->data, 8 * (size_t)count};
-        start_op(drain, (struct op){.kind = OP_WRITE, .handle = drain->handle,
-                                    .vectors = &drain->vector, .vector_count = 1,
+        start_op(drain, (struct op){.kind = OP_WRITE,
+                                    .handle = drain->handle,
+                                    .vectors = &drain->vector,
+                                    .vector_count = 1,
                                     .offset = 8 * (int64_t)segment->index_written});
         return STEP_AGAIN;
     }
@@ -470,14 +487,15 @@ static enum step drain_index(struct flow *flow)
         drain->vector.iov_len -= (size_t)drain->op.result;
         if (drain->vector.iov_len > 0) {
             drain->phase = 3; /* short: the rest */
-            start_op(drain,
-                     (struct op){.kind = OP_WRITE, .handle = drain->handle,
-                                 .vectors = &drain->vector, .vector_count = 1,
-                                 .offset = drain->op.offset + drain->op.result});
+            start_op(drain, (struct op){.kind = OP_WRITE,
+                                        .handle = drain->handle,
+                                        .vectors = &drain->vector,
+                                        .vector_count = 1,
+                                        .offset = drain->op.offset + drain->op.result});
             return STEP_AGAIN;
         }
-        segment->index_written += (int32_t)(((uint8_t *)drain->vector.iov_base -
-                                             drain->chunk->data) / 8);
+        segment->index_written +=
+            (int32_t)(((uint8_t *)drain->vector.iov_base - drain->chunk->data) / 8);
         segment->index_dirty = true;
         if (list_is_empty(&segment->dirty))
             list_push(&log->store->dirty_segments, &segment->dirty);
@@ -533,8 +551,8 @@ static enum step drain_finish(struct flow *flow)
         log_unforce(log);
     if (!log->oldest && log_is_settled(log) && !log->forced) {
         struct segment *active = log_active(log);
-        if (!active || (active->allocated == active->size &&
-                        active->index_written == active->index_count))
+        if (!active ||
+            (active->allocated == active->size && active->index_written == active->index_count))
             list_remove(&log->unsettled);
     }
     bool more = wants_more(log);

@@ -6,13 +6,15 @@
 
 enum { PARTITION_METADATA_SIZE = 128, UUID_TEXT_SIZE = 23 };
 
-/* "version: 0\ntopic_id: <22 characters>\n" into text[PARTITION_METADATA_SIZE]; returns its size. */
+/* "version: 0\ntopic_id: <22 characters>\n" into text[PARTITION_METADATA_SIZE]; returns its size.
+ */
 size_t partition_metadata_encode(struct uuid topic_id, char *text);
 
 /* False if it is not such a text of version 0. */
 bool partition_metadata_decode(struct bytes text, struct uuid *ret_topic_id);
 
-/* Was its write lost in a crash: it is short, or ends in zeros? What is neither that nor decodes is rot. */
+/* Was its write lost in a crash: it is short, or ends in zeros? What is neither that nor decodes is
+ * rot. */
 bool partition_metadata_is_torn(struct bytes text);
 
 /* Base64url without padding, as Kafka prints ids: 22 characters and a NUL. */

@@ -10,7 +10,7 @@ struct folder_clearing {
     struct op op;
     struct list link; /* in store->clearings */
     struct store *store;
-    struct log *log;    /* to be freed first; or null */
+    struct log *log; /* to be freed first; or null */
     struct waiter waiter;
     struct list waiters;
     struct buffer *names;
@@ -82,8 +82,8 @@ bool folder_clear_await_all(struct store *store, struct waiter *waiter, struct f
 {
     if (list_is_empty(&store->clearings))
         return false;
-    waiter_park(waiter,
-                &CONTAINER_OF(store->clearings.next, struct folder_clearing, link)->waiters, flow);
+    waiter_park(waiter, &CONTAINER_OF(store->clearings.next, struct folder_clearing, link)->waiters,
+                flow);
     return true;
 }
 
@@ -110,10 +110,9 @@ static enum step clear_log(struct flow *flow)
     if (!log)
         return STEP_NEXT;
     if (!log_is_quiet(log)) {
-        bool journal_waits =
-            log->touched_sequence > clearing->store->journal.durable_sequence;
+        bool journal_waits = log->touched_sequence > clearing->store->journal.durable_sequence;
         waiter_park(&clearing->waiter,
-                    log->opening     ? &log->open_waiters
+                    log->opening    ? &log->open_waiters
                     : journal_waits ? &clearing->store->journal.durable_waiters
                                     : &log->idle_waiters,
                     flow);
@@ -129,8 +128,8 @@ static enum step clear_log(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* A name that stays may come back with the old files under a new topic: the store is fenced. False if
- * the last operation has failed and what it should remove is there. */
+/* A name that stays may come back with the old files under a new topic: the store is fenced. False
+ * if the last operation has failed and what it should remove is there. */
 static bool went_well(struct folder_clearing *clearing)
 {
     enum error error = op_error(clearing->op.result);
@@ -143,7 +142,8 @@ static bool went_well(struct folder_clearing *clearing)
 static enum step clear_open(struct flow *flow)
 {
     struct folder_clearing *clearing = clearing_of(flow);
-    start_op(clearing, (struct op){.kind = OP_OPEN, .path = clearing->folder,
+    start_op(clearing, (struct op){.kind = OP_OPEN,
+                                   .path = clearing->folder,
                                    .flags = OPEN_READ | OPEN_DIRECTORY});
     return STEP_NEXT;
 }
@@ -171,9 +171,10 @@ static enum step clear_files(struct flow *flow)
         return STEP_FAIL;
     }
     if (clearing->at >= clearing->listed) {
-        start_op(clearing,
-                 (struct op){.kind = OP_LIST, .handle = clearing->handle,
-                             .data = clearing->names->data, .size = clearing->names->size});
+        start_op(clearing, (struct op){.kind = OP_LIST,
+                                       .handle = clearing->handle,
+                                       .data = clearing->names->data,
+                                       .size = clearing->names->size});
         return STEP_AGAIN;
     }
     const char *name = (const char *)clearing->names->data + clearing->at + 1;
@@ -213,8 +214,7 @@ static enum step clear_parent(struct flow *flow)
     struct folder_clearing *clearing = clearing_of(flow);
     if (!went_well(clearing))
         return STEP_FAIL;
-    start_op(clearing,
-             (struct op){.kind = OP_FLUSH, .handle = clearing->store->directory_handle});
+    start_op(clearing, (struct op){.kind = OP_FLUSH, .handle = clearing->store->directory_handle});
     return STEP_NEXT;
 }
 

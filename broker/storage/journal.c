@@ -145,8 +145,8 @@ void journal_commit(struct journal *journal, uint32_t size, uint32_t entries, st
         log->touched_sequence = block->sequence;
         if (block->touched_count == block->touched_capacity) {
             block->touched_capacity = block->touched_capacity ? 2 * block->touched_capacity : 16;
-            block->touched = memory_resized(block->touched, (size_t)block->touched_capacity *
-                                                                sizeof(struct log *));
+            block->touched = memory_resized(block->touched,
+                                            (size_t)block->touched_capacity * sizeof(struct log *));
         }
         block->touched[block->touched_count++] = log;
     }
@@ -249,8 +249,7 @@ static void write_pending(struct turn_hook *hook, struct core *core)
             break;
         if (offset < 0)
             offset = journal->head - block->disk_size;
-        journal->vectors[journal->vector_count++] =
-            (struct iovec){block->data, block->disk_size};
+        journal->vectors[journal->vector_count++] = (struct iovec){block->data, block->disk_size};
         bytes += block->disk_size;
         list_remove(&block->link);
         list_push(&journal->flying, &block->link);
@@ -259,7 +258,8 @@ static void write_pending(struct turn_hook *hook, struct core *core)
     for (struct list *node = journal->pending.next; node != &journal->pending; node = node->next) {
         const struct journal_block *block = CONTAINER_OF(node, struct journal_block, link);
         uint32_t size = (uint32_t)align_up(block->used, journal->alignment);
-        journal->pending_largest = size > journal->pending_largest ? size : journal->pending_largest;
+        journal->pending_largest =
+            size > journal->pending_largest ? size : journal->pending_largest;
     }
     journal->writing = true;
     journal->write_began_ns = core->now.monotonic_ns;

@@ -48,13 +48,13 @@ struct journal {
     uint64_t next_sequence, durable_sequence;
     uint32_t chain, lap;
     /* the mark of the checkpoint that runs, or of the last one */
-    uint64_t mark_sequence;   /* of the first block behind it; logs bind anew from there on */
+    uint64_t mark_sequence; /* of the first block behind it; logs bind anew from there on */
     int64_t mark_position, mark_sealed_bytes;
     uint32_t mark_chain;
-    struct list pending;      /* blocks, oldest first; the last may be filling */
+    struct list pending; /* blocks, oldest first; the last may be filling */
     struct list flying;
     struct list spare;
-    struct buffer *slab;      /* new blocks are carved from here */
+    struct buffer *slab; /* new blocks are carved from here */
     uint32_t slab_used;
     bool writing;
     struct flow write_flow;
@@ -85,8 +85,8 @@ void journal_close(struct journal *journal);
  * checkpoint has been asked for; wait in store->room). Ended by journal_commit in the same step. */
 uint8_t *journal_reserve(struct journal *journal, uint32_t size);
 
-/* Keeps `size` bytes of what was reserved, with `entries` entries, for `log`. They are written at the end of
- * this turn, or once the write in flight has ended. */
+/* Keeps `size` bytes of what was reserved, with `entries` entries, for `log`. They are written at
+ * the end of this turn, or once the write in flight has ended. */
 void journal_commit(struct journal *journal, uint32_t size, uint32_t entries, struct log *log);
 
 /* The largest reservation that can ever succeed. */

@@ -19,8 +19,12 @@ static enum error write_whole(struct store *store, int32_t handle, struct iovec 
                               int64_t offset, uint32_t flags)
 {
     while (vector.iov_len > 0) {
-        struct op op = {.kind = OP_WRITE, .handle = handle, .vectors = &vector, .vector_count = 1,
-                        .offset = offset, .flags = flags};
+        struct op op = {.kind = OP_WRITE,
+                        .handle = handle,
+                        .vectors = &vector,
+                        .vector_count = 1,
+                        .offset = offset,
+                        .flags = flags};
         int64_t written = call(store, &op);
         if (written <= 0)
             return written ? op_error(written) : ERROR_INPUT_OUTPUT;
@@ -62,14 +66,16 @@ static void drop_zeros(struct journal *journal)
 /* The generation of the anchor that counts now; 0: there is none. */
 static enum error read_generation(struct journal *journal, uint64_t *ret_generation)
 {
-    struct buffer *slots =
-        buffers_take_always(&journal->store->core->buffers, JOURNAL_RING_BEGIN);
+    struct buffer *slots = buffers_take_always(&journal->store->core->buffers, JOURNAL_RING_BEGIN);
     enum error error = ERROR_NONE;
     int64_t size = 0, got = 1;
     memset(slots->data, 0, JOURNAL_RING_BEGIN);
     while (got > 0 && size < JOURNAL_RING_BEGIN) {
-        struct op op = {.kind = OP_READ, .handle = journal->handle, .data = slots->data + size,
-                        .size = (size_t)(JOURNAL_RING_BEGIN - size), .offset = size};
+        struct op op = {.kind = OP_READ,
+                        .handle = journal->handle,
+                        .data = slots->data + size,
+                        .size = (size_t)(JOURNAL_RING_BEGIN - size),
+                        .offset = size};
         got = call(journal->store, &op);
         size += got > 0 ? got : 0;
     }
@@ -89,15 +95,13 @@ static enum error read_generation(struct journal *journal, uint64_t *ret_generat
  * holds, and then this one, whose generation is higher. */
 static enum error write_anchors(struct journal *journal, const struct anchor *anchor)
 {
-    struct buffer *slot =
-        buffers_take_always(&journal->store->core->buffers, JOURNAL_ANCHOR_SLOT);
+    struct buffer *slot = buffers_take_always(&journal->store->core->buffers, JOURNAL_ANCHOR_SLOT);
     anchor_encode(anchor, slot->data);
     enum error error = ERROR_NONE;
     for (int i = 0; i < 2 && !error; i++)
-        error = write_whole(journal->store, journal->handle,
-                            (struct iovec){slot->data, JOURNAL_ANCHOR_SLOT},
-                            (int64_t)((anchor->generation + (uint64_t)i) & 1) * JOURNAL_ANCHOR_SLOT,
-                            WRITE_DURABLE);
+        error = write_whole(
+            journal->store, journal->handle, (struct iovec){slot->data, JOURNAL_ANCHOR_SLOT},
+            (int64_t)((anchor->generation + (uint64_t)i) & 1) * JOURNAL_ANCHOR_SLOT, WRITE_DURABLE);
     buffer_release(slot);
     return error;
 }
@@ -127,8 +131,10 @@ static enum error prepare(struct journal *journal, struct random *random)
     journal->generation++;
     journal->next_sequence = journal->mark_sequence = 1;
     journal->mark_position = JOURNAL_RING_BEGIN;
-    struct anchor anchor = {.alignment = journal->alignment, .generation = journal->generation,
-                            .salt = journal->salt, .start_position = JOURNAL_RING_BEGIN,
+    struct anchor anchor = {.alignment = journal->alignment,
+                            .generation = journal->generation,
+                            .salt = journal->salt,
+                            .start_position = JOURNAL_RING_BEGIN,
                             .start_sequence = 1};
     return error ? error : write_anchors(journal, &anchor);
 }
@@ -139,7 +145,8 @@ enum error journal_open(struct journal *journal, const char *name, struct random
     size_t size = strlen(store->options.directory) + strlen(name) + 2;
     journal->path = memory_zeroed(size);
     snprintf(journal->path, size, "%s/%s", store->options.directory, name);
-    struct op op = {.kind = OP_OPEN, .path = journal->path,
+    struct op op = {.kind = OP_OPEN,
+                    .path = journal->path,
                     .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE | OPEN_DIRECT};
     int64_t handle = call(store, &op);
     if (handle < 0)
@@ -206,8 +213,11 @@ static enum step grow_write(struct flow *flow)
         return STEP_NEXT;
     size_t size = (size_t)min_i64(end - offset, ZERO_CHUNK_BYTES);
     journal->grow_vector = (struct iovec){journal->zeros->data, size};
-    journal->grow_op = (struct op){.kind = OP_WRITE, .flow = flow, .handle = journal->handle,
-                                   .vectors = &journal->grow_vector, .vector_count = 1,
+    journal->grow_op = (struct op){.kind = OP_WRITE,
+                                   .flow = flow,
+                                   .handle = journal->handle,
+                                   .vectors = &journal->grow_vector,
+                                   .vector_count = 1,
                                    .offset = offset};
     op_start(store->core->port, &journal->grow_op);
     return STEP_AGAIN;
@@ -218,8 +228,8 @@ static enum step grow_flush(struct flow *flow)
     struct journal *journal = CONTAINER_OF(flow, struct journal, grow_flow);
     int64_t end = journal->grow_op.offset +
                   (int64_t)align_down((uint64_t)journal->grow_op.result, journal->alignment);
-    journal->grow_op = (struct op){.kind = OP_FLUSH, .flow = flow, .handle = journal->handle,
-                                   .offset = end};
+    journal->grow_op =
+        (struct op){.kind = OP_FLUSH, .flow = flow, .handle = journal->handle, .offset = end};
     op_start(journal->store->core->port, &journal->grow_op);
     return STEP_NEXT;
 }

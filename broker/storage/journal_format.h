@@ -18,8 +18,8 @@
  *   36  u32 crc of bytes 0-35 and 40-length, continued from the chain
  * The salt is new at every start, the sequence grows by one from block to block: nothing of an
  * older lap or an older run can parse. `place` counts the blocks before it in the same write: a
- * damaged block is a torn end only if no later write followed. A block that does not fit before the end of the file lies
- * at JOURNAL_RING_BEGIN instead.
+ * damaged block is a torn end only if no later write followed. A block that does not fit before the
+ * end of the file lies at JOURNAL_RING_BEGIN instead.
  *
  * Entries:
  *   BIND    u8 1, uvarint id, 16 bytes topic id, u32 partition, u64 segment base, u32 position:

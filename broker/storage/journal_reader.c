@@ -29,7 +29,8 @@ static int64_t load(struct journal_reader *reader, int64_t from, int64_t size)
     reader->window_from = begin;
     reader->window_size = 0;
     while (reader->window_size < before + size) {
-        struct op op = {.kind = OP_READ, .handle = reader->handle,
+        struct op op = {.kind = OP_READ,
+                        .handle = reader->handle,
                         .data = reader->window + reader->window_size,
                         .size = (size_t)(wanted - reader->window_size),
                         .offset = begin + reader->window_size};
@@ -183,10 +184,9 @@ enum error journal_reader_next(struct journal_reader *reader, struct bytes *ret_
         if (!found)
             continue;
         const uint8_t *block = window_at(reader, places[i]);
-        *ret_entries = (struct bytes){block + BLOCK_HEADER_SIZE,
-                                      (int32_t)(header.length - BLOCK_HEADER_SIZE)};
-        reader->position =
-            places[i] + (int64_t)align_up(header.length, reader->anchor.alignment);
+        *ret_entries =
+            (struct bytes){block + BLOCK_HEADER_SIZE, (int32_t)(header.length - BLOCK_HEADER_SIZE)};
+        reader->position = places[i] + (int64_t)align_up(header.length, reader->anchor.alignment);
         reader->sequence++;
         reader->chain = header.crc;
         return ERROR_NONE;

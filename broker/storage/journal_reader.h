@@ -11,10 +11,10 @@ struct journal_reader {
     struct anchor anchor;
     uint64_t sequence; /* of the next block */
     uint32_t chain;
-    uint8_t *window;   /* bytes of the file from window_from on */
+    uint8_t *window; /* bytes of the file from window_from on */
     int64_t window_from, window_size, window_capacity;
-    bool fresh;        /* created, and no anchor ever written: nothing to read */
-    char fault[160];   /* what is wrong, with the position, after CHECKSUM or NEWER_VERSION */
+    bool fresh;      /* created, and no anchor ever written: nothing to read */
+    char fault[160]; /* what is wrong, with the position, after CHECKSUM or NEWER_VERSION */
 };
 
 /* Opens the file at `path` and reads its anchor. CHECKSUM: both anchors are damaged, though they

@@ -89,8 +89,8 @@ struct segment *log_add_segment(struct log *log, int64_t base_offset)
 {
     if (log->segment_count == log->segment_capacity) {
         log->segment_capacity = log->segment_capacity ? 2 * log->segment_capacity : 2;
-        log->segments = memory_resized(log->segments, (size_t)log->segment_capacity *
-                                                          sizeof(struct segment *));
+        log->segments =
+            memory_resized(log->segments, (size_t)log->segment_capacity * sizeof(struct segment *));
     }
     struct segment *segment = segment_new(log, base_offset);
     segment->index_loaded = true; /* from here on every entry is noted in memory */
@@ -215,10 +215,10 @@ static struct segment *segment_for(struct log *log, int32_t size, int64_t end_of
     struct segment *active = log_active(log);
     if (!active)
         return log_add_segment(log, log->appended_end);
-    bool full = active->size > 0 &&
-                (active->size + size > log->settings->segment_bytes ||
-                 8 * (int64_t)active->index_count >= log->settings->index_bytes ||
-                 end_offset - active->base_offset > INT32_MAX);
+    bool full =
+        active->size > 0 && (active->size + size > log->settings->segment_bytes ||
+                             8 * (int64_t)active->index_count >= log->settings->index_bytes ||
+                             end_offset - active->base_offset > INT32_MAX);
     if (!full)
         return active;
     if (log->store->journal.writing)
@@ -233,7 +233,8 @@ static void note_in_index(struct log *log, const struct piece *piece)
 {
     for (uint32_t at = 0; at < piece->size;) {
         const uint8_t *batch = piece->data + at;
-        int64_t last = (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
+        int64_t last =
+            (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
         segment_index_note(piece->segment, last, piece->position + at,
                            log->settings->index_interval_bytes);
         at += BATCH_OVERHEAD + load_be32(batch + BATCH_LENGTH_AT);
@@ -264,9 +265,11 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
     uint64_t sequence = journal_filling_sequence(journal);
     uint32_t used = 0, entries = 1;
     if (log->bound_sequence < journal->mark_sequence || segment != before) {
-        struct journal_entry bind = {.id = log->id, .topic_id = log->topic_id, .partition = log->partition,
-                             .segment_base = segment->base_offset,
-                             .position = (uint32_t)segment->size};
+        struct journal_entry bind = {.id = log->id,
+                                     .topic_id = log->topic_id,
+                                     .partition = log->partition,
+                                     .segment_base = segment->base_offset,
+                                     .position = (uint32_t)segment->size};
         used += (uint32_t)entry_bind_encode(&bind, to);
         log->bound_sequence = sequence;
         entries++;

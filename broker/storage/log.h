@@ -7,8 +7,8 @@
  *  its segment's file. Consumers read up to the high watermark, which counts durable ends
  *  (logic/replica.h); bytes between drained and appended end are served from memory.
  *
- * A log is opened at first use (log_open), by a flow that reads the folder and the end of the newest
- * segment. Nothing is prepared for an idle one. Everything here runs on the log's core. */
+ * A log is opened at first use (log_open), by a flow that reads the folder and the end of the
+ * newest segment. Nothing is prepared for an idle one. Everything here runs on the log's core. */
 #include "base/bytes.h"
 #include "base/error.h"
 #include "reactor/core.h"
@@ -20,10 +20,10 @@ struct piece;
 struct log;
 
 enum log_state {
-    LOG_CLOSED,  /* not read from disk yet */
+    LOG_CLOSED, /* not read from disk yet */
     LOG_OPENING,
     LOG_OPEN,
-    LOG_FAILED,  /* its folder can't be read or was fenced: every call returns log->error */
+    LOG_FAILED, /* its folder can't be read or was fenced: every call returns log->error */
 };
 
 /* What a topic may set. Borrowed by the log; must outlive it. */
@@ -62,10 +62,10 @@ struct log_read {
     int64_t offset;     /* the first wanted; a batch that holds it is returned whole */
     int64_t end_offset; /* only batches that lie wholly below, e.g. the high watermark */
     int32_t max_bytes;
-    bool at_least_one;  /* the first batch even if larger than max_bytes (KIP-74) */
+    bool at_least_one; /* the first batch even if larger than max_bytes (KIP-74) */
     /* results */
-    enum error error;   /* OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR, ... */
-    int32_t size;       /* bytes in all parts; 0 when there is nothing at or after offset */
+    enum error error; /* OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR, ... */
+    int32_t size;     /* bytes in all parts; 0 when there is nothing at or after offset */
     int32_t parts_count;
     struct bytes parts[LOG_READ_PARTS];
     /* inside */

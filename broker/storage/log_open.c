@@ -2,8 +2,8 @@
  *
  *   folder -> list -> close -> metadata -> size -> index -> open -> scan -> finish
  *
- * Recovery has run before: the newest segment's size is its end and every batch in it is whole. What
- * is not so is rot, and the log fails with file and position; nothing is cut. */
+ * Recovery has run before: the newest segment's size is its end and every batch in it is whole.
+ * What is not so is rot, and the log fails with file and position; nothing is cut. */
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/mutant.h"
@@ -27,7 +27,7 @@ struct log_opening {
     struct waiter waiter;
     int32_t handle;
     uint8_t phase;
-    bool stale; /* the folder is of another topic of this name */
+    bool stale;          /* the folder is of another topic of this name */
     int64_t position;    /* scanned up to here */
     int64_t next_offset; /* expected at position, at least */
     int64_t wanted;      /* bytes to read at once */
@@ -105,8 +105,9 @@ static enum step open_folder(struct flow *flow)
         return STEP_FAIL;
     if (folder_clear_await(log->store, log->folder, &opening->waiter, flow))
         return STEP_AGAIN;
-    start_op(opening, (struct op){.kind = OP_OPEN, .path = log->folder,
-                                  .flags = OPEN_READ | OPEN_DIRECTORY});
+    start_op(
+        opening,
+        (struct op){.kind = OP_OPEN, .path = log->folder, .flags = OPEN_READ | OPEN_DIRECTORY});
     return STEP_NEXT;
 }
 
@@ -165,8 +166,10 @@ static enum step open_list(struct flow *flow)
         log->folder_exists = true;
         return STEP_NEXT;
     }
-    start_op(opening, (struct op){.kind = OP_LIST, .handle = opening->handle,
-                                  .data = opening->buffer->data, .size = opening->buffer->size});
+    start_op(opening, (struct op){.kind = OP_LIST,
+                                  .handle = opening->handle,
+                                  .data = opening->buffer->data,
+                                  .size = opening->buffer->size});
     return STEP_AGAIN;
 }
 
@@ -178,8 +181,7 @@ static bool read_file(struct log_opening *opening, int64_t *ret_size)
     struct buffer *buffer = opening->buffer;
     switch (opening->phase++) {
     case 0:
-        start_op(opening,
-                 (struct op){.kind = OP_OPEN, .path = opening->path, .flags = OPEN_READ});
+        start_op(opening, (struct op){.kind = OP_OPEN, .path = opening->path, .flags = OPEN_READ});
         return true;
     case 1:
         if (op->result < 0) {
@@ -197,7 +199,8 @@ static bool read_file(struct log_opening *opening, int64_t *ret_size)
             opening->position += op->result;
         if ((op->kind == OP_OPEN || op->result > 0) && opening->position < (int64_t)buffer->size) {
             opening->phase = 2;
-            start_op(opening, (struct op){.kind = OP_READ, .handle = opening->handle,
+            start_op(opening, (struct op){.kind = OP_READ,
+                                          .handle = opening->handle,
                                           .data = buffer->data + opening->position,
                                           .size = buffer->size - (size_t)opening->position,
                                           .offset = opening->position});
@@ -302,7 +305,8 @@ static enum step open_segment(struct flow *flow)
         char name[SEGMENT_NAME_SIZE];
         segment_name(active->base_offset, ".log", name);
         snprintf(opening->path, sizeof opening->path, "%s/%s", log->folder, name);
-        start_op(opening, (struct op){.kind = OP_OPEN, .path = opening->path,
+        start_op(opening, (struct op){.kind = OP_OPEN,
+                                      .path = opening->path,
                                       .flags = OPEN_READ | OPEN_WRITE | OPEN_DIRECT});
         return STEP_AGAIN;
     }
@@ -323,7 +327,8 @@ static const char *batch_fault(const uint8_t *batch, int64_t left, int64_t least
         return "a batch's magic is not 2";
     if ((int64_t)load_be64(batch) < least_offset)
         return "a batch's base offset is below the one before it";
-    if (crc32c(0, batch + BATCH_ATTRIBUTES_AT, (size_t)size - BATCH_ATTRIBUTES_AT) != load_be32(batch + BATCH_CRC_AT))
+    if (crc32c(0, batch + BATCH_ATTRIBUTES_AT, (size_t)size - BATCH_ATTRIBUTES_AT) !=
+        load_be32(batch + BATCH_CRC_AT))
         return "a batch's CRC does not match";
     return NULL;
 }
@@ -346,7 +351,8 @@ static const char *scan_bytes(struct log_opening *opening)
             batch_fault(batch, active->size - opening->position, opening->next_offset);
         if (fault)
             return fault;
-        int64_t last = (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
+        int64_t last =
+            (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
         /* Only a wide gap is filled: no journal covers what is written for bytes this old, and a
          * crash could tear it. */
         int32_t gap = log->settings->index_interval_bytes;
@@ -396,8 +402,10 @@ static enum step open_scan(struct flow *flow)
         buffer_release(opening->buffer);
         opening->buffer = buffers_take_always(&log->store->core->buffers, (size_t)(to - from));
     }
-    start_op(opening, (struct op){.kind = OP_READ, .handle = active->handle,
-                                  .data = opening->buffer->data, .size = (size_t)(to - from),
+    start_op(opening, (struct op){.kind = OP_READ,
+                                  .handle = active->handle,
+                                  .data = opening->buffer->data,
+                                  .size = (size_t)(to - from),
                                   .offset = from});
     return STEP_AGAIN;
 }

@@ -1,8 +1,8 @@
 /* Reads of a log: from the pieces in memory, else from a segment's file.
  *
  * A file read goes: size -> handle -> index -> bytes -> (more bytes) -> done. Until a segment is
- * sealed it is read directly through the handle it is written with, so never through the page cache;
- * a sealed one is read buffered. */
+ * sealed it is read directly through the handle it is written with, so never through the page
+ * cache; a sealed one is read buffered. */
 #include "base/check.h"
 #include "base/reached.h"
 #include "codec/crc32c.h"
@@ -13,7 +13,16 @@
 
 enum { SCAN_BYTES = 64 << 10, SMALL_PIECE = 4096 };
 
-enum read_state { READ_START, READ_SIZE, READ_OPEN, READ_INDEX_SIZE, READ_INDEX, READ_BUFFER, READ_BYTES, READ_ENDED };
+enum read_state {
+    READ_START,
+    READ_SIZE,
+    READ_OPEN,
+    READ_INDEX_SIZE,
+    READ_INDEX,
+    READ_BUFFER,
+    READ_BYTES,
+    READ_ENDED
+};
 
 static int64_t batch_size(const uint8_t *batch)
 {
@@ -71,8 +80,8 @@ static bool add_part(struct collect *collect, const struct piece *piece, struct 
         struct bytes *last = &read->parts[read->parts_count - 1];
         if (!collect->copy) {
             int64_t size = min_i64(read->max_bytes - read->size, SCAN_BYTES);
-            collect->copy = buffers_take(&read->log->store->core->buffers,
-                                         (size_t)max_i64(size, bytes.size));
+            collect->copy =
+                buffers_take(&read->log->store->core->buffers, (size_t)max_i64(size, bytes.size));
             if (!collect->copy)
                 return false;
             read->buffers[LOG_READ_PARTS] = collect->copy;
@@ -163,14 +172,16 @@ static bool prepare(struct log_read *read, struct flow *flow)
     struct segment *segment = read->segment;
     if (segment->size < 0) {
         read->state = READ_SIZE;
-        start_op(read, flow, (struct op){.kind = OP_STAT, .path = file_path(read, ".log"),
-                                         .data = &read->stat});
+        start_op(
+            read, flow,
+            (struct op){.kind = OP_STAT, .path = file_path(read, ".log"), .data = &read->stat});
         return false;
     }
     if ((segment->sealed ? segment->read_handle : segment->handle) < 0) {
         read->state = READ_OPEN;
         start_op(read, flow,
-                 (struct op){.kind = OP_OPEN, .path = file_path(read, ".log"),
+                 (struct op){.kind = OP_OPEN,
+                             .path = file_path(read, ".log"),
                              .flags = segment->sealed ? OPEN_READ
                                                       : OPEN_READ | OPEN_WRITE | OPEN_DIRECT});
         return false;
@@ -191,7 +202,8 @@ static void choose_position(struct log_read *read)
     read->wanted = (int32_t)min_i64((int64_t)read->max_bytes + SCAN_BYTES, INT32_MAX / 2);
 }
 
-/* Only whole batches lie in the file below it: a drain may have written part of the oldest piece. */
+/* Only whole batches lie in the file below it: a drain may have written part of the oldest piece.
+ */
 static int64_t readable_end(const struct segment *segment)
 {
     const struct piece *oldest = segment->log->oldest;
@@ -208,7 +220,8 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
     int64_t end = readable_end(segment);
     uint64_t alignment = segment->sealed ? 1 : store->alignment;
     int64_t from = (int64_t)align_down((uint64_t)read->position, alignment);
-    int64_t to = (int64_t)align_up((uint64_t)min_i64(end, read->position + read->wanted), alignment);
+    int64_t to =
+        (int64_t)align_up((uint64_t)min_i64(end, read->position + read->wanted), alignment);
     check(to > from);
     buffer_release(read->buffers[0]); /* who waits for the budget must hold nothing of it */
     read->buffers[0] = NULL;
@@ -216,8 +229,9 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
     if (!buffer && !read->at_least_one)
         return end_read(read, ERROR_NONE); /* others will come for it */
     if (!buffer) {
-        /* To wait here could be for ever: the request holds its frame, and parts on other cores, which
-         * others may wait for. So the first batch is read past the budget, at first not much of it. */
+        /* To wait here could be for ever: the request holds its frame, and parts on other cores,
+         * which others may wait for. So the first batch is read past the budget, at first not much
+         * of it. */
         REACHED("read past the budget");
         if (read->op.kind != OP_READ)
             to = (int64_t)align_up((uint64_t)min_i64(end, read->position + SCAN_BYTES), alignment);
@@ -225,25 +239,26 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
     }
     read->buffers[0] = buffer;
     read->state = READ_BYTES;
-    start_op(read, flow, (struct op){.kind = OP_READ,
-                                     .handle = segment->sealed ? segment->read_handle
-                                                               : segment->handle,
-                                     .data = buffer->data, .size = (size_t)(to - from),
-                                     .offset = from});
+    start_op(read, flow,
+             (struct op){.kind = OP_READ,
+                         .handle = segment->sealed ? segment->read_handle : segment->handle,
+                         .data = buffer->data,
+                         .size = (size_t)(to - from),
+                         .offset = from});
     return false;
 }
 
-/* Does the batch at an index's entry, or where the last read ended, begin as one must there? Of `left`
- * bytes that were read of it. */
+/* Does the batch at an index's entry, or where the last read ended, begin as one must there? Of
+ * `left` bytes that were read of it. */
 static bool is_believable(const struct log_read *read, const uint8_t *batch, int64_t left)
 {
     int64_t size = batch_size(batch), base_offset = (int64_t)load_be64(batch);
     if (size < BATCH_RECORDS_AT || batch[BATCH_MAGIC_AT] != 2 || base_offset > read->offset ||
         base_offset < read->segment->base_offset)
         return false;
-    return size > left || crc32c(0, batch + BATCH_ATTRIBUTES_AT,
-                                 (size_t)size - BATCH_ATTRIBUTES_AT) ==
-                              load_be32(batch + BATCH_CRC_AT);
+    return size > left ||
+           crc32c(0, batch + BATCH_ATTRIBUTES_AT, (size_t)size - BATCH_ATTRIBUTES_AT) ==
+               load_be32(batch + BATCH_CRC_AT);
 }
 
 /* Looks through what was read. True: results are set. False: more must be read. */
@@ -268,7 +283,8 @@ static bool take_batches(struct log_read *read)
             return false;
         }
         read->believed = true;
-        if (size < BATCH_RECORDS_AT || at + size > end) /* rot: whoever opens or scrubs it says more */
+        if (size < BATCH_RECORDS_AT ||
+            at + size > end) /* rot: whoever opens or scrubs it says more */
             return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
         if (end_offset > read->end_offset)
             break;
@@ -349,8 +365,8 @@ static bool start_index(struct log_read *read, struct flow *flow)
     if (segment->index_loaded || !segment->sealed)
         return false;
     read->state = READ_INDEX_SIZE;
-    start_op(read, flow, (struct op){.kind = OP_OPEN, .path = file_path(read, ".index"),
-                                     .flags = OPEN_READ});
+    start_op(read, flow,
+             (struct op){.kind = OP_OPEN, .path = file_path(read, ".index"), .flags = OPEN_READ});
     return true;
 }
 
@@ -368,8 +384,9 @@ static bool read_index(struct log_read *read, struct flow *flow)
         struct buffer *buffer = buffers_take_always(&read->log->store->core->buffers, size);
         buffer_release(read->buffers[0]);
         read->buffers[0] = buffer;
-        start_op(read, flow, (struct op){.kind = OP_READ, .handle = handle, .data = buffer->data,
-                                         .size = size});
+        start_op(
+            read, flow,
+            (struct op){.kind = OP_READ, .handle = handle, .data = buffer->data, .size = size});
         return true;
     }
     if (read->op.kind == OP_READ) {
@@ -396,8 +413,7 @@ static bool step_file(struct log_read *read, struct flow *flow)
             return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
         int32_t *handle = segment->sealed ? &segment->read_handle : &segment->handle;
         if (*handle >= 0) { /* somebody else was quicker */
-            start_op(read, flow,
-                     (struct op){.kind = OP_CLOSE, .handle = (int32_t)read->op.result});
+            start_op(read, flow, (struct op){.kind = OP_CLOSE, .handle = (int32_t)read->op.result});
             read->state = READ_BUFFER;
             return false;
         }

@@ -29,27 +29,28 @@ struct log {
     struct log_settings last_settings; /* a copy, once the log is removed */
     struct uuid topic_id;
     int32_t partition;
-    uint32_t id;              /* in the journal */
+    uint32_t id; /* in the journal */
     enum log_state state;
-    enum error error;         /* of LOG_FAILED */
-    bool removed;             /* its topic is gone: pieces are dropped, files removed */
-    char *folder;             /* path, no trailing slash */
-    struct segment **segments;/* by base offset; the last one is active */
+    enum error error;          /* of LOG_FAILED */
+    bool removed;              /* its topic is gone: pieces are dropped, files removed */
+    char *folder;              /* path, no trailing slash */
+    struct segment **segments; /* by base offset; the last one is active */
     int32_t segment_count, segment_capacity;
     int64_t log_start, durable_end, appended_end;
-    uint64_t bound_sequence;  /* of the block with the last BIND */
-    uint64_t touched_sequence;/* of the last block with an append */
+    uint64_t bound_sequence;   /* of the block with the last BIND */
+    uint64_t touched_sequence; /* of the last block with an append */
     struct piece *oldest, *newest, *first_not_durable;
-    int64_t undrained_bytes;  /* durable and not drained: what a drain may take */
-    struct list unsettled;    /* in store->unsettled: has pieces, or its file is not trimmed */
-    struct list ready;        /* in store->ready while it is due */
+    int64_t undrained_bytes; /* durable and not drained: what a drain may take */
+    struct list unsettled;   /* in store->unsettled: has pieces, or its file is not trimmed */
+    struct list ready;       /* in store->ready while it is due */
     struct list dirty_folder;
     bool folder_exists, draining;
     bool forced; /* the running checkpoint waits for it */
-    struct list open_waiters, idle_waiters; /* opened or failed; no drain or read at work any more */
+    struct list open_waiters,
+        idle_waiters; /* opened or failed; no drain or read at work any more */
     struct log_opening *opening;
-    int32_t reads;            /* at work */
-    int32_t holders;          /* flows of the layers above that use it */
+    int32_t reads;   /* at work */
+    int32_t holders; /* flows of the layers above that use it */
     /* Told when durable_end has moved or the log has failed. May wake flows, nothing more. */
     void (*moved)(struct log *log, void *context);
     void *context;

@@ -16,9 +16,10 @@ static enum error note_journal(void *context, char kind, const char *name)
     if (kind != 'f' || strncmp(name, "journal-", 8) != 0)
         return ERROR_NONE;
     if (recovery->journal_count == recovery->journal_capacity) {
-        recovery->journal_capacity = recovery->journal_capacity ? 2 * recovery->journal_capacity : 4;
-        recovery->journals = memory_resized(
-            recovery->journals, (size_t)recovery->journal_capacity * sizeof(char *));
+        recovery->journal_capacity =
+            recovery->journal_capacity ? 2 * recovery->journal_capacity : 4;
+        recovery->journals =
+            memory_resized(recovery->journals, (size_t)recovery->journal_capacity * sizeof(char *));
     }
     size_t size = strlen(recovery->directory) + strlen(name) + 2;
     char *path = memory_zeroed(size);
@@ -91,7 +92,8 @@ static enum error bind(struct recovery *recovery, const struct recovery_names *n
         snprintf(redo->folder, sizeof redo->folder, "%s", folder);
         map_put(&recovery->redos, &redo->key, sizeof redo->key, redo);
         recovery->flush_all = recovery->redos.count > FLUSH_ALL_LOGS;
-        enum error error = redo_begin(redo, recovery, entry->segment_base == 0 && entry->position == 0);
+        enum error error =
+            redo_begin(redo, recovery, entry->segment_base == 0 && entry->position == 0);
         if (error)
             return error;
     }
@@ -195,8 +197,8 @@ static enum error note_folder(void *context, char kind, const char *name)
         return ERROR_NONE;
     if (cleaning->count == cleaning->capacity) {
         cleaning->capacity = cleaning->capacity ? 2 * cleaning->capacity : 8;
-        cleaning->folders = memory_resized(cleaning->folders,
-                                           (size_t)cleaning->capacity * sizeof(char *));
+        cleaning->folders =
+            memory_resized(cleaning->folders, (size_t)cleaning->capacity * sizeof(char *));
     }
     size_t size = strlen(path) + 1;
     cleaning->folders[cleaning->count] = memory_zeroed(size);
@@ -208,8 +210,7 @@ enum error recovery_clean(struct recovery *recovery, const struct recovery_names
                           int core_count)
 {
     struct cleaning cleaning = {.recovery = recovery, .names = names};
-    enum error error =
-        redo_list(recovery->port, recovery->directory, note_folder, &cleaning);
+    enum error error = redo_list(recovery->port, recovery->directory, note_folder, &cleaning);
     for (int i = 0; i < cleaning.count; i++) {
         if (!error) {
             REACHED("folder of a deleted topic");

@@ -38,8 +38,8 @@ enum error redo_list(struct port *port, const char *folder,
     char *names = memory_zeroed(LIST_BYTES);
     enum error error = ERROR_NONE;
     while (!error) {
-        struct op list = {.kind = OP_LIST, .handle = (int32_t)handle, .data = names,
-                          .size = LIST_BYTES};
+        struct op list = {
+            .kind = OP_LIST, .handle = (int32_t)handle, .data = names, .size = LIST_BYTES};
         int64_t size = port_call(port, &list);
         error = op_error(size);
         if (size <= 0)
@@ -58,7 +58,7 @@ enum error redo_list(struct port *port, const char *folder,
 struct removal {
     struct recovery *recovery;
     const char *folder;
-    int64_t beyond;          /* only segments whose base is above; -1: every file */
+    int64_t beyond; /* only segments whose base is above; -1: every file */
     bool found;
     char victim[1400];
 };
@@ -75,8 +75,8 @@ static enum error remove_file(void *context, char kind, const char *name)
     }
     removal->found = true;
     snprintf(removal->victim, sizeof removal->victim, "%s/%s", removal->folder, name);
-    return op_error(call(removal->recovery,
-                         (struct op){.kind = OP_REMOVE, .path = removal->victim}));
+    return op_error(
+        call(removal->recovery, (struct op){.kind = OP_REMOVE, .path = removal->victim}));
 }
 
 /* Removal changes what a listing walks over: list again until nothing is found. */
@@ -93,8 +93,9 @@ static enum error remove_files(struct recovery *recovery, const char *folder, in
 
 static enum error flush_folder(struct recovery *recovery, const char *folder)
 {
-    int64_t handle = call(recovery, (struct op){.kind = OP_OPEN, .path = folder,
-                                                .flags = OPEN_READ | OPEN_DIRECTORY});
+    int64_t handle =
+        call(recovery,
+             (struct op){.kind = OP_OPEN, .path = folder, .flags = OPEN_READ | OPEN_DIRECTORY});
     if (handle < 0)
         return op_error(handle);
     int64_t result = call(recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle});
@@ -115,28 +116,30 @@ enum error redo_remove_folder(struct recovery *recovery, const char *folder)
     return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
 }
 
-/* Whose folder is it? NOT_FOUND: there is none, or it does not say. MALFORMED: its word is damaged. */
+/* Whose folder is it? NOT_FOUND: there is none, or it does not say. MALFORMED: its word is damaged.
+ */
 static enum error read_owner(struct redo *redo, struct uuid *ret_owner)
 {
     char path[1100];
     snprintf(path, sizeof path, "%s/partition.metadata", redo->folder);
-    int64_t handle = call(redo->recovery,
-                          (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_READ});
+    int64_t handle =
+        call(redo->recovery, (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_READ});
     if (handle < 0)
         return op_error(handle);
     uint8_t text[PARTITION_METADATA_SIZE];
     int64_t size = 0, got;
     do {
-        got = call(redo->recovery,
-                   (struct op){.kind = OP_READ, .handle = (int32_t)handle, .data = text + size,
-                               .size = sizeof text - (size_t)size, .offset = size});
+        got = call(redo->recovery, (struct op){.kind = OP_READ,
+                                               .handle = (int32_t)handle,
+                                               .data = text + size,
+                                               .size = sizeof text - (size_t)size,
+                                               .offset = size});
         size += got > 0 ? got : 0;
     } while (got > 0 && size < (int64_t)sizeof text);
     (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
     if (got < 0)
         return op_error(got);
-    bool parsed =
-        partition_metadata_decode((struct bytes){text, (int32_t)size}, ret_owner);
+    bool parsed = partition_metadata_decode((struct bytes){text, (int32_t)size}, ret_owner);
     return parsed ? ERROR_NONE : ERROR_MALFORMED;
 }
 
@@ -146,8 +149,10 @@ static enum error write_whole(struct recovery *recovery, int32_t handle, const v
 {
     struct iovec vector = {(void *)(uintptr_t)data, (size_t)size};
     while (vector.iov_len > 0) {
-        int64_t written = call(recovery, (struct op){.kind = OP_WRITE, .handle = handle,
-                                                     .vectors = &vector, .vector_count = 1,
+        int64_t written = call(recovery, (struct op){.kind = OP_WRITE,
+                                                     .handle = handle,
+                                                     .vectors = &vector,
+                                                     .vector_count = 1,
                                                      .offset = offset});
         if (written <= 0)
             return written ? op_error(written) : ERROR_INPUT_OUTPUT;
@@ -161,21 +166,19 @@ static enum error write_whole(struct recovery *recovery, int32_t handle, const v
 static enum error create_folder(struct redo *redo)
 {
     struct recovery *recovery = redo->recovery;
-    int64_t result =
-        call(recovery, (struct op){.kind = OP_MAKE_DIRECTORY, .path = redo->folder});
+    int64_t result = call(recovery, (struct op){.kind = OP_MAKE_DIRECTORY, .path = redo->folder});
     if (result < 0 && op_error(result) != ERROR_ALREADY_EXISTS)
         return fault(redo, result, "the folder can't be created");
     char path[1100], text[PARTITION_METADATA_SIZE];
     snprintf(path, sizeof path, "%s/partition.metadata", redo->folder);
-    int64_t handle = call(recovery, (struct op){.kind = OP_OPEN, .path = path,
-                                                .flags = OPEN_WRITE | OPEN_CREATE});
+    int64_t handle = call(
+        recovery, (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE});
     if (handle < 0)
         return fault(redo, handle, "partition.metadata can't be created");
     size_t size = partition_metadata_encode(redo->key.topic_id, text);
     enum error error = write_whole(recovery, (int32_t)handle, text, (int64_t)size, 0);
     if (!error && !redo->recovery->flush_all)
-        error = op_error(
-            call(recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
+        error = op_error(call(recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
     (void)call(recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
     return error ? fault(redo, -(int64_t)error, "partition.metadata can't be written") : error;
 }
@@ -214,8 +217,8 @@ static int64_t open_index(struct redo *redo, uint32_t flags)
     return call(redo->recovery, (struct op){.kind = OP_OPEN, .path = path, .flags = flags});
 }
 
-/* Keeps the entries below `position`: those beyond were written after the last checkpoint and may be
- * torn. */
+/* Keeps the entries below `position`: those beyond were written after the last checkpoint and may
+ * be torn. */
 static enum error read_index(struct redo *redo, int64_t position)
 {
     redo->index = segment_new(NULL, redo->segment_base);
@@ -223,13 +226,15 @@ static enum error read_index(struct redo *redo, int64_t position)
     if (handle < 0)
         return op_error(handle) == ERROR_NOT_FOUND ? ERROR_NONE : op_error(handle);
     struct file_stat stat = {0};
-    int64_t result =
-        call(redo->recovery, (struct op){.kind = OP_STAT, .handle = (int32_t)handle, .data = &stat});
+    int64_t result = call(redo->recovery,
+                          (struct op){.kind = OP_STAT, .handle = (int32_t)handle, .data = &stat});
     int64_t size = 0;
     uint8_t *bytes = memory_zeroed((size_t)stat.size_bytes + 1);
     while (result >= 0 && size < stat.size_bytes) {
-        result = call(redo->recovery, (struct op){.kind = OP_READ, .handle = (int32_t)handle,
-                                                  .data = bytes + size, .offset = size,
+        result = call(redo->recovery, (struct op){.kind = OP_READ,
+                                                  .handle = (int32_t)handle,
+                                                  .data = bytes + size,
+                                                  .offset = size,
                                                   .size = (size_t)(stat.size_bytes - size)});
         if (result == 0)
             break;
@@ -264,8 +269,7 @@ static enum error write_whole(struct recovery *recovery, int32_t handle, const v
 static enum error write_index(struct redo *redo)
 {
     struct segment *index = redo->index;
-    int64_t handle =
-        open_index(redo, index->index_count ? OPEN_WRITE | OPEN_CREATE : OPEN_WRITE);
+    int64_t handle = open_index(redo, index->index_count ? OPEN_WRITE | OPEN_CREATE : OPEN_WRITE);
     if (handle < 0)
         return op_error(handle) == ERROR_NOT_FOUND ? ERROR_NONE : op_error(handle);
     int64_t size = 8 * (int64_t)index->index_count, kept = 8 * (int64_t)index->index_written;
@@ -275,8 +279,9 @@ static enum error write_index(struct redo *redo)
         write_whole(redo->recovery, (int32_t)handle, bytes + kept, size - kept, kept);
     memory_free(bytes);
     if (!error)
-        error = op_error(call(redo->recovery, (struct op){.kind = OP_TRUNCATE, .size = (size_t)size,
-                                                          .handle = (int32_t)handle}));
+        error = op_error(call(
+            redo->recovery,
+            (struct op){.kind = OP_TRUNCATE, .size = (size_t)size, .handle = (int32_t)handle}));
     if (!error && !redo->recovery->flush_all)
         error = op_error(
             call(redo->recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
@@ -312,8 +317,8 @@ static enum error end_segment(struct redo *redo)
     if (!error && !MUTANT(cut_too_little))
         error = op_error(call(redo->recovery, cut));
     if (!error && !redo->recovery->flush_all)
-        error = op_error(
-            call(redo->recovery, (struct op){.kind = OP_FLUSH, .handle = redo->handle}));
+        error =
+            op_error(call(redo->recovery, (struct op){.kind = OP_FLUSH, .handle = redo->handle}));
     (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = redo->handle});
     redo->handle = -1;
     if (!error)
@@ -338,15 +343,15 @@ enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position)
     snprintf(path, sizeof path, "%s/%s", redo->folder, name);
     redo->segment_base = segment_base;
     redo->written = position;
-    int64_t handle = call(redo->recovery, (struct op){.kind = OP_OPEN, .path = path,
-                                                      .flags = OPEN_READ | OPEN_WRITE |
-                                                               OPEN_CREATE});
+    int64_t handle = call(
+        redo->recovery,
+        (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE});
     if (handle < 0)
         return fault(redo, handle, "the segment can't be opened");
     redo->handle = (int32_t)handle;
     struct file_stat stat = {0};
-    int64_t result = call(redo->recovery,
-                          (struct op){.kind = OP_STAT, .handle = redo->handle, .data = &stat});
+    int64_t result =
+        call(redo->recovery, (struct op){.kind = OP_STAT, .handle = redo->handle, .data = &stat});
     if (result < 0)
         return fault(redo, result, "the size of the segment can't be read");
     if (stat.size_bytes < position)

@@ -14,15 +14,16 @@ struct redo {
     struct recovery *recovery;
     char folder[1024];
     int64_t segment_base;
-    int32_t handle;      /* of the segment; -1 */
-    int64_t written;     /* all bytes of the segment below it are in the file */
-    uint8_t *gathered;   /* the bytes from `written` on */
+    int32_t handle;        /* of the segment; -1 */
+    int64_t written;       /* all bytes of the segment below it are in the file */
+    uint8_t *gathered;     /* the bytes from `written` on */
     struct segment *index; /* of the segment: only its index is used */
     int64_t gathered_size, gathered_capacity, last_entry_size;
 };
 
-/* Begins with a log: makes sure its folder is there and of this topic. `whole`: the journal holds the
- * log from its first byte on, so that a folder of somebody else's is a leftover and is removed. */
+/* Begins with a log: makes sure its folder is there and of this topic. `whole`: the journal holds
+ * the log from its first byte on, so that a folder of somebody else's is a leftover and is removed.
+ */
 enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole);
 
 /* From here on bytes go to this segment and position. */
@@ -41,5 +42,4 @@ enum error redo_remove_folder(struct recovery *recovery, const char *folder);
 
 /* Lists a folder and calls `each` with kind ('d', 'f') and name, until it returns an error. */
 enum error redo_list(struct port *port, const char *folder,
-                     enum error (*each)(void *context, char kind, const char *name),
-                     void *context);
+                     enum error (*each)(void *context, char kind, const char *name), void *context);

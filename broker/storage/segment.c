@@ -29,7 +29,7 @@ struct segment *segment_new(struct log *log, int64_t base_offset)
     segment->base_offset = base_offset;
     segment->handle = segment->read_handle = -1;
     list_init(&segment->dirty);
-list_init(&segment->flushed);
+    list_init(&segment->flushed);
     return segment;
 }
 
@@ -39,7 +39,7 @@ void segment_free(struct segment *segment)
         return;
     check(segment->users == 0 && segment->handle < 0 && segment->read_handle < 0);
     list_remove(&segment->dirty);
-list_remove(&segment->flushed);
+    list_remove(&segment->flushed);
     memory_free(segment->partial);
     memory_free(segment->index);
     memory_free(segment);
@@ -49,8 +49,8 @@ static void push_entry(struct segment *segment, struct index_entry entry)
 {
     if (segment->index_count == segment->index_capacity) {
         segment->index_capacity = segment->index_capacity ? 2 * segment->index_capacity : 4;
-        segment->index = memory_resized(
-            segment->index, (size_t)segment->index_capacity * sizeof(struct index_entry));
+        segment->index = memory_resized(segment->index, (size_t)segment->index_capacity *
+                                                            sizeof(struct index_entry));
     }
     segment->index[segment->index_count++] = entry;
 }

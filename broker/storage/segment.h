@@ -1,7 +1,8 @@
 #pragma once
 /* A segment: `<base offset, 20 digits>.log` and its offset index, Kafka's formats. While it is the
  * newest it is written directly, in aligned blocks, and may be allocated ahead: sizes here are
- * logical. Rolled, drained, trimmed and flushed it is `sealed` and is read through the page cache. */
+ * logical. Rolled, drained, trimmed and flushed it is `sealed` and is read through the page cache.
+ */
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/list.h"
@@ -18,24 +19,24 @@ struct index_entry {
 struct segment {
     struct log *log;
     int64_t base_offset;
-    int64_t size;            /* bytes appended; -1: not known yet (an older one, not looked at) */
-    int64_t drained;         /* bytes that are in the file */
-    int64_t allocated;       /* size of the file */
-    int32_t handle;          /* open for direct reading and writing; -1 */
-    int32_t read_handle;     /* of a sealed one; -1 */
+    int64_t size;        /* bytes appended; -1: not known yet (an older one, not looked at) */
+    int64_t drained;     /* bytes that are in the file */
+    int64_t allocated;   /* size of the file */
+    int32_t handle;      /* open for direct reading and writing; -1 */
+    int32_t read_handle; /* of a sealed one; -1 */
     bool sealed;
-    bool exists;             /* the file has been created */
-    bool trim;               /* to be cut to its size at the next drain */
-    int32_t users;           /* reads and drains at work on its handles */
-    uint8_t *partial;        /* copy of the last, not full sector of the file; null: none or unknown */
-    struct list dirty;       /* in store->dirty_segments: written since the last flush */
-    struct list flushed;     /* in checkpoint.flushed: its handle may be closed */
+    bool exists;         /* the file has been created */
+    bool trim;           /* to be cut to its size at the next drain */
+    int32_t users;       /* reads and drains at work on its handles */
+    uint8_t *partial;    /* copy of the last, not full sector of the file; null: none or unknown */
+    struct list dirty;   /* in store->dirty_segments: written since the last flush */
+    struct list flushed; /* in checkpoint.flushed: its handle may be closed */
     struct index_entry *index;
     int32_t index_count, index_capacity, index_written;
-    bool index_dirty;         /* its file was written since the last flush */
-    bool index_bad;           /* an entry has led astray: it is not used any more */
-    int64_t indexed_position; /* of the batch the last entry points at */
-    bool index_loaded;        /* the entries of the file are in memory */
+    bool index_dirty;                   /* its file was written since the last flush */
+    bool index_bad;                     /* an entry has led astray: it is not used any more */
+    int64_t indexed_position;           /* of the batch the last entry points at */
+    bool index_loaded;                  /* the entries of the file are in memory */
     int64_t hint_offset, hint_position; /* where the last read ended: the next one begins there */
 };
 
@@ -62,7 +63,8 @@ uint32_t segment_index_find(const struct segment *segment, int64_t offset);
 /* How many entries point below `position`. */
 int32_t segment_index_below(const struct segment *segment, int64_t position);
 
-/* Kafka's file form: big-endian pairs. `count` entries from `first` on, into `to` (8 bytes each). */
+/* Kafka's file form: big-endian pairs. `count` entries from `first` on, into `to` (8 bytes each).
+ */
 void index_encode(const struct segment *segment, int32_t first, int32_t count, uint8_t *to);
 
 /* Reads a file's entries into the segment's index. Stops before the first entry that can't be right

@@ -22,8 +22,8 @@ enum error store_open(struct store *store, struct core *core, const struct store
     buffers_init(&store->tails, (size_t)options->journal_bytes, 4u << 20);
     drain_init(store);
     checkpoint_init(store);
-    struct op op = {.kind = OP_OPEN, .path = options->directory,
-                    .flags = OPEN_READ | OPEN_DIRECTORY};
+    struct op op = {
+        .kind = OP_OPEN, .path = options->directory, .flags = OPEN_READ | OPEN_DIRECTORY};
     int64_t handle = port_call(core->port, &op);
     if (handle < 0)
         return op_error(handle);

@@ -3,9 +3,9 @@
  *
  *   append -> journal block -> (written and flushed) durable -> drain -> segment -> checkpoint
  *
- *  drain:      moves durable bytes of one log to its segment's file, in large aligned direct writes;
- *  checkpoint: makes room in the ring: drains all that lies before a mark, flushes the segments and
- *              folders written since the last one, moves the journal's anchor to the mark.
+ *  drain:      moves durable bytes of one log to its segment's file, in large aligned direct
+ * writes; checkpoint: makes room in the ring: drains all that lies before a mark, flushes the
+ * segments and folders written since the last one, moves the journal's anchor to the mark.
  *
  * Invariants
  *  1. What is acknowledged lies, until it has been drained and flushed, in live journal blocks.
@@ -21,13 +21,13 @@ struct drain;
 struct log;
 
 struct store_options {
-    const char *directory;       /* of the data; must outlive the store */
+    const char *directory;                        /* of the data; must outlive the store */
     int64_t journal_initial_bytes, journal_bytes; /* size of the ring file: at first, at most */
-    uint32_t journal_block_bytes;/* of one block in memory and on disk, unless a batch is larger */
-    uint32_t drain_bytes;        /* a log is drained once so much of it is durable and waits */
-    int64_t idle_ns;             /* nothing appended for so long: a checkpoint empties the journal */
-    uint32_t flush_all_files;    /* more dirty files than this are flushed by one OP_FLUSH_ALL */
-    int32_t drains;              /* at once */
+    uint32_t journal_block_bytes; /* of one block in memory and on disk, unless a batch is larger */
+    uint32_t drain_bytes;         /* a log is drained once so much of it is durable and waits */
+    int64_t idle_ns;          /* nothing appended for so long: a checkpoint empties the journal */
+    uint32_t flush_all_files; /* more dirty files than this are flushed by one OP_FLUSH_ALL */
+    int32_t drains;           /* at once */
 };
 
 /* Counters, for metrics and tests. Bytes are those on disk. */
@@ -40,15 +40,15 @@ struct store_counters {
 struct checkpoint {
     struct flow flow;
     struct op op;
-    bool running, again; /* again: somebody waits for one that begins later */
-    bool everything;     /* drain and trim all, whatever its place (stop, idle) */
-    int32_t forced;      /* logs it still waits for */
-    uint64_t last_sequence; /* of a block, when the last one had settled */
-    uint8_t phase;       /* within a step */
+    bool running, again;           /* again: somebody waits for one that begins later */
+    bool everything;               /* drain and trim all, whatever its place (stop, idle) */
+    int32_t forced;                /* logs it still waits for */
+    uint64_t last_sequence;        /* of a block, when the last one had settled */
+    uint8_t phase;                 /* within a step */
     struct list segments, folders; /* to be flushed */
-    struct list flushed; /* segments whose flush has ended or, of all at once, was begun */
-    struct segment *segment;       /* being flushed or closed */
-    struct list parked;            /* its own wait for the last forced drain */
+    struct list flushed;     /* segments whose flush has ended or, of all at once, was begun */
+    struct segment *segment; /* being flushed or closed */
+    struct list parked;      /* its own wait for the last forced drain */
     char path[1024];
     struct list waiters; /* of flows that wait for the end of one */
     struct waiter waiter;
@@ -64,11 +64,11 @@ struct checkpoint {
 struct store {
     struct core *core;
     struct store_options options;
-    uint32_t alignment;       /* of direct I/O in this directory */
+    uint32_t alignment; /* of direct I/O in this directory */
     struct journal journal;
-    struct list unsettled;    /* logs with pieces in memory or an untrimmed file */
-    struct list ready;        /* logs that are due to be drained now (struct log.ready) */
-    struct list idle_drains;  /* struct drain not at work */
+    struct list unsettled;   /* logs with pieces in memory or an untrimmed file */
+    struct list ready;       /* logs that are due to be drained now (struct log.ready) */
+    struct list idle_drains; /* struct drain not at work */
     struct drain *drains;
     int64_t draining_bytes;     /* of drains, in flight */
     struct list drain_room;     /* drains that wait until fewer are */
@@ -76,13 +76,13 @@ struct store {
     struct list dirty_folders;  /* names changed since (struct log.dirty_folder) */
     bool directory_dirty;       /* names of the data directory itself */
     int32_t directory_handle;
-    struct list room;           /* waiters for room in journal or memory */
+    struct list room; /* waiters for room in journal or memory */
     struct list spare_pieces;
-    struct list clearings;      /* struct folder_clearing at work */
-    struct buffers tails;       /* slabs of the journal, until drained */
+    struct list clearings; /* struct folder_clearing at work */
+    struct buffers tails;  /* slabs of the journal, until drained */
     struct checkpoint checkpoint;
     struct store_counters counters;
-    enum error fenced; /* NONE, or why */
+    enum error fenced;                  /* NONE, or why */
     void (*on_fence)(void *core_owner); /* told once, on this core; or null */
     bool stopping;
     uint32_t next_log_id;

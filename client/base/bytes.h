@@ -30,8 +30,8 @@ struct uuid {
 };
 
 #define STRING(literal) ((struct string){literal, (int32_t)sizeof(literal) - 1})
-#define STRING_NULL ((struct string){0, -1})
-#define BYTES_NULL ((struct bytes){0, -1})
+#define STRING_NULL     ((struct string){0, -1})
+#define BYTES_NULL      ((struct bytes){0, -1})
 
 static inline struct string string_of(const char *text)
 {

@@ -6,7 +6,7 @@
 
 enum error {
 #define ERROR(name, code, retriable, refreshes) ERROR_##name = code,
-#define LOCAL(name, code, text) ERROR_##name = code,
+#define LOCAL(name, code, text)                 ERROR_##name = code,
 #include "base/error.def"
 #undef ERROR
 #undef LOCAL

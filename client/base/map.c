@@ -90,8 +90,7 @@ void *map_remove(struct map *map, const void *key, size_t key_size)
 {
     if (map->count == 0)
         return NULL;
-    struct map_slot *slot =
-        find_slot(map, hash_bytes(map->seed, key, key_size), key, key_size);
+    struct map_slot *slot = find_slot(map, hash_bytes(map->seed, key, key_size), key, key_size);
     void *value = slot->value;
     if (!value)
         return NULL;

@@ -1,6 +1,7 @@
 #pragma once
 /* The process's heap, behind three names. Nothing outside base/ calls malloc. Out of memory is not
- * an error that a caller could handle: budgets keep us from it, and if it comes the process ends. */
+ * an error that a caller could handle: budgets keep us from it, and if it comes the process ends.
+ */
 #include <stddef.h>
 
 /* `size` zeroed bytes. Never null. Free with memory_free. */

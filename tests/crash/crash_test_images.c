@@ -31,8 +31,8 @@ static void run(const char *name, uint64_t first_seed, void (*adjust)(struct rig
         images_run(&images, &settings);
         count += images.count;
         recoveries += images.recovery_count;
-        passed = test_expect(images.failure[0] == 0, __FILE__, __LINE__, "%s: %s", name,
-                             images.failure);
+        passed =
+            test_expect(images.failure[0] == 0, __FILE__, __LINE__, "%s: %s", name, images.failure);
     }
     printf("%s: %llu images, %llu of crashes in recovery\n", name, (unsigned long long)count,
            (unsigned long long)recoveries);

@@ -48,7 +48,8 @@ static bool hunt(const char *name, uint64_t *ret_seed)
         struct rig_settings settings = rig_settings_random(seed);
         if (seed % 2)
             settings.remove_once_in = 25;
-        struct images images = {.seed = seed, .lives = 2, .events = 700, .cut_step = 25, .choices = 2};
+        struct images images = {
+            .seed = seed, .lives = 2, .events = 700, .cut_step = 25, .choices = 2};
         images_run(&images, &settings);
         if (images.failure[0]) {
             printf("%s: killed by an image: %s\n", name, images.failure);
@@ -62,7 +63,8 @@ static bool hunt(const char *name, uint64_t *ret_seed)
 /* In a process of its own: a check that fails kills a mutant too. */
 static bool dies(const char *name)
 {
-    uint64_t *seed = mmap(NULL, sizeof *seed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    uint64_t *seed =
+        mmap(NULL, sizeof *seed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (seed == MAP_FAILED)
         return false;
     fflush(stdout);
@@ -107,12 +109,19 @@ TEST(mutants, without_one_nothing_fails)
 
 TEST(reached, marks_of_the_storage_layer)
 {
-    static const char *const marks[] = {
-        "ring wraps",         "ring full",          "journal grown",
-        "torn end met",       "roll during a flush", "arrivals during a flush",
-        "short journal write", "short drain write",  "folder of an earlier topic",
-        "folder of a deleted topic", "pool of journal memory empty", "read from a file",
-        "index not believed"};
+    static const char *const marks[] = {"ring wraps",
+                                        "ring full",
+                                        "journal grown",
+                                        "torn end met",
+                                        "roll during a flush",
+                                        "arrivals during a flush",
+                                        "short journal write",
+                                        "short drain write",
+                                        "folder of an earlier topic",
+                                        "folder of a deleted topic",
+                                        "pool of journal memory empty",
+                                        "read from a file",
+                                        "index not believed"};
     reached_begin();
     for (uint64_t seed = 1; seed <= 60; seed++) {
         char failure[800];

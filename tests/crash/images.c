@@ -111,8 +111,8 @@ static void look_at_image(struct run *run, struct crash crash)
     struct disk *disk = disk_image_at(run->recording, crash.cut, &choice);
     struct images *images = run->images;
     images->count++;
-    bool twice = run->wish.parts ? run->wish.parts == 2
-                                 : random_once_in(&run->random, images->recoveries);
+    bool twice =
+        run->wish.parts ? run->wish.parts == 2 : random_once_in(&run->random, images->recoveries);
     if (twice)
         crash_recovery(run, disk_clone(disk), promises, &crash);
     if (run->wish.parts != 2 && !images->failure[0])

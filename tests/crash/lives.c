@@ -8,8 +8,9 @@
  * system: after it comes a loss of power. */
 static bool plan_faults(struct rig *rig, struct random *random)
 {
-    static const uint8_t kinds[] = {OP_WRITE,    OP_WRITE,    OP_WRITE,  OP_FLUSH,         OP_FLUSH_ALL,
-                                    OP_ALLOCATE, OP_TRUNCATE, OP_REMOVE, OP_MAKE_DIRECTORY};
+    static const uint8_t kinds[] = {OP_WRITE,    OP_WRITE,     OP_WRITE,
+                                    OP_FLUSH,    OP_FLUSH_ALL, OP_ALLOCATE,
+                                    OP_TRUNCATE, OP_REMOVE,    OP_MAKE_DIRECTORY};
     int count = (int)random_below(random, 3);
     bool flushes = false;
     for (int i = 0; i < count; i++) {

@@ -38,7 +38,8 @@ static void look_at_index(struct look *look, int64_t base, const uint8_t *log, i
     struct disk *disk = rig->world->machines[0]->disk;
     struct inode *inode = disk_find(disk, path);
     if (!inode) {
-        if (look->clean && log_size > 2 * rig->settings.log.index_interval_bytes + 2 * BATCH_BYTES_MAX)
+        if (look->clean &&
+            log_size > 2 * rig->settings.log.index_interval_bytes + 2 * BATCH_BYTES_MAX)
             rig_fail(rig, "%s is missing", path);
         return;
     }
@@ -52,8 +53,7 @@ static void look_at_index(struct look *look, int64_t base, const uint8_t *log, i
             break;
         bool right = position > last && position + BATCH_RECORDS_AT <= log_size;
         const struct sent *sent =
-            right ? oracle_batch_at(rig->oracle, look->slot,
-                                    rig->promises[look->slot].generation,
+            right ? oracle_batch_at(rig->oracle, look->slot, rig->promises[look->slot].generation,
                                     (int64_t)load_be64(log + position))
                   : NULL;
         if (!sent || sent->end_offset - 1 != offset) {
@@ -88,8 +88,7 @@ static void look_at_segment(struct look *look, int64_t base)
     while (at < inode->size) {
         const struct sent *sent = oracle_batch_at(
             rig->oracle, look->slot, rig->promises[look->slot].generation, look->offset);
-        if (!sent || at + sent->size > inode->size ||
-            !oracle_matches(sent, bytes + at)) {
+        if (!sent || at + sent->size > inode->size || !oracle_matches(sent, bytes + at)) {
             rig_fail(rig,
                      "%s, position %lld of %lld: not the batch of offset %lld (%s; %lld was "
                      "acknowledged)",

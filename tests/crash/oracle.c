@@ -39,8 +39,8 @@ static int64_t add_event(struct oracle *oracle, int32_t slot)
 {
     if (oracle->event_count == oracle->event_capacity) {
         oracle->event_capacity = oracle->event_capacity ? 2 * oracle->event_capacity : 256;
-        oracle->events =
-            memory_resized(oracle->events, (size_t)oracle->event_capacity * sizeof oracle->events[0]);
+        oracle->events = memory_resized(oracle->events,
+                                        (size_t)oracle->event_capacity * sizeof oracle->events[0]);
     }
     oracle->events[oracle->event_count++] = (struct oracle_event){slot, oracle->now[slot]};
     return oracle->event_count;

@@ -1,7 +1,7 @@
 #pragma once
 /* What was sent and what was acknowledged, kept apart from the storage layer: the truth that its
- * disks are compared with. Each record batch can be made again from its sequence, so every byte that
- * comes back is known.
+ * disks are compared with. Each record batch can be made again from its sequence, so every byte
+ * that comes back is known.
  *
  * A slot is a place for a log ("data/t3-1"); removed and made again it has the next generation,
  * which is its topic id. Of each generation the batches that were sent and may be there lie in

@@ -37,7 +37,8 @@ struct rig_settings rig_settings_random(uint64_t seed)
                   .journal_initial_bytes = 65536 << random_below(&random, 2),
                   .drain_bytes = 4096u << random_below(&random, 3),
                   .idle_ns = (int64_t)20000000 << random_below(&random, 8),
-                  .flush_all_files = random_below(&random, 2) ? 100 : (uint32_t)random_below(&random, 4),
+                  .flush_all_files =
+                      random_below(&random, 2) ? 100 : (uint32_t)random_below(&random, 4),
                   .drains = 1 + (int32_t)random_below(&random, 8)},
         .log = {.segment_bytes = 4096 << random_below(&random, 5),
                 .index_interval_bytes = 256 << random_below(&random, 5),
@@ -49,8 +50,7 @@ struct rig_settings rig_settings_random(uint64_t seed)
     };
     if (settings.batch_most > 10000)
         settings.batch_most = 10000;
-    settings.store.journal_bytes = settings.store.journal_initial_bytes
-                                   << random_below(&random, 3);
+    settings.store.journal_bytes = settings.store.journal_initial_bytes << random_below(&random, 3);
     return settings;
 }
 
@@ -253,7 +253,8 @@ static enum step settle_end(struct flow *flow)
     return STEP_NEXT;
 }
 
-static const struct flow_kind settle_flow = {"settle", {{"settle", settle_step}, {"end", settle_end}}};
+static const struct flow_kind settle_flow = {"settle",
+                                             {{"settle", settle_step}, {"end", settle_end}}};
 
 static bool all_settled(void *argument)
 {
@@ -293,8 +294,7 @@ static void look_at_journals(struct rig *rig)
         snprintf(path, sizeof path, "data/journal-%d", i);
         struct journal_reader reader;
         struct bytes entries = {NULL, 0};
-        enum error error =
-            journal_reader_open(&reader, world_port(rig->world, 0, i), path);
+        enum error error = journal_reader_open(&reader, world_port(rig->world, 0, i), path);
         if (!error)
             error = journal_reader_next(&reader, &entries);
         if (error || entries.size > 0 || reader.fresh)

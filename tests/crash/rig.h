@@ -32,7 +32,7 @@ struct worker {
     struct timer timer;
     struct log_read read;
     bool reading, ended;
-    int64_t offset;  /* read up to here */
+    int64_t offset; /* read up to here */
     uint32_t sequence;
     struct bytes waiting; /* a batch that found no room; a copy */
     struct random random;
@@ -54,7 +54,7 @@ struct rig {
     struct oracle *oracle;
     struct promise promises[SLOTS_MAX]; /* that hold now; the oracle's, or those of a cut */
     int32_t lives;
-    bool image;      /* the promises are those of a cut: nothing is noted in the oracle */
+    bool image;       /* the promises are those of a cut: nothing is noted in the oracle */
     uint32_t unnamed; /* slots, by bits: at the next start no topic names their folders */
     bool serves, stopping, damaged; /* damaged: rot was put in; refusing is right */
     struct rig_core cores[2];

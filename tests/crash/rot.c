@@ -33,8 +33,8 @@ static bool is_uncovered(struct rotten *rotten, struct inode *file, const char *
     if (!strstr(path, ".log"))
         return false;
     uint8_t header[BATCH_RECORDS_AT];
-    for (int64_t at = 0; disk_read(rotten->disk, file, at, header, sizeof header) ==
-                         (int64_t)sizeof header;) {
+    for (int64_t at = 0;
+         disk_read(rotten->disk, file, at, header, sizeof header) == (int64_t)sizeof header;) {
         int64_t end = at + BATCH_OVERHEAD + (int64_t)load_be32(header + BATCH_LENGTH_AT);
         if (place < end || end <= at)
             return place - at < BATCH_LENGTH_AT ||
@@ -58,8 +58,12 @@ static void flip(struct rotten *rotten, struct random *random, char *what, size_
     check(disk_read(rotten->disk, file, place, &byte, 1) == 1);
     byte ^= (uint8_t)(1u << random_below(random, 8));
     struct iovec vector = {&byte, 1};
-    struct disk_change change = {.kind = OP_WRITE, .inode = file->id, .offset = place, .size = 1,
-                                 .vectors = &vector, .vector_count = 1};
+    struct disk_change change = {.kind = OP_WRITE,
+                                 .inode = file->id,
+                                 .offset = place,
+                                 .size = 1,
+                                 .vectors = &vector,
+                                 .vector_count = 1};
     check(disk_execute(rotten->disk, &change) == 1);
     struct disk_choice choice = disk_choice_of(CHOICE_NEW, 0);
     disk_crash(rotten->disk, &choice);

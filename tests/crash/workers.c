@@ -65,9 +65,9 @@ static void check_read(struct worker *worker)
                 rig->oracle, worker->slot, promise_of(worker)->generation, batch.base_offset);
             bool dense = first ? batch.base_offset <= offset : batch.base_offset == offset;
             bool right = sent && dense && sent->end_offset > offset &&
-                         (int32_t)sent->size <= part.size &&
-                         oracle_matches(sent, part.data);
-            /* a client sees a wrong CRC by itself; of what lies outside of it, it can see nothing */
+                         (int32_t)sent->size <= part.size && oracle_matches(sent, part.data);
+            /* a client sees a wrong CRC by itself; of what lies outside of it, it can see nothing
+             */
             if (!right && rig->damaged && batch_check_crc(&batch) != ERROR_NONE) {
                 worker->offset = read->end_offset;
                 return;
@@ -96,11 +96,12 @@ static void check_read(struct worker *worker)
 static void begin_read(struct worker *worker, int64_t offset)
 {
     uint32_t bits = (uint32_t)random_below(&worker->random, 20);
-    worker->read = (struct log_read){.log = worker->log,
-                                     .offset = offset,
-                                     .end_offset = worker->log->durable_end,
-                                     .max_bytes = (int32_t)random_below(&worker->random, 1u << bits),
-                                     .at_least_one = true};
+    worker->read =
+        (struct log_read){.log = worker->log,
+                          .offset = offset,
+                          .end_offset = worker->log->durable_end,
+                          .max_bytes = (int32_t)random_below(&worker->random, 1u << bits),
+                          .at_least_one = true};
     worker->reading = true;
 }
 
@@ -166,8 +167,8 @@ static enum step write_step(struct flow *flow)
     }
     if (!error && worker->log->durable_end > 0 &&
         random_once_in(&worker->random, rig->settings.read_once_in)) {
-        begin_read(worker, (int64_t)random_below(&worker->random,
-                                                 (uint64_t)worker->log->durable_end));
+        begin_read(worker,
+                   (int64_t)random_below(&worker->random, (uint64_t)worker->log->durable_end));
         return read_goes_on(worker) ? STEP_AGAIN : STEP_AGAIN;
     }
     if (!error)

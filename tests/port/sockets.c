@@ -25,8 +25,7 @@ static void talks(struct script *s)
     struct address address, peer = {0};
     int32_t listener = script_listen(s, &address);
     struct address local = {0};
-    struct op accept = {
-        .kind = OP_ACCEPT, .handle = listener, .address = &peer, .data = &local};
+    struct op accept = {.kind = OP_ACCEPT, .handle = listener, .address = &peer, .data = &local};
     struct op connect = {.kind = OP_CONNECT, .address = &address};
     op_start(s->port, &accept);
     op_start(s->port, &connect);

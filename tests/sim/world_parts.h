@@ -90,8 +90,8 @@ struct socket {
     struct list link;    /* in machine->sockets, a backlog too */
     struct list pending; /* in a listener's backlog */
     struct machine *machine;
-    struct socket *peer;          /* null: closed, cut */
-    struct machine *peer_machine; /* where the bytes come from */
+    struct socket *peer;                        /* null: closed, cut */
+    struct machine *peer_machine;               /* where the bytes come from */
     struct address peer_address, local_address; /* of an accepted one */
     uint8_t *ring;
     uint64_t written, arrived, taken; /* taken <= arrived <= written <= taken + capacity */

@@ -164,8 +164,9 @@ static void fake_close(struct port *port)
 {
 }
 
-static const struct port_operations operations = {
-    "fake", fake_submit, fake_cancel, fake_wait, fake_wake, fake_clock, fake_give_back, NULL, fake_close};
+static const struct port_operations operations = {"fake",         fake_submit, fake_cancel,
+                                                  fake_wait,      fake_wake,   fake_clock,
+                                                  fake_give_back, NULL,        fake_close};
 
 void fake_port_init(struct fake_port *fake, uint32_t pool_size, uint32_t pool_count)
 {

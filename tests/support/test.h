@@ -41,11 +41,11 @@ bool test_expect(bool passed, const char *file, int line, const char *format, ..
 #define EQ_TEXT(got_, want_)                                                                       \
     do {                                                                                           \
         const char *got__ = (got_), *want__ = (want_);                                             \
-        test_expect(strcmp(got__, want__) == 0, __FILE__, __LINE__,                                \
-                    "%s: got\n%s\nwant\n%s", #got_, got__, want__);                                \
+        test_expect(strcmp(got__, want__) == 0, __FILE__, __LINE__, "%s: got\n%s\nwant\n%s",       \
+                    #got_, got__, want__);                                                         \
     } while (0)
 
 /* Bytes of equal length. */
 #define EQ_BYTES(got_, want_, size_)                                                               \
-    test_expect(memcmp((got_), (want_), (size_)) == 0, __FILE__, __LINE__,                         \
-                "%s: differs from %s", #got_, #want_)
+    test_expect(memcmp((got_), (want_), (size_)) == 0, __FILE__, __LINE__, "%s: differs from %s",  \
+                #got_, #want_)

@@ -6,9 +6,15 @@ TEST(folder, names)
     static const struct {
         const char *name, *topic;
         int32_t partition;
-    } cases[] = {{"a-0", "a", 0}, {"a-b-12", "a-b", 12}, {"__cluster_metadata-0", "__cluster_metadata", 0},
-                 {"a", NULL, 0},  {"-1", NULL, 0},       {"a-", NULL, 0},
-                 {"a-1x", NULL, 0}, {"x-7.abc-delete", NULL, 0}, {"a-1234567890", NULL, 0}};
+    } cases[] = {{"a-0", "a", 0},
+                 {"a-b-12", "a-b", 12},
+                 {"__cluster_metadata-0", "__cluster_metadata", 0},
+                 {"a", NULL, 0},
+                 {"-1", NULL, 0},
+                 {"a-", NULL, 0},
+                 {"a-1x", NULL, 0},
+                 {"x-7.abc-delete", NULL, 0},
+                 {"a-1234567890", NULL, 0}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct string topic = {NULL, 0};
         int32_t partition = -1;

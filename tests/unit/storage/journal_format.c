@@ -116,9 +116,9 @@ TEST(journal_format, entries_that_are_none_are_an_error)
 {
     static const uint8_t unknown[] = {9, 1}, short_bind[] = {ENTRY_BIND, 1, 0, 0},
                          short_append[] = {ENTRY_APPEND, 1, 200, 1, 0};
-    const struct bytes cases[] = {
-        {unknown, sizeof unknown}, {short_bind, sizeof short_bind},
-        {short_append, sizeof short_append}};
+    const struct bytes cases[] = {{unknown, sizeof unknown},
+                                  {short_bind, sizeof short_bind},
+                                  {short_append, sizeof short_append}};
     for (int i = 0; i < 3; i++) {
         struct reader reader;
         struct journal_entry entry;

@@ -9,7 +9,9 @@ TEST(segment, names)
     EQ_TEXT(name, "00000000000000000042.log");
     TRUE_(segment_name_parse(name, ".log", &base));
     EQ(base, 42);
-    static const char *const others[] = {"00000000000000000042.index", "42.log", "",
+    static const char *const others[] = {"00000000000000000042.index",
+                                         "42.log",
+                                         "",
                                          "0000000000000000004x.log",
                                          "00000000000000000042.log.deleted",
                                          "99999999999999999999.log"};
