@@ -15,7 +15,10 @@ static void expect(write_form *write, const struct record *record, const void *w
     text_done(&text);
 }
 
-#define BYTES(literal)              ((struct bytes){(const uint8_t *)(literal), (int32_t)sizeof(literal) - 1})
+static struct bytes bytes_of(const char *text)
+{
+    return (struct bytes){(const uint8_t *)text, (int32_t)strlen(text)};
+}
 #define EXPECT(write, record, want) expect(write, record, want, sizeof(want) - 1)
 
 /* Two headers: a=1 and b=null, and their bytes. */
@@ -23,23 +26,23 @@ static struct record with_headers(uint8_t *raw, size_t size)
 {
     struct writer writer;
     writer_init(&writer, raw, size);
-    record_write_header(&writer, &(struct record_header){BYTES("a"), BYTES("1")});
-    record_write_header(&writer, &(struct record_header){BYTES("b"), BYTES_NULL});
+    record_write_header(&writer, &(struct record_header){bytes_of("a"), bytes_of("1")});
+    record_write_header(&writer, &(struct record_header){bytes_of("b"), BYTES_NULL});
     return (struct record){.offset = 42,
                            .timestamp = 1700000000000,
-                           .key = BYTES("k"),
-                           .value = BYTES("v"),
+                           .key = bytes_of("k"),
+                           .value = bytes_of("v"),
                            .headers = {raw, (int32_t)writer.size},
                            .headers_count = 2};
 }
 
 TEST(forms, json_is_an_object_a_line)
 {
-    struct record record = {.offset = 7, .timestamp = -1, .key = BYTES_NULL, .value = BYTES("")};
+    struct record record = {.offset = 7, .timestamp = -1, .key = BYTES_NULL, .value = bytes_of("")};
     EXPECT(format_write_json, &record,
            "{\"topic\":\"top\",\"partition\":3,\"offset\":7,\"timestamp\":-1,"
            "\"key\":null,\"value\":\"\",\"headers\":[]}\n");
-    record.value = BYTES("line\n\"quoted\" \xc3\xa9");
+    record.value = bytes_of("line\n\"quoted\" \xc3\xa9");
     EXPECT(format_write_json, &record,
            "{\"topic\":\"top\",\"partition\":3,\"offset\":7,\"timestamp\":-1,"
            "\"key\":null,\"value\":\"line\\u000a\\\"quoted\\\" \xc3\xa9\",\"headers\":[]}\n");
@@ -47,7 +50,7 @@ TEST(forms, json_is_an_object_a_line)
 
 TEST(forms, json_says_what_is_base64)
 {
-    struct record record = {.key = BYTES("\xff\xfe"), .value = BYTES("a\xc3")};
+    struct record record = {.key = bytes_of("\xff\xfe"), .value = bytes_of("a\xc3")};
     EXPECT(format_write_json, &record,
            "{\"topic\":\"top\",\"partition\":3,\"offset\":0,\"timestamp\":0,"
            "\"key_base64\":\"//4=\",\"value_base64\":\"YcM=\",\"headers\":[]}\n");
