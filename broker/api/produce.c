@@ -17,6 +17,9 @@
 #include "api/route.h"
 #include "api/scatter.h"
 #include "base/check.h"
+#include "base/memory.h"
+#include "base/reached.h"
+#include "net/connection.h"
 #include "protocol/batch.h"
 
 struct produce_item {
@@ -29,6 +32,8 @@ struct produce_item {
 
 struct produce_part {
     struct scatter_part base;
+    struct lane *lane; /* of the connection, to this core */
+    uint64_t number;   /* in it */
     struct mail copied_mail;
     struct flow copied; /* on the connection's core */
     struct deadline deadline;
@@ -43,6 +48,18 @@ struct produce {
 const uint16_t produce_call_size = sizeof(struct produce);
 
 /* -- on the partitions' core --------------------------------------------------------------- */
+
+/* Requests of one connection append in the order in which they came (max.in.flight of clients rests
+ * on it), whatever an earlier one has to wait for. */
+static enum step part_turn(struct flow *flow)
+{
+    struct produce_part *part = (struct produce_part *)flow;
+    if (part->lane->turn == part->number)
+        return STEP_NEXT;
+    REACHED("a later request waits for its turn");
+    waiter_park_until(&part->base.waiter, &part->lane->waiters, flow, (int64_t)part->number);
+    return STEP_AGAIN;
+}
 
 static enum step part_open(struct flow *flow)
 {
@@ -103,6 +120,8 @@ static const struct flow_kind copied_kind = {"produce-copied", {{"copied", copie
 static enum step part_copied(struct flow *flow)
 {
     struct produce_part *part = (struct produce_part *)flow;
+    part->lane->turn++;
+    waiters_wake_until(&part->lane->waiters, (int64_t)part->lane->turn);
     mail_start(&part->copied_mail, &part->base.shard->core, &part->base.call->shard->core,
                &part->copied, &copied_kind);
     return STEP_NEXT;
@@ -148,6 +167,7 @@ static enum step part_answer(struct flow *flow)
 
 static const struct flow_kind part_kind = {"produce-part",
                                            {
+                                               {"turn", part_turn},
                                                {"open", part_open},
                                                {"append", part_append},
                                                {"copied", part_copied},
@@ -360,14 +380,29 @@ static enum step produce_check(struct flow *flow)
     return STEP_NEXT;
 }
 
+static struct lane *lanes_of(struct connection *connection, const struct broker *broker)
+{
+    if (!connection->lanes) {
+        connection->lanes = memory_zeroed((size_t)broker->core_count * sizeof(struct lane));
+        for (int i = 0; i < broker->core_count; i++)
+            list_init(&connection->lanes[i].waiters);
+    }
+    return connection->lanes;
+}
+
 static enum step produce_scatter(struct flow *flow)
 {
     struct produce *produce = (struct produce *)flow;
     struct scatter_part *part;
     for (int32_t at = 0; (part = scatter_next(&produce->scatter, &at));)
         produce->uncopied++;
-    for (int32_t at = 0; (part = scatter_next(&produce->scatter, &at));)
+    struct lane *lanes = lanes_of(produce->call.request->connection, produce->call.shard->broker);
+    for (int32_t at = 0; (part = scatter_next(&produce->scatter, &at));) {
+        struct produce_part *own = (struct produce_part *)part;
+        own->lane = &lanes[part->shard->core.id];
+        own->number = own->lane->sent++;
         scatter_start(part, &part_kind);
+    }
     request_next(produce->call.request);
     return STEP_NEXT;
 }

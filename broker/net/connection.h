@@ -17,6 +17,15 @@
 
 enum { CONNECTION_SLOTS = 2, SEND_VECTORS = 128 };
 
+/* Keeps the requests of one connection in order on one core: each takes a number here, and there
+ * waits for its turn. For the layer above; what it needs, open partitions or room in a journal, may
+ * come to a later request first. */
+struct lane {
+    uint64_t sent;       /* numbers given out; on the connection's core */
+    uint64_t turn;       /* whose turn it is; this and waiters on the other core */
+    struct list waiters; /* ordered by number */
+};
+
 struct pool_slot {
     int32_t pool_buffer; /* -1: free */
     struct buffer *copy; /* what was left of it, once moved out of the pool; else null */
@@ -62,6 +71,7 @@ struct connection {
     bool deciding;
     struct send *send;
     struct turn_hook flush;
+    struct lane *lanes; /* by core, made by the layer above when first needed; or null */
 };
 
 extern const struct flow_kind connection_kind;

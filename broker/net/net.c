@@ -305,6 +305,7 @@ static enum step ended_count(struct flow *flow)
     home->assigned_total--;
     uncount_address(home, count_address(home, &c->peer));
     waiters_wake_first(&home->room_waiters);
+    memory_free(c->lanes);
     memory_free(c);
     if (home->stopping && home->assigned_total == 0 && home->stop_parked) {
         home->stop_parked = false;
