@@ -19,6 +19,7 @@ struct bench *bench_open(void)
 {
     struct bench *bench = memory_zeroed(sizeof *bench);
     arena_init(&bench->arena, 1 << 28);
+    list_init(&bench->room);
     settings_init(&bench->settings);
     bench->settings.message_max_bytes = 4000;
     bench->settings.request_arena_bytes = 1 << 20;
@@ -191,6 +192,13 @@ static void commit(struct partition *partition)
     waiters_wake(&partition->waiters);
 }
 
+void bench_make_room(struct bench *bench)
+{
+    bench->room_bytes = 0;
+    waiters_wake(&bench->room);
+    bench_settle(bench);
+}
+
 void bench_commit(struct bench *bench, struct uuid topic_id, int32_t index)
 {
     commit(bench_partition(bench, topic_id, index));
@@ -225,6 +233,11 @@ enum error partition_append(struct partition *partition, struct bytes batches,
     struct log *log = partition->log;
     struct batch batch;
     check(log->count < BENCH_BATCHES);
+    struct bench *bench = CONTAINER_OF(partition->shard->broker, struct bench, broker);
+    if (bench->room_bytes && batches.size > bench->room_bytes) {
+        waiter_park(waiter, &bench->room, flow);
+        return ERROR_WOULD_WAIT;
+    }
     EQ(batch_view(batches.data, (size_t)batches.size, &batch), ERROR_NONE);
     uint8_t *copy = memory_zeroed((size_t)batches.size);
     memcpy(copy, batches.data, (size_t)batches.size);
@@ -236,7 +249,7 @@ enum error partition_append(struct partition *partition, struct bytes batches,
     log->sizes[log->count] = batches.size;
     log->base_offsets[log->count++] = ret->base_offset;
     partition->replica.appended_end = ret->end_offset;
-    if (!CONTAINER_OF(partition->shard->broker, struct bench, broker)->holds_commits)
+    if (!bench->holds_commits)
         commit(partition);
     return ERROR_NONE;
 }

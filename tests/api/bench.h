@@ -27,6 +27,8 @@ struct bench {
     struct arena arena; /* of the test's side */
     int32_t correlation_id;
     int lines, stopped;
+    int32_t room_bytes; /* batches larger than it wait for bench_make_room; 0: all have room */
+    struct list room;   /* on the partition's core */
     bool holds_commits; /* what is appended stays uncommitted until bench_commit */
     char last_line[EVENT_LINE_BYTES];
 };
@@ -43,6 +45,8 @@ int32_t bench_connect(struct bench *bench);
 struct uuid bench_topic(struct bench *bench, const char *name, int partitions);
 
 /* What was appended to the partition is committed; waiters are woken. */
+/* Now there is room for everything, and who waited for it tries again. */
+void bench_make_room(struct bench *bench);
 void bench_commit(struct bench *bench, struct uuid topic_id, int32_t index);
 struct partition *bench_partition(struct bench *bench, struct uuid topic_id, int32_t index);
 

@@ -110,6 +110,30 @@ TEST(produce, errors_are_of_partitions)
     bench_close(bench);
 }
 
+TEST(produce, a_later_request_does_not_overtake_one_that_waits_for_room)
+{
+    struct bench *bench = bench_open();
+    struct uuid topic = bench_topic(bench, "t", 2);
+    int32_t handle = bench_connect(bench);
+    struct bytes large = bench_batch(bench, "hello", 3), small = bench_batch(bench, "a", 1);
+    bench->room_bytes = small.size;
+    for (int i = 0; i < 2; i++)
+        bench_send(bench, handle, API_PRODUCE, 13,
+                   produce_of(bench, topic, 2, i == 0 ? large : small));
+    bench_settle(bench);
+    TRUE_(bench_answer(bench, handle, API_PRODUCE, 13) == NULL);
+    for (int i = 0; i < 2; i++)
+        EQ(bench_partition(bench, topic, i)->replica.appended_end, 0);
+    bench_make_room(bench);
+    for (int round = 0; round < 2; round++) {
+        struct produce_response *out = bench_answer(bench, handle, API_PRODUCE, 13);
+        TRUE_(out != NULL);
+        for (int i = 0; out && i < 2; i++)
+            EQ(out->responses[0].partition_responses[i].base_offset, round == 0 ? 0 : 3);
+    }
+    bench_close(bench);
+}
+
 TEST(produce, waits_for_the_high_watermark)
 {
     struct bench *bench = bench_open();
