@@ -123,11 +123,11 @@ struct port_operations {
     void (*clock)(struct port *port, struct now *now);
     /* Gives a pool buffer back; it may be filled again at once. */
     void (*give_back)(struct port *port, int32_t pool_buffer);
-    /* Nothing may be in flight, except cancelled operations, which are waited for; and no thread
-     * may be about to wake it: cores close their ports once all of them have stopped. */
     /* Carries a file operation out on this thread, blocking; for port_call only. Null: port_call
      * submits and waits. */
     int64_t (*call)(const struct op *op);
+    /* Nothing may be in flight, except cancelled operations, which are waited for; and no thread
+     * may be about to wake it: cores close their ports once all of them have stopped. */
     void (*close)(struct port *port);
 };
 
