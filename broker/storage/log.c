@@ -5,6 +5,7 @@
 #include "base/reached.h"
 #include "protocol/batch.h"
 #include "storage/folder_clear.h"
+#include "storage/log_batch.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
@@ -228,15 +229,12 @@ static struct segment *segment_for(struct log *log, int32_t size, int64_t end_of
     return log_add_segment(log, log->appended_end);
 }
 
-/* Entries of the index for the batches of a piece that was just numbered. */
-static void note_in_index(struct log *log, const struct piece *piece)
+/* Tells of the batches of a piece that was just numbered. */
+static void note_batches(struct log *log, const struct piece *piece)
 {
     for (uint32_t at = 0; at < piece->size;) {
         const uint8_t *batch = piece->data + at;
-        int64_t last =
-            (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
-        segment_index_note(piece->segment, last, piece->position + at,
-                           log->settings->index_interval_bytes);
+        log_appended_batch(log, piece->segment, batch, piece->position + at);
         at += BATCH_OVERHEAD + load_be32(batch + BATCH_LENGTH_AT);
     }
 }
@@ -288,7 +286,7 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
     piece->end_offset = end_offset;
     piece->size = (uint32_t)batches.size;
     piece->position = (uint32_t)segment->size;
-    note_in_index(log, piece);
+    note_batches(log, piece);
     segment->size += batches.size;
     log->appended_end = end_offset;
     store->counters.appended_bytes += (uint64_t)batches.size;

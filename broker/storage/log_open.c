@@ -1,6 +1,8 @@
 /* Opening a log at first use: reads the folder, then the end of the newest segment.
  *
- *   folder -> list -> close -> metadata -> size -> index -> open -> scan -> finish
+ *   folder -> list -> metadata -> older -> size -> index -> open -> scan -> finish
+ *
+ * `older` scans closed segments, if somebody wants to know of their batches (log_opening_floor).
  *
  * Recovery has run before: the newest segment's size is its end and every batch in it is whole.
  * What is not so is rot, and the log fails with file and position; nothing is cut. */
@@ -8,15 +10,16 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "base/reached.h"
-#include "codec/crc32c.h"
 #include "protocol/batch.h"
 #include "storage/folder.h"
 #include "storage/folder_clear.h"
+#include "storage/log_batch.h"
+#include "storage/log_scan.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
 
-enum { SCAN_BYTES = 64 << 10 };
+enum { SCAN_BATCHES = 256 /* in one step */ };
 
 struct log_opening {
     struct flow flow;
@@ -27,16 +30,17 @@ struct log_opening {
     struct waiter waiter;
     int32_t handle;
     uint8_t phase;
-    bool stale;          /* the folder is of another topic of this name */
-    int64_t position;    /* scanned up to here */
-    int64_t next_offset; /* expected at position, at least */
-    int64_t wanted;      /* bytes to read at once */
+    bool stale;       /* the folder is of another topic of this name */
+    int64_t position; /* in a small file that is read */
+    int32_t older;    /* the closed segment that is scanned, its place in log->segments */
+    struct log_scan scan;
     char path[1024];
 };
 
 static enum step open_folder(struct flow *flow);
 static enum step open_list(struct flow *flow);
 static enum step open_metadata(struct flow *flow);
+static enum step open_older(struct flow *flow);
 static enum step open_size(struct flow *flow);
 static enum step open_index(struct flow *flow);
 static enum step open_segment(struct flow *flow);
@@ -47,6 +51,7 @@ static const struct flow_kind open_flow = {"log open",
                                            {{"folder", open_folder},
                                             {"list", open_list},
                                             {"metadata", open_metadata},
+                                            {"older", open_older},
                                             {"size", open_size},
                                             {"index", open_index},
                                             {"segment", open_segment},
@@ -88,7 +93,6 @@ enum error log_open(struct log *log, struct waiter *waiter, struct flow *flow)
         struct log_opening *opening = memory_zeroed(sizeof *opening);
         opening->log = log;
         opening->handle = -1;
-        opening->wanted = SCAN_BYTES;
         log->opening = opening;
         log->state = LOG_OPENING;
         flow_start(&opening->flow, &open_flow, log->store->core);
@@ -248,6 +252,86 @@ static enum step open_metadata(struct flow *flow)
     return STEP_NEXT;
 }
 
+static enum step scan_fault(struct log_opening *opening)
+{
+    opening->position = opening->scan.position;
+    opening->op.result = -(int64_t)opening->scan.error;
+    opening->log->error = ERROR_KAFKA_STORAGE_ERROR;
+    return give_up(opening, opening->scan.fault);
+}
+
+static void segment_path(struct log_opening *opening, const struct segment *segment,
+                         const char *suffix)
+{
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(segment->base_offset, suffix, name);
+    snprintf(opening->path, sizeof opening->path, "%s/%s", opening->log->folder, name);
+}
+
+/* Scans the closed segments from the one that holds the floor on: opens each, asks for its size,
+ * walks, closes. */
+static enum step open_older(struct flow *flow)
+{
+    struct log_opening *opening = opening_of(flow);
+    struct log *log = opening->log;
+    struct op *op = &opening->op;
+    while (opening->phase == 0 && opening->older < log->segment_count - 1 &&
+           log->segments[opening->older + 1]->base_offset <= log_opening_floor(log))
+        opening->older++;
+    if (opening->older >= log->segment_count - 1)
+        return STEP_NEXT;
+    struct segment *segment = log->segments[opening->older];
+    struct log_scan *scan = &opening->scan;
+    switch (opening->phase) {
+    case 0:
+        segment_path(opening, segment, ".log");
+        start_op(opening, (struct op){.kind = OP_OPEN, .path = opening->path, .flags = OPEN_READ});
+        opening->phase = 1;
+        return STEP_AGAIN;
+    case 1:
+        if (op->result < 0)
+            return give_up(opening, "a segment can't be opened");
+        opening->handle = (int32_t)op->result;
+        start_op(opening,
+                 (struct op){.kind = OP_STAT, .handle = opening->handle, .data = &opening->stat});
+        opening->phase = 2;
+        return STEP_AGAIN;
+    case 2:
+        if (op->result < 0)
+            return give_up(opening, "the size of a segment can't be read");
+        *scan = (struct log_scan){.core = log->store->core,
+                                  .handle = opening->handle,
+                                  .alignment = 1,
+                                  .end = opening->stat.size_bytes,
+                                  .next_offset = segment->base_offset,
+                                  .whole_from = INT64_MAX};
+        opening->phase = 3;
+        return STEP_AGAIN;
+    case 3:
+        for (int i = 0; i < SCAN_BATCHES; i++) {
+            enum log_scan_result result = log_scan_step(scan, flow);
+            if (result == SCAN_WAITS)
+                return STEP_AGAIN;
+            if (result == SCAN_FAULT)
+                return scan_fault(opening);
+            if (result == SCAN_ENDED) {
+                log_scan_done(scan);
+                start_op(opening, (struct op){.kind = OP_CLOSE, .handle = opening->handle});
+                opening->handle = -1;
+                opening->phase = 4;
+                return STEP_AGAIN;
+            }
+            log_opened_batch(log, segment, scan->batch, scan->position);
+        }
+        return STEP_AGAIN;
+    default:
+        break;
+    }
+    opening->phase = 0;
+    opening->older++;
+    return STEP_AGAIN;
+}
+
 static enum step open_size(struct flow *flow)
 {
     struct log_opening *opening = opening_of(flow);
@@ -256,9 +340,7 @@ static enum step open_size(struct flow *flow)
     if (!active)
         return STEP_FAIL; /* a folder without segments: an empty log */
     if (opening->phase++ == 0) {
-        char name[SEGMENT_NAME_SIZE];
-        segment_name(active->base_offset, ".log", name);
-        snprintf(opening->path, sizeof opening->path, "%s/%s", log->folder, name);
+        segment_path(opening, active, ".log");
         start_op(opening,
                  (struct op){.kind = OP_STAT, .path = opening->path, .data = &opening->stat});
         return STEP_AGAIN;
@@ -278,19 +360,14 @@ static enum step open_index(struct flow *flow)
 {
     struct log_opening *opening = opening_of(flow);
     struct segment *active = log_active(opening->log);
-    if (opening->phase == 0) {
-        char name[SEGMENT_NAME_SIZE];
-        segment_name(active->base_offset, ".index", name);
-        snprintf(opening->path, sizeof opening->path, "%s/%s", opening->log->folder, name);
-    }
+    if (opening->phase == 0)
+        segment_path(opening, active, ".index");
     int64_t size;
     if (read_file(opening, &size))
         return STEP_AGAIN;
     if (size > 0)
         index_decode(active, opening->buffer->data, (size_t)size, active->size);
     active->index_loaded = true;
-    opening->position = active->index_count ? active->index[active->index_count - 1].position : 0;
-    opening->next_offset = active->base_offset;
     return STEP_NEXT;
 }
 
@@ -302,9 +379,7 @@ static enum step open_segment(struct flow *flow)
     if (active->size == 0)
         return STEP_NEXT;
     if (opening->phase++ == 0) {
-        char name[SEGMENT_NAME_SIZE];
-        segment_name(active->base_offset, ".log", name);
-        snprintf(opening->path, sizeof opening->path, "%s/%s", log->folder, name);
+        segment_path(opening, active, ".log");
         start_op(opening, (struct op){.kind = OP_OPEN,
                                       .path = opening->path,
                                       .flags = OPEN_READ | OPEN_WRITE | OPEN_DIRECT});
@@ -317,54 +392,24 @@ static enum step open_segment(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* Does a whole, possible batch lie at `batch`, with `left` bytes of the file from there on? */
-static const char *batch_fault(const uint8_t *batch, int64_t left, int64_t least_offset)
-{
-    int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
-    if (size < BATCH_RECORDS_AT || size > left)
-        return "a batch's length reaches beyond the end";
-    if (batch[BATCH_MAGIC_AT] != 2)
-        return "a batch's magic is not 2";
-    if ((int64_t)load_be64(batch) < least_offset)
-        return "a batch's base offset is below the one before it";
-    if (crc32c(0, batch + BATCH_ATTRIBUTES_AT, (size_t)size - BATCH_ATTRIBUTES_AT) !=
-        load_be32(batch + BATCH_CRC_AT))
-        return "a batch's CRC does not match";
-    return NULL;
-}
-
-/* Looks through the bytes read; notes what the index lacks. Null: go on reading from position. */
-static const char *scan_bytes(struct log_opening *opening)
+/* Where the scan of the newest segment begins: at its last index entry, or earlier if somebody
+ * wants to know of more. Behind that entry it reads whole batches: a crash may have left something
+ * there.
+ */
+static void begin_newest(struct log_opening *opening)
 {
     struct log *log = opening->log;
     struct segment *active = log_active(log);
-    int64_t have = min_i64(opening->op.offset + opening->op.result, active->size);
-    while (opening->position + BATCH_RECORDS_AT <= have) {
-        const uint8_t *batch = opening->buffer->data + (opening->position - opening->op.offset);
-        int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
-        if (size >= BATCH_RECORDS_AT && opening->position + size <= active->size &&
-            opening->position + size > have) {
-            opening->wanted = size;
-            return NULL;
-        }
-        const char *fault =
-            batch_fault(batch, active->size - opening->position, opening->next_offset);
-        if (fault)
-            return fault;
-        int64_t last =
-            (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
-        /* Only a wide gap is filled: no journal covers what is written for bytes this old, and a
-         * crash could tear it. */
-        int32_t gap = log->settings->index_interval_bytes;
-        gap = gap > SCAN_BYTES ? gap : SCAN_BYTES;
-        segment_index_note(active, last, opening->position, gap);
-        opening->next_offset = last + 1;
-        opening->position += size;
-        opening->wanted = SCAN_BYTES;
-    }
-    if (have == active->size && opening->position < have)
-        return "bytes are left after the last whole batch";
-    return NULL;
+    int64_t last_entry = active->index_count ? active->index[active->index_count - 1].position : 0;
+    int64_t floor = log_opening_floor(log);
+    int64_t from = floor < INT64_MAX ? segment_index_find(active, floor) : last_entry;
+    opening->scan = (struct log_scan){.core = log->store->core,
+                                      .handle = active->handle,
+                                      .alignment = log->store->alignment,
+                                      .position = from,
+                                      .end = active->size,
+                                      .next_offset = active->base_offset,
+                                      .whole_from = last_entry};
 }
 
 static enum step open_scan(struct flow *flow)
@@ -372,41 +417,30 @@ static enum step open_scan(struct flow *flow)
     struct log_opening *opening = opening_of(flow);
     struct log *log = opening->log;
     struct segment *active = log_active(log);
-    if (opening->op.kind == OP_READ && opening->phase) {
-        if (opening->op.result <= 0)
-            return give_up(opening, "the newest segment can't be read");
-        const char *fault = scan_bytes(opening);
-        if (fault && active->index_count && opening->next_offset == active->base_offset) {
+    struct log_scan *scan = &opening->scan;
+    if (opening->phase++ == 0)
+        begin_newest(opening);
+    for (int i = 0; i < SCAN_BATCHES; i++) {
+        switch (log_scan_step(scan, flow)) {
+        case SCAN_WAITS:
+            return STEP_AGAIN;
+        case SCAN_BATCH:
+            log_opened_batch(log, active, scan->batch, scan->position);
+            break;
+        case SCAN_ENDED:
+            log->appended_end = scan->next_offset;
+            return STEP_NEXT;
+        case SCAN_FAULT:
+            if (scan->error || !active->index_count || scan->next_offset != active->base_offset)
+                return scan_fault(opening);
             /* the index led astray: it is only a cache; begin without it */
             REACHED("index not believed");
             active->index_count = active->index_written = 0; /* the file is written anew */
             active->indexed_position = 0;
-            opening->position = 0;
-            fault = NULL;
-        }
-        if (fault) {
-            log->error = ERROR_KAFKA_STORAGE_ERROR;
-            return give_up(opening, fault);
+            scan->position = 0;
+            break;
         }
     }
-    opening->phase = 1;
-    if (opening->position >= active->size) {
-        log->appended_end = opening->next_offset;
-        return STEP_NEXT;
-    }
-    uint64_t alignment = log->store->alignment;
-    int64_t from = (int64_t)align_down((uint64_t)opening->position, alignment);
-    int64_t to = (int64_t)align_up(
-        (uint64_t)min_i64(active->size, opening->position + opening->wanted), alignment);
-    if ((int64_t)opening->buffer->size < to - from) {
-        buffer_release(opening->buffer);
-        opening->buffer = buffers_take_always(&log->store->core->buffers, (size_t)(to - from));
-    }
-    start_op(opening, (struct op){.kind = OP_READ,
-                                  .handle = active->handle,
-                                  .data = opening->buffer->data,
-                                  .size = (size_t)(to - from),
-                                  .offset = from});
     return STEP_AGAIN;
 }
 
@@ -434,6 +468,7 @@ static enum step open_finish(struct flow *flow)
         log->error = ERROR_KAFKA_STORAGE_ERROR; /* an earlier topic's files may still be there */
     log->opening = NULL;
     buffer_release(opening->buffer);
+    log_scan_done(&opening->scan);
     memory_free(opening);
     if (log->removed && !log->error)
         log->error = ERROR_UNKNOWN_TOPIC_OR_PARTITION;
