@@ -48,30 +48,39 @@ static bool folder_is_named(void *context, struct uuid topic_id, int32_t partiti
     return found && image_partition(found, partition);
 }
 
-static enum error recover(struct broker *broker, struct port *port, char *why, size_t why_size)
+static int32_t core_of_log(void *context, struct uuid topic_id, int32_t partition)
 {
-    struct recovery recovery;
+    const struct broker *broker = context;
+    if (uuid_equal(topic_id, metadata_topic_id))
+        return 0;
+    const struct image_topic *topic = image_topic_by_id(&broker->shards[0].image, topic_id);
+    const struct image_partition *found = topic ? image_partition(topic, partition) : NULL;
+    return found ? found->core : -1;
+}
+
+/* *ret_resumes: each core may go on with its journal, so recovery must stay open until it has. */
+static enum error recover(struct broker *broker, struct recovery *recovery, struct port *port,
+                          bool *ret_resumes, char *why, size_t why_size)
+{
     char folder[1100];
     snprintf(folder, sizeof folder, "%s/__cluster_metadata-0", broker->directory);
-    enum error error = recovery_open(&recovery, port, broker->directory);
+    enum error error = recovery_open(recovery, port, broker->directory);
     if (!error)
-        error = recovery_replay(&recovery, &(struct recovery_names){metadata_folder, broker});
+        error = recovery_replay(recovery, &(struct recovery_names){metadata_folder, broker});
     if (!error) {
         error = metadata_log_load(broker, port, folder, why, why_size);
-        if (error) {
-            recovery_close(&recovery);
+        if (error)
             return error;
-        }
     }
+    *ret_resumes = !error && recovery_may_resume(recovery, broker->core_count, core_of_log, broker);
+    if (!error && !*ret_resumes)
+        error = recovery_replay(recovery, &(struct recovery_names){topic_folder, broker});
     if (!error)
-        error = recovery_replay(&recovery, &(struct recovery_names){topic_folder, broker});
-    if (!error)
-        error = recovery_clean(&recovery, &(struct recovery_names){folder_is_named, broker},
+        error = recovery_clean(recovery, &(struct recovery_names){folder_is_named, broker},
                                broker->core_count);
     if (error)
-        snprintf(why, why_size, "%s", recovery.fault[0] ? recovery.fault : error_text(error));
-    broker->replayed_bytes = recovery.replayed_bytes;
-    recovery_close(&recovery);
+        snprintf(why, why_size, "%s", recovery->fault[0] ? recovery->fault : error_text(error));
+    broker->replayed_bytes = recovery->replayed_bytes;
     return error;
 }
 
@@ -224,10 +233,18 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
     enum error error = directory_open(broker, ports[0], why, why_size);
     if (!error)
         error = directory_unmark_clean(broker, ports[0]);
+    struct recovery recovery = {.directory_handle = -1};
+    bool resumes = false;
     if (!error)
-        error = recover(broker, ports[0], why, why_size);
-    while (!error && opened < core_count)
-        error = shard_open(broker, opened++, ports[0], why, why_size);
+        error = recover(broker, &recovery, ports[0], &resumes, why, why_size);
+    while (!error && opened < core_count) {
+        struct journal_content *content =
+            resumes ? recovery_journal(&recovery, opened) : NULL;
+        if (content && content->reader.fresh)
+            content = NULL;
+        error = shard_open(broker, opened++, ports[0], content, why, why_size);
+    }
+    recovery_close(&recovery);
     if (!error) {
         error = register_node(broker, ports[0]);
         if (error)

@@ -52,12 +52,12 @@ struct broker {
     bool machine_busy;          /* core 0: a machine request is between its decision and its end */
     char *directory;
     int32_t lock_handle;
-    uint64_t replayed_bytes; /* by recovery */
+    uint64_t replayed_bytes; /* by recovery, and found in journals that were resumed */
 };
 
 /* Makes the directory the broker's (lock, meta.properties), replays the journals, reads the
- * metadata log into every shard's image, opens every shard's store with a new journal, and
- * registers the node. One thread, and only ports[0] is asked for anything until this returns: every
+ * metadata log into every shard's image, opens every shard's store with a new journal or goes on
+ * with the one it has (storage/resume.h), and registers the node. One thread, and only ports[0] is asked for anything until this returns: every
  * core has it as its port meanwhile, since a ring may be used by the thread that opened it only. No
  * core may run before this has returned: an old journal that came back after a crash would be
  * replayed over newer data. `seed` is from the system's randomness. On an error `why` says it in a

@@ -6,6 +6,7 @@
 #include "cluster/partition.h"
 #include "cluster/shard.h"
 #include "storage/log_state.h"
+#include "storage/resume.h"
 #include "storage/store.h"
 #include <stdio.h>
 
@@ -56,8 +57,16 @@ static void tell_fenced(void *core_owner)
         shard->broker->fenced(shard->broker, shard);
 }
 
-enum error shard_open(struct broker *broker, int core, struct port *port, char *why,
-                      size_t why_size)
+static struct log *find_log(void *context, struct uuid topic_id, int32_t index)
+{
+    if (uuid_equal(topic_id, metadata_topic_id))
+        return NULL; /* it was replayed before */
+    struct partition *partition = partition_find(context, topic_id, index);
+    return partition ? partition->log : NULL;
+}
+
+enum error shard_open(struct broker *broker, int core, struct port *port,
+                      struct journal_content *content, char *why, size_t why_size)
 {
     struct shard *shard = &broker->shards[core];
     core_init(&shard->core, core, port);
@@ -66,17 +75,23 @@ enum error shard_open(struct broker *broker, int core, struct port *port, char *
     set_budget(shard, broker->settings);
     struct store_options options = store_options(broker);
     shard->store = memory_zeroed(sizeof *shard->store);
-    enum error error = store_open(shard->store, &shard->core, &options, &shard->random);
-    if (error) {
+    enum error error = store_open(shard->store, &shard->core, &options);
+    shard->store->on_fence = tell_fenced;
+    if (!error && core == 0)
+        open_metadata(shard);
+    if (!error)
+        catalogue_open(shard);
+    uint64_t resumed_bytes = 0;
+    if (!error && content)
+        error = store_resume(shard->store, content, &(struct resume_names){find_log, shard},
+                             &resumed_bytes);
+    else if (!error)
+        error = store_begin(shard->store, &shard->random);
+    broker->replayed_bytes += resumed_bytes;
+    if (error)
         snprintf(why, why_size, "the journal %s/journal-%d can't be opened: %s", broker->directory,
                  core, error_text(error));
-        return error;
-    }
-    shard->store->on_fence = tell_fenced;
-    if (core == 0)
-        open_metadata(shard);
-    catalogue_open(shard);
-    return ERROR_NONE;
+    return error;
 }
 
 /* ---- the end: settle, then stop ------------------------------------------------------------ */

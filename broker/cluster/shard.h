@@ -2,10 +2,13 @@
 /* Inside cluster/: one core's share, opened and closed by broker.c on one thread. */
 #include "cluster/broker.h"
 
+struct journal_content;
+
 /* Sets up core, store and the partitions that the image gives to this core; `port` is asked
- * (blocks) and stays the core's. */
-enum error shard_open(struct broker *broker, int core, struct port *port, char *why,
-                      size_t why_size);
+ * (blocks) and stays the core's. `content`: of its journal, to be gone on with; null: the journal
+ * begins anew. */
+enum error shard_open(struct broker *broker, int core, struct port *port,
+                      struct journal_content *content, char *why, size_t why_size);
 
 /* Closes and frees them, once nothing runs any more. Blocks. */
 void shard_close(struct shard *shard);

@@ -65,6 +65,15 @@ struct buffer *buffers_take(struct buffers *buffers, size_t size)
     return buffers_take_always(buffers, size);
 }
 
+void buffer_move(struct buffer *buffer, struct buffers *to)
+{
+    check(buffer->references > 0);
+    buffer->owner->used_bytes -= buffer->size;
+    waiters_wake(&buffer->owner->waiters);
+    to->used_bytes += buffer->size;
+    buffer->owner = to;
+}
+
 void buffer_reference(struct buffer *buffer)
 {
     check(buffer->references > 0);

@@ -39,5 +39,8 @@ struct buffer *buffers_take(struct buffers *buffers, size_t size);
 /* The same, past the budget: for what must not wait (the metadata log, recovery). Never null. */
 struct buffer *buffers_take_always(struct buffers *buffers, size_t size);
 
+/* From here on it is charged to `to` and given back there, with all its references. */
+void buffer_move(struct buffer *buffer, struct buffers *to);
+
 void buffer_reference(struct buffer *buffer);
 void buffer_release(struct buffer *buffer); /* null is accepted */

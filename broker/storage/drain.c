@@ -16,6 +16,7 @@ enum {
     INDEX_LAG = 512, /* entries not written yet before they are, though the segment goes on */
 };
 
+static enum step drain_log(struct flow *flow);
 static enum step drain_folder(struct flow *flow);
 static enum step drain_open(struct flow *flow);
 static enum step drain_partial(struct flow *flow);
@@ -26,7 +27,8 @@ static enum step drain_index(struct flow *flow);
 static enum step drain_finish(struct flow *flow);
 
 static const struct flow_kind drain_flow = {"drain",
-                                            {{"folder", drain_folder},
+                                            {{"log", drain_log},
+                                             {"folder", drain_folder},
                                              {"open", drain_open},
                                              {"partial", drain_partial},
                                              {"allocate", drain_allocate},
@@ -118,6 +120,22 @@ static void choose_chunk(struct drain *drain)
     drain->from = (int64_t)align_down((uint64_t)segment->drained, store->alignment);
     drain->end = end;
     segment->users++;
+}
+
+/* Joins what a start found in the journal with the files, if nobody has needed the log before. */
+static enum step drain_log(struct flow *flow)
+{
+    struct drain *drain = drain_of(flow);
+    struct log *log = drain->log;
+    if (log->store->fenced || log->removed)
+        return STEP_FAIL;
+    enum error error = log_open(log, &drain->waiter, flow);
+    if (error == ERROR_WOULD_WAIT)
+        return STEP_AGAIN;
+    if (error && !log->removed)
+        store_fence(log->store, error,
+                    "a log can't be opened whose newest records only the journal holds");
+    return error ? STEP_FAIL : STEP_NEXT;
 }
 
 /* Creates the log's folder, with partition.metadata in it, at the first drain. */
@@ -388,7 +406,7 @@ static struct segment *segment_to_trim(struct log *log)
     bool due = log->forced && !log->oldest &&
                log->touched_sequence < log->store->journal.mark_sequence &&
                active->drained == active->size;
-    bool needed = active->allocated != active->size || active->index_written != active->index_count;
+    bool needed = active->allocated != active->size || !segment_index_is_written(active);
     return due && needed ? active : NULL;
 }
 
@@ -444,7 +462,8 @@ static enum step drain_index(struct flow *flow)
             }
             drain->segment = segment;
             segment->users++;
-        } else if (segment_index_below(segment, segment->drained) == segment->index_written) {
+        } else if (segment_index_below(segment, segment->drained) == segment->index_written &&
+                   !segment->index_excess) {
             drain->phase = 0;
             return STEP_NEXT;
         }
@@ -453,11 +472,17 @@ static enum step drain_index(struct flow *flow)
             segment_name(segment->base_offset, ".index", name);
             snprintf(drain->path, sizeof drain->path, "%s/%s", log->folder, name);
         }
-        start_op(
-            drain,
-            (struct op){.kind = OP_OPEN, .path = drain->path, .flags = OPEN_WRITE | OPEN_CREATE});
+        start_op(drain, (struct op){.kind = OP_OPEN,
+                                    .path = drain->path,
+                                    .flags = OPEN_WRITE |
+                                             (segment->index_count > 0 ? OPEN_CREATE : 0)});
         return STEP_AGAIN;
     case 1:
+        if (op_error(drain->op.result) == ERROR_NOT_FOUND && segment->index_count == 0) {
+            segment->index_excess = false;
+            drain->phase = 0;
+            return STEP_NEXT;
+        }
         if (drain->op.result < 0)
             return give_up(drain, "an index could not be opened");
         drain->handle = (int32_t)drain->op.result;
@@ -468,7 +493,17 @@ static enum step drain_index(struct flow *flow)
     case 2: {
         if (drain->op.result < 0)
             return give_up(drain, "an index could not be cut");
+        segment->index_excess = false;
         int32_t count = segment_index_below(segment, segment->drained) - segment->index_written;
+        if (count == 0) { /* there was only something to cut */
+            segment->index_dirty = true;
+            if (list_is_empty(&segment->dirty))
+                list_push(&log->store->dirty_segments, &segment->dirty);
+            drain->phase = 4;
+            start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
+            drain->handle = -1;
+            return STEP_AGAIN;
+        }
         count = count < CHUNK_BYTES / 8 ? count : CHUNK_BYTES / 8;
         drain->chunk = buffers_take_always(&log->store->core->buffers, CHUNK_BYTES);
         index_encode(segment, segment->index_written, count, drain->chunk->data);
@@ -543,7 +578,7 @@ static enum step drain_finish(struct flow *flow)
         segment->users--;
         drain->segment = NULL;
         if (!store->fenced && segment != log_active(log) && segment->drained == segment->size &&
-            segment->allocated == segment->size && segment->index_written == segment->index_count)
+            segment->allocated == segment->size && segment_index_is_written(segment))
             segment->trim = false;
     }
     log->draining = false;
@@ -552,7 +587,7 @@ static enum step drain_finish(struct flow *flow)
     if (!log->oldest && log_is_settled(log) && !log->forced) {
         struct segment *active = log_active(log);
         if (!active ||
-            (active->allocated == active->size && active->index_written == active->index_count))
+            (active->allocated == active->size && segment_index_is_written(active)))
             list_remove(&log->unsettled);
     }
     bool more = wants_more(log);

@@ -1,7 +1,7 @@
 #pragma once
 /* Drains: each moves durable bytes of one log to its segment's file, one chunk at a time.
  *
- *   folder -> open -> partial -> allocate -> write -> trim -> index -> finish
+ *   log -> folder -> open -> partial -> allocate -> write -> trim -> index -> finish
  *
  * A step with nothing to do passes at once. An unforced drain writes whole sectors and keeps the
  * rest in memory; a forced one (a checkpoint waits) writes all, with zeros behind the end, and

@@ -15,6 +15,7 @@
 #include "base/random.h"
 #include "reactor/core.h"
 #include "storage/journal_format.h"
+#include "storage/journal_reader.h"
 
 struct store;
 struct log;
@@ -77,9 +78,18 @@ struct journal {
 /* Nothing is open yet: journal_close may follow. */
 void journal_init(struct journal *journal, struct store *store);
 
-/* Opens or creates the file and writes an anchor with a new salt: the journal is empty. Blocks. */
-enum error journal_open(struct journal *journal, const char *name, struct random *random);
+/* Opens or creates the file, of its initial size at least. One of the two below must follow. Blocks.
+ */
+enum error journal_open(struct journal *journal, const char *name);
 void journal_close(struct journal *journal);
+
+/* Writes an anchor with a new salt: the journal is empty. Blocks. */
+enum error journal_begin(struct journal *journal, struct random *random);
+
+/* Goes on behind the last whole block, which `reader` has read to: all that it read stays live. The
+ * rest of a torn write may follow there; no block of it can be taken for one of ours, since its
+ * sequence, its place and the chain would have to fit what is written over its beginning. */
+void journal_resume(struct journal *journal, const struct journal_reader *reader);
 
 /* Room for `size` bytes of entries in the filling block, or null: the ring or the memory is full (a
  * checkpoint has been asked for; wait in store->room). Ended by journal_commit in the same step. */

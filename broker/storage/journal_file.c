@@ -106,7 +106,8 @@ static enum error write_anchors(struct journal *journal, const struct anchor *an
     return error;
 }
 
-static enum error prepare(struct journal *journal, struct random *random)
+/* Makes the file as large as it must be at least. */
+static enum error prepare(struct journal *journal)
 {
     struct store *store = journal->store;
     struct file_stat stat;
@@ -124,22 +125,10 @@ static enum error prepare(struct journal *journal, struct random *random)
         size = wanted;
     }
     journal->ring_end = journal->grown_end = size;
-    journal->head = JOURNAL_RING_BEGIN;
-    journal->salt = MUTANT(keep_stale_bytes) ? 1 : random_next(random);
-    if (!error)
-        error = read_generation(journal, &journal->generation);
-    journal->generation++;
-    journal->next_sequence = journal->mark_sequence = 1;
-    journal->mark_position = JOURNAL_RING_BEGIN;
-    struct anchor anchor = {.alignment = journal->alignment,
-                            .generation = journal->generation,
-                            .salt = journal->salt,
-                            .start_position = JOURNAL_RING_BEGIN,
-                            .start_sequence = 1};
-    return error ? error : write_anchors(journal, &anchor);
+    return error;
 }
 
-enum error journal_open(struct journal *journal, const char *name, struct random *random)
+enum error journal_open(struct journal *journal, const char *name)
 {
     struct store *store = journal->store;
     size_t size = strlen(store->options.directory) + strlen(name) + 2;
@@ -152,7 +141,43 @@ enum error journal_open(struct journal *journal, const char *name, struct random
     if (handle < 0)
         return op_error(handle);
     journal->handle = (int32_t)handle;
-    return prepare(journal, random);
+    return prepare(journal);
+}
+
+enum error journal_begin(struct journal *journal, struct random *random)
+{
+    journal->head = JOURNAL_RING_BEGIN;
+    journal->salt = MUTANT(keep_stale_bytes) ? 1 : random_next(random);
+    enum error error = read_generation(journal, &journal->generation);
+    journal->generation++;
+    journal->next_sequence = journal->mark_sequence = 1;
+    journal->mark_position = JOURNAL_RING_BEGIN;
+    struct anchor anchor = {.alignment = journal->alignment,
+                            .generation = journal->generation,
+                            .salt = journal->salt,
+                            .start_position = JOURNAL_RING_BEGIN,
+                            .start_sequence = 1};
+    return error ? error : write_anchors(journal, &anchor);
+}
+
+void journal_resume(struct journal *journal, const struct journal_reader *reader)
+{
+    check(reader->anchor.alignment == journal->alignment);
+    journal->generation = reader->anchor.generation;
+    journal->salt = reader->anchor.salt;
+    journal->head = reader->position;
+    journal->live_bytes = reader->live_bytes;
+    if (reader->wrapped) /* the file may just have been made larger */
+        journal->live_bytes += journal->ring_end - reader->file_size;
+    journal->sealed_bytes = journal->live_bytes;
+    journal->chain = reader->chain;
+    journal->lap = reader->lap;
+    journal->next_sequence = reader->sequence;
+    journal->durable_sequence = reader->sequence - 1;
+    journal->mark_sequence = reader->anchor.start_sequence;
+    journal->mark_position = reader->anchor.start_position;
+    journal->mark_chain = reader->anchor.start_chain;
+    check(journal->live_bytes <= journal->ring_end - JOURNAL_RING_BEGIN);
 }
 
 void journal_close(struct journal *journal)

@@ -5,8 +5,36 @@
 #include "base/reached.h"
 #include <stdio.h>
 
-enum { WINDOW_BYTES = 1 << 20, ROT_SCAN_BYTES = 2 << 20, MEMORY_ALIGNMENT = 4096 };
+enum { WINDOW_BYTES = 1 << 20, KEPT_WINDOW_BYTES = 4 << 20 };
+enum { ROT_SCAN_BYTES = 2 << 20, MEMORY_ALIGNMENT = 4096 };
 enum { ALIGNMENT_LEAST = 512, ALIGNMENT_MOST = 1 << 16 };
+
+/* Memory for a window of `size` bytes; the one before is kept or given up. */
+static void take_window(struct journal_reader *reader, int64_t size)
+{
+    if (reader->keeps) {
+        struct buffer *buffer = buffers_take_always(reader->keeps, (size_t)size);
+        list_push(&reader->windows, &buffer->link);
+        reader->window = buffer->data;
+    } else if (size > reader->window_capacity) {
+        memory_free(reader->window);
+        reader->window = memory_aligned(MEMORY_ALIGNMENT, (size_t)size);
+        reader->window_capacity = size;
+    }
+}
+
+void journal_reader_keep(struct journal_reader *reader, struct buffers *buffers)
+{
+    memory_free(reader->window);
+    reader->window = NULL;
+    reader->window_size = reader->window_capacity = 0;
+    reader->keeps = buffers;
+}
+
+struct buffer *journal_reader_window(const struct journal_reader *reader)
+{
+    return CONTAINER_OF(reader->windows.previous, struct buffer, link);
+}
 
 /* Makes [from, from + size) of the file available; returns the bytes there, fewer at its end; -1 on
  * an error. */
@@ -19,13 +47,10 @@ static int64_t load(struct journal_reader *reader, int64_t from, int64_t size)
         return size;
     /* aligned for any disk, also where the journal was copied from one with smaller sectors */
     int64_t begin = (int64_t)align_down((uint64_t)from, MEMORY_ALIGNMENT), before = from - begin;
-    int64_t wanted = max_i64(before + size, min_i64(WINDOW_BYTES, reader->file_size - begin));
+    int64_t ahead = reader->keeps ? KEPT_WINDOW_BYTES : WINDOW_BYTES;
+    int64_t wanted = max_i64(before + size, min_i64(ahead, reader->file_size - begin));
     wanted = (int64_t)align_up((uint64_t)wanted, MEMORY_ALIGNMENT);
-    if (wanted > reader->window_capacity) {
-        memory_free(reader->window);
-        reader->window = memory_aligned(MEMORY_ALIGNMENT, (size_t)wanted);
-        reader->window_capacity = wanted;
-    }
+    take_window(reader, wanted);
     reader->window_from = begin;
     reader->window_size = 0;
     while (reader->window_size < before + size) {
@@ -99,6 +124,7 @@ static bool anchor_is_possible(const struct journal_reader *reader)
 enum error journal_reader_open(struct journal_reader *reader, struct port *port, const char *path)
 {
     *reader = (struct journal_reader){.port = port, .handle = -1};
+    list_init(&reader->windows);
     struct op op = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ | OPEN_DIRECT};
     int64_t handle = port_call(port, &op);
     if (handle < 0)
@@ -109,6 +135,7 @@ enum error journal_reader_open(struct journal_reader *reader, struct port *port,
     int64_t result = port_call(port, &stat_op);
     if (result < 0)
         return op_error(result);
+    reader->direct_alignment = stat.direct_alignment;
     reader->file_size = (int64_t)align_down((uint64_t)stat.size_bytes, stat.direct_alignment);
     enum error error = read_anchor(reader);
     reader->position = reader->anchor.start_position;
@@ -127,8 +154,12 @@ void journal_reader_close(struct journal_reader *reader)
         struct op op = {.kind = OP_CLOSE, .handle = reader->handle};
         (void)port_call(reader->port, &op); /* only read */
     }
-    memory_free(reader->window);
+    if (!reader->keeps)
+        memory_free(reader->window);
+    for (struct list *node; reader->keeps && (node = list_pop(&reader->windows));)
+        buffer_release(CONTAINER_OF(node, struct buffer, link));
     *reader = (struct journal_reader){.handle = -1};
+    list_init(&reader->windows);
 }
 
 /* Is the expected block at `position`, whole? -1: reading failed. */
@@ -186,7 +217,14 @@ enum error journal_reader_next(struct journal_reader *reader, struct bytes *ret_
         const uint8_t *block = window_at(reader, places[i]);
         *ret_entries =
             (struct bytes){block + BLOCK_HEADER_SIZE, (int32_t)(header.length - BLOCK_HEADER_SIZE)};
-        reader->position = places[i] + (int64_t)align_up(header.length, reader->anchor.alignment);
+        int64_t end = places[i] + (int64_t)align_up(header.length, reader->anchor.alignment);
+        reader->live_bytes += end - places[i];
+        if (places[i] != reader->position) {
+            reader->live_bytes += reader->file_size - reader->position;
+            reader->wrapped = true;
+        }
+        reader->position = end;
+        reader->lap = header.lap;
         reader->sequence++;
         reader->chain = header.crc;
         return ERROR_NONE;

@@ -44,6 +44,7 @@ void log_free(struct log *log)
     for (int i = 0; i < log->segment_count; i++)
         segment_free(log->segments[i]);
     memory_free(log->segments);
+    memory_free(log->resumed);
     memory_free(log->folder);
     memory_free(log);
 }
@@ -78,7 +79,7 @@ bool log_is_settled(const struct log *log)
         return log->oldest->sequence >= mark;
     struct segment *active = log_active(log);
     return log->touched_sequence >= mark || !active || !active->exists ||
-           (active->allocated == active->size && active->index_written == active->index_count);
+           (active->allocated == active->size && segment_index_is_written(active));
 }
 
 struct segment *log_active(const struct log *log)
@@ -194,7 +195,7 @@ static int64_t number_batches(uint8_t *to, struct bytes batches, int64_t offset,
     return offset;
 }
 
-static struct piece *new_piece(struct log *log)
+struct piece *log_new_piece(struct log *log)
 {
     struct list *node = list_pop(&log->store->spare_pieces);
     _Static_assert(sizeof(struct piece) >= sizeof(struct list), "spare pieces are linked");
@@ -229,8 +230,7 @@ static struct segment *segment_for(struct log *log, int32_t size, int64_t end_of
     return log_add_segment(log, log->appended_end);
 }
 
-/* Tells of the batches of a piece that was just numbered. */
-static void note_batches(struct log *log, const struct piece *piece)
+void log_note_piece(struct log *log, const struct piece *piece)
 {
     for (uint32_t at = 0; at < piece->size;) {
         const uint8_t *batch = piece->data + at;
@@ -276,7 +276,7 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
     memcpy(to + used, batches.data, (size_t)batches.size);
     number_batches(to + used, batches, log->appended_end, leader_epoch);
 
-    struct piece *piece = new_piece(log);
+    struct piece *piece = log_new_piece(log);
     piece->slab = journal_slab(journal);
     buffer_reference(piece->slab);
     piece->data = to + used;
@@ -286,7 +286,7 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
     piece->end_offset = end_offset;
     piece->size = (uint32_t)batches.size;
     piece->position = (uint32_t)segment->size;
-    note_batches(log, piece);
+    log_note_piece(log, piece);
     segment->size += batches.size;
     log->appended_end = end_offset;
     store->counters.appended_bytes += (uint64_t)batches.size;

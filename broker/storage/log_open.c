@@ -5,7 +5,10 @@
  * `older` scans closed segments, if somebody wants to know of their batches (log_opening_floor).
  *
  * Recovery has run before: the newest segment's size is its end and every batch in it is whole.
- * What is not so is rot, and the log fails with file and position; nothing is cut. */
+ * What is not so is rot, and the log fails with file and position; nothing is cut.
+ *
+ * A log that its core's journal holds something of (log->resumed) ends in the files where that
+ * begins: up to there they must be whole; what they hold beyond is written again by the drain. */
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/mutant.h"
@@ -33,6 +36,10 @@ struct log_opening {
     bool stale;       /* the folder is of another topic of this name */
     int64_t position; /* in a small file that is read */
     int32_t older;    /* the closed segment that is scanned, its place in log->segments */
+    struct segment *newest;   /* whose end is looked through */
+    int64_t limit;            /* its end in the file */
+    int32_t stat_at;          /* the segment whose size is asked for */
+    const struct piece *next; /* of those that are resumed, to be taken */
     struct log_scan scan;
     char path[1024];
 };
@@ -124,11 +131,17 @@ static int compare_bases(const void *a, const void *b)
 
 static void take_names(struct log_opening *opening)
 {
+    const struct log_resumed *resumed = opening->log->resumed;
     const char *names = (const char *)opening->buffer->data;
     for (int64_t at = 0; at < opening->op.result;) {
         const char *name = names + at + 1;
         int64_t base;
-        if (names[at] == 'f' && segment_name_parse(name, ".log", &base)) {
+        bool found = names[at] == 'f' && segment_name_parse(name, ".log", &base);
+        if (found && resumed && base >= resumed->segment_base) {
+            struct segment *segment = log_segment_at(opening->log, base);
+            if (segment && segment->base_offset == base)
+                segment->exists = segment->index_excess = true;
+        } else if (found) {
             struct segment *segment = log_add_segment(opening->log, base);
             segment->size = -1;
             segment->exists = segment->sealed = true;
@@ -145,8 +158,8 @@ static enum step open_list(struct flow *flow)
     struct op *op = &opening->op;
     switch (op->kind) {
     case OP_OPEN:
-        if (op_error(op->result) == ERROR_NOT_FOUND)
-            return STEP_FAIL; /* nothing was ever drained: an empty log */
+        if (op_error(op->result) == ERROR_NOT_FOUND && resumed_is_whole(log))
+            return STEP_FAIL; /* nothing was ever drained */
         if (op->result < 0)
             return give_up(opening, "the folder can't be opened");
         opening->handle = (int32_t)op->result;
@@ -245,6 +258,8 @@ static enum step open_metadata(struct flow *flow)
         ours = uuid_equal(id, log->topic_id);
     }
     if (!ours && !MUTANT(recreated_topic_sees_old_files)) {
+        if (!resumed_is_whole(log))
+            return give_up(opening, "it is not that of the log whose end the journal holds");
         REACHED("folder of an earlier topic");
         opening->stale = true;
         return STEP_FAIL;
@@ -275,10 +290,11 @@ static enum step open_older(struct flow *flow)
     struct log_opening *opening = opening_of(flow);
     struct log *log = opening->log;
     struct op *op = &opening->op;
-    while (opening->phase == 0 && opening->older < log->segment_count - 1 &&
+    int32_t newest = log->resumed ? resumed_first_segment(log) : log->segment_count - 1;
+    while (opening->phase == 0 && opening->older < newest &&
            log->segments[opening->older + 1]->base_offset <= log_opening_floor(log))
         opening->older++;
-    if (opening->older >= log->segment_count - 1)
+    if (opening->older >= newest)
         return STEP_NEXT;
     struct segment *segment = log->segments[opening->older];
     struct log_scan *scan = &opening->scan;
@@ -332,26 +348,50 @@ static enum step open_older(struct flow *flow)
     return STEP_AGAIN;
 }
 
+/* Asks for the size of the next segment that exists, from stat_at on. False: there is none. */
+static bool ask_for_size(struct log_opening *opening)
+{
+    struct log *log = opening->log;
+    while (opening->stat_at < log->segment_count && !log->segments[opening->stat_at]->exists)
+        opening->stat_at++;
+    if (opening->stat_at == log->segment_count)
+        return false;
+    segment_path(opening, log->segments[opening->stat_at], ".log");
+    start_op(opening, (struct op){.kind = OP_STAT, .path = opening->path, .data = &opening->stat});
+    return true;
+}
+
+/* Of the newest segment, or of all that the journal holds something of. */
 static enum step open_size(struct flow *flow)
 {
     struct log_opening *opening = opening_of(flow);
     struct log *log = opening->log;
-    struct segment *active = log_active(log);
-    if (!active)
+    if (!log_active(log))
         return STEP_FAIL; /* a folder without segments: an empty log */
     if (opening->phase++ == 0) {
-        segment_path(opening, active, ".log");
-        start_op(opening,
-                 (struct op){.kind = OP_STAT, .path = opening->path, .data = &opening->stat});
-        return STEP_AGAIN;
+        opening->stat_at = log->resumed ? resumed_first_segment(log) : log->segment_count - 1;
+        opening->newest = log->segments[opening->stat_at];
+    } else {
+        if (opening->op.result < 0)
+            return give_up(opening, "the size of a segment can't be read");
+        struct segment *segment = log->segments[opening->stat_at++];
+        segment->allocated = opening->stat.size_bytes;
+        segment->sealed = false;
+        if (!log->resumed)
+            segment->size = segment->drained = segment->allocated;
     }
+    if (ask_for_size(opening))
+        return STEP_AGAIN;
     opening->phase = 0;
-    if (opening->op.result < 0)
-        return give_up(opening, "the size of the newest segment can't be read");
-    active->size = active->drained = active->allocated = opening->stat.size_bytes;
-    active->sealed = false;
+    opening->limit = opening->newest->drained;
+    if (opening->newest->allocated < opening->limit) {
+        segment_path(opening, opening->newest, ".log");
+        opening->op.result = 0;
+        return give_up(opening, "bytes before those that the journal holds are missing");
+    }
     buffer_release(opening->buffer);
-    size_t index_size = (size_t)min_i64(active->size / BATCH_RECORDS_AT * 8 + 8, 10 << 20);
+    size_t index_size =
+        (size_t)min_i64(opening->newest->allocated / BATCH_RECORDS_AT * 8 + 8, 10 << 20);
     opening->buffer = buffers_take_always(&log->store->core->buffers, index_size);
     return STEP_NEXT;
 }
@@ -359,15 +399,16 @@ static enum step open_size(struct flow *flow)
 static enum step open_index(struct flow *flow)
 {
     struct log_opening *opening = opening_of(flow);
-    struct segment *active = log_active(opening->log);
+    struct segment *newest = opening->newest;
     if (opening->phase == 0)
-        segment_path(opening, active, ".index");
+        segment_path(opening, newest, ".index");
     int64_t size;
     if (read_file(opening, &size))
         return STEP_AGAIN;
     if (size > 0)
-        index_decode(active, opening->buffer->data, (size_t)size, active->size);
-    active->index_loaded = true;
+        index_decode(newest, opening->buffer->data, (size_t)size, opening->limit);
+    newest->index_loaded = true;
+    newest->index_excess = size > 8 * (int64_t)newest->index_written;
     return STEP_NEXT;
 }
 
@@ -375,11 +416,10 @@ static enum step open_segment(struct flow *flow)
 {
     struct log_opening *opening = opening_of(flow);
     struct log *log = opening->log;
-    struct segment *active = log_active(log);
-    if (active->size == 0)
+    if (opening->limit == 0)
         return STEP_NEXT;
     if (opening->phase++ == 0) {
-        segment_path(opening, active, ".log");
+        segment_path(opening, opening->newest, ".log");
         start_op(opening, (struct op){.kind = OP_OPEN,
                                       .path = opening->path,
                                       .flags = OPEN_READ | OPEN_WRITE | OPEN_DIRECT});
@@ -388,7 +428,7 @@ static enum step open_segment(struct flow *flow)
     opening->phase = 0;
     if (opening->op.result < 0)
         return give_up(opening, "the newest segment can't be opened");
-    active->handle = (int32_t)opening->op.result;
+    opening->newest->handle = (int32_t)opening->op.result;
     return STEP_NEXT;
 }
 
@@ -399,24 +439,39 @@ static enum step open_segment(struct flow *flow)
 static void begin_newest(struct log_opening *opening)
 {
     struct log *log = opening->log;
-    struct segment *active = log_active(log);
-    int64_t last_entry = active->index_count ? active->index[active->index_count - 1].position : 0;
+    const struct segment *newest = opening->newest;
+    int64_t last_entry = newest->index_count ? newest->index[newest->index_count - 1].position : 0;
     int64_t floor = log_opening_floor(log);
-    int64_t from = floor < INT64_MAX ? segment_index_find(active, floor) : last_entry;
+    int64_t from = floor < INT64_MAX ? segment_index_find(newest, floor) : last_entry;
     opening->scan = (struct log_scan){.core = log->store->core,
-                                      .handle = active->handle,
+                                      .handle = newest->handle,
                                       .alignment = log->store->alignment,
                                       .position = from,
-                                      .end = active->size,
-                                      .next_offset = active->base_offset,
+                                      .end = opening->limit,
+                                      .next_offset = newest->base_offset,
                                       .whole_from = last_entry};
+}
+
+/* The files have been looked through: their end is the log's, or meets what the journal holds. */
+static enum step join(struct log_opening *opening)
+{
+    struct log *log = opening->log;
+    if (!log->resumed) {
+        log->appended_end = opening->scan.next_offset;
+        return STEP_NEXT;
+    }
+    if (log->oldest && log->oldest->base_offset < opening->scan.next_offset) {
+        opening->op.result = 0;
+        return give_up(opening, "offsets do not join those in the journal");
+    }
+    return STEP_NEXT;
 }
 
 static enum step open_scan(struct flow *flow)
 {
     struct log_opening *opening = opening_of(flow);
     struct log *log = opening->log;
-    struct segment *active = log_active(log);
+    struct segment *active = opening->newest;
     struct log_scan *scan = &opening->scan;
     if (opening->phase++ == 0)
         begin_newest(opening);
@@ -428,8 +483,7 @@ static enum step open_scan(struct flow *flow)
             log_opened_batch(log, active, scan->batch, scan->position);
             break;
         case SCAN_ENDED:
-            log->appended_end = scan->next_offset;
-            return STEP_NEXT;
+            return join(opening);
         case SCAN_FAULT:
             if (scan->error || !active->index_count || scan->next_offset != active->base_offset)
                 return scan_fault(opening);
@@ -458,14 +512,15 @@ static enum step open_finish(struct flow *flow)
     if (opening->stale) {
         opening->stale = false;
         log->folder_exists = false;
-        while (log->segment_count > 0)
-            segment_free(log->segments[--log->segment_count]);
+        resumed_forget_files(log);
         folder_clear_start(log->store, log->folder, NULL);
     }
     if (!log->removed && folder_clear_await(log->store, log->folder, &opening->waiter, flow))
         return STEP_AGAIN;
     if (log->store->fenced && !log->folder_exists && !log->error)
         log->error = ERROR_KAFKA_STORAGE_ERROR; /* an earlier topic's files may still be there */
+    if (log->resumed && !log->error && !log->removed && !resumed_take(log, &opening->next))
+        return STEP_AGAIN;
     log->opening = NULL;
     buffer_release(opening->buffer);
     log_scan_done(&opening->scan);

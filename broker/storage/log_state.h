@@ -2,6 +2,7 @@
 /* The inside of a log, shared by the files of this folder and by cluster/partition.c, which embeds
  * nothing of it but keeps a pointer. See log.h for what it does. */
 #include "storage/log.h"
+#include "storage/resume.h"
 #include "storage/segment.h"
 
 /* Bytes of one append, in a slab of the journal, until they have been drained. A piece lies wholly
@@ -49,6 +50,7 @@ struct log {
     struct list open_waiters,
         idle_waiters; /* opened or failed; no drain or read at work any more */
     struct log_opening *opening;
+    struct log_resumed *resumed; /* until it is opened; null: the journal held nothing of it */
     int32_t reads;   /* at work */
     int32_t holders; /* flows of the layers above that use it */
     /* Told when durable_end has moved or the log has failed. May wake flows, nothing more. */
@@ -90,6 +92,12 @@ struct segment *log_active(const struct log *log);
 
 /* Adds a segment at the end. */
 struct segment *log_add_segment(struct log *log, int64_t base_offset);
+
+/* Adds a piece at the end, not durable yet. */
+struct piece *log_new_piece(struct log *log);
+
+/* Tells of the batches of a piece that was just added (log_batch.h). */
+void log_note_piece(struct log *log, const struct piece *piece);
 
 /* Drops the oldest piece. */
 void log_drop_oldest(struct log *log);

@@ -18,13 +18,14 @@ static enum error note_journal(void *context, char kind, const char *name)
     if (recovery->journal_count == recovery->journal_capacity) {
         recovery->journal_capacity =
             recovery->journal_capacity ? 2 * recovery->journal_capacity : 4;
-        recovery->journals =
-            memory_resized(recovery->journals, (size_t)recovery->journal_capacity * sizeof(char *));
+        recovery->journals = memory_resized(recovery->journals, (size_t)recovery->journal_capacity *
+                                                                    sizeof(struct recovery_journal));
     }
     size_t size = strlen(recovery->directory) + strlen(name) + 2;
     char *path = memory_zeroed(size);
     snprintf(path, size, "%s/%s", recovery->directory, name);
-    recovery->journals[recovery->journal_count++] = path;
+    recovery->journals[recovery->journal_count++] =
+        (struct recovery_journal){.path = path, .number = (int32_t)strtol(name + 8, NULL, 10)};
     return ERROR_NONE;
 }
 
@@ -32,6 +33,7 @@ enum error recovery_open(struct recovery *recovery, struct port *port, const cha
 {
     *recovery = (struct recovery){.port = port, .directory = directory, .directory_handle = -1};
     map_init(&recovery->redos, 0);
+    map_init(&recovery->bound, 0);
     struct op open = {.kind = OP_OPEN, .path = directory, .flags = OPEN_READ | OPEN_DIRECTORY};
     int64_t handle = port_call(port, &open);
     if (handle < 0)
@@ -47,8 +49,15 @@ void recovery_close(struct recovery *recovery)
         redo_done(redo);
     }
     map_done(&recovery->redos);
-    for (int i = 0; i < recovery->journal_count; i++)
-        memory_free(recovery->journals[i]);
+    position = 0;
+    for (struct recovery_bound *bound; (bound = map_next(&recovery->bound, &position));)
+        memory_free(bound);
+    map_done(&recovery->bound);
+    for (int i = 0; i < recovery->journal_count; i++) {
+        if (recovery->journals[i].loaded)
+            journal_content_done(&recovery->journals[i].content);
+        memory_free(recovery->journals[i].path);
+    }
     memory_free(recovery->journals);
     if (recovery->directory_handle >= 0) {
         struct op close = {.kind = OP_CLOSE, .handle = recovery->directory_handle};
@@ -64,6 +73,34 @@ struct bindings {
     uint32_t count;
     bool *bound;
 };
+
+static void note_bound(struct recovery *recovery, const struct journal_entry *entry, int32_t number)
+{
+    struct recovery_bound key = {entry->topic_id, entry->partition, number};
+    if (map_get(&recovery->bound, &key, sizeof key))
+        return;
+    struct recovery_bound *bound = memory_zeroed(sizeof *bound);
+    *bound = key;
+    map_put(&recovery->bound, bound, sizeof *bound, bound);
+}
+
+bool recovery_may_resume(const struct recovery *recovery, int core_count,
+                         int32_t (*core)(void *context, struct uuid topic_id, int32_t partition),
+                         void *context)
+{
+    for (int i = 0; i < recovery->journal_count; i++) {
+        const struct journal_reader *reader = &recovery->journals[i].content.reader;
+        if (!reader->fresh && reader->anchor.alignment != reader->direct_alignment)
+            return false; /* it came from another kind of disk */
+    }
+    uint32_t position = 0;
+    for (const struct recovery_bound *bound; (bound = map_next(&recovery->bound, &position));) {
+        int32_t owner = core(context, bound->topic_id, bound->partition);
+        if (bound->journal >= core_count || (owner >= 0 && owner != bound->journal))
+            return false;
+    }
+    return true;
+}
 
 static enum error bind(struct recovery *recovery, const struct recovery_names *names,
                        struct bindings *bindings, const struct journal_entry *entry)
@@ -102,19 +139,21 @@ static enum error bind(struct recovery *recovery, const struct recovery_names *n
 }
 
 static enum error replay_block(struct recovery *recovery, const struct recovery_names *names,
-                               struct bindings *bindings, struct bytes entries)
+                               struct bindings *bindings, struct bytes entries, int32_t number)
 {
     struct reader reader;
     reader_init(&reader, entries.data, (size_t)entries.size);
     struct journal_entry entry;
     while (entry_decode(&reader, &entry)) {
         enum error error = ERROR_NONE;
-        if (entry.kind == ENTRY_BIND)
+        if (entry.kind == ENTRY_BIND) {
+            note_bound(recovery, &entry, number);
             error = bind(recovery, names, bindings, &entry);
-        else if (entry.id >= bindings->count || !bindings->bound[entry.id])
+        } else if (entry.id >= bindings->count || !bindings->bound[entry.id]) {
             error = ERROR_MALFORMED;
-        else if (bindings->redos[entry.id])
+        } else if (bindings->redos[entry.id]) {
             error = redo_append(bindings->redos[entry.id], entry.batches);
+        }
         if (error)
             return error;
     }
@@ -122,35 +161,42 @@ static enum error replay_block(struct recovery *recovery, const struct recovery_
 }
 
 static enum error replay_journal(struct recovery *recovery, const struct recovery_names *names,
-                                 const char *path)
+                                 struct recovery_journal *journal)
 {
-    struct journal_reader reader;
+    struct journal_content *content = &journal->content;
     struct bindings bindings = {0};
-    enum error error = journal_reader_open(&reader, recovery->port, path);
-    struct bytes entries = {NULL, 1};
-    while (!error && entries.size > 0) {
-        error = journal_reader_next(&reader, &entries);
-        if (!error && entries.size > 0) {
-            recovery->blocks++;
-            error = replay_block(recovery, names, &bindings, entries);
-        }
-    }
+    enum error error = ERROR_NONE;
+    if (!journal->loaded)
+        error = journal_content_load(content, recovery->port, journal->path);
+    journal->loaded = true;
+    for (int32_t i = 0; i < content->count && !error; i++)
+        error = replay_block(recovery, names, &bindings, content->blocks[i].entries,
+                             journal->number);
+    recovery->blocks += (uint64_t)content->count;
     if (error && recovery->fault[0] == 0)
         snprintf(recovery->fault, sizeof recovery->fault,
                  "%s: %s; it is kept as it is: restore it from a copy, or move it away to start "
                  "without what it alone held",
-                 path, reader.fault[0] ? reader.fault : error_text(error));
+                 journal->path,
+                 content->reader.fault[0] ? content->reader.fault : error_text(error));
     memory_free(bindings.redos);
     memory_free(bindings.bound);
-    journal_reader_close(&reader);
     return error;
+}
+
+struct journal_content *recovery_journal(const struct recovery *recovery, int32_t number)
+{
+    for (int i = 0; i < recovery->journal_count; i++)
+        if (recovery->journals[i].number == number && recovery->journals[i].loaded)
+            return &recovery->journals[i].content;
+    return NULL;
 }
 
 enum error recovery_replay(struct recovery *recovery, const struct recovery_names *names)
 {
     enum error error = ERROR_NONE;
     for (int i = 0; i < recovery->journal_count && !error; i++)
-        error = replay_journal(recovery, names, recovery->journals[i]);
+        error = replay_journal(recovery, names, &recovery->journals[i]);
     uint32_t position = 0;
     for (struct redo *redo; !error && (redo = map_next(&recovery->redos, &position));)
         error = redo_end(redo);
@@ -220,10 +266,9 @@ enum error recovery_clean(struct recovery *recovery, const struct recovery_names
     }
     memory_free(cleaning.folders);
     for (int i = 0; i < recovery->journal_count && !error; i++) {
-        const char *number = strrchr(recovery->journals[i], '-') + 1;
-        if (strtol(number, NULL, 10) < core_count)
+        if (recovery->journals[i].number < core_count)
             continue;
-        struct op op = {.kind = OP_REMOVE, .path = recovery->journals[i]};
+        struct op op = {.kind = OP_REMOVE, .path = recovery->journals[i].path};
         error = op_error(port_call(recovery->port, &op));
     }
     /* A journal that came back after a crash would be replayed over newer data. */

@@ -78,6 +78,11 @@ uint32_t segment_index_find(const struct segment *segment, int64_t offset)
     return low ? segment->index[low - 1].position : 0;
 }
 
+bool segment_index_is_written(const struct segment *segment)
+{
+    return segment->index_written == segment->index_count && !segment->index_excess;
+}
+
 int32_t segment_index_below(const struct segment *segment, int64_t position)
 {
     int32_t count = segment->index_count;

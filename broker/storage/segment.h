@@ -33,6 +33,7 @@ struct segment {
     struct list flushed; /* in checkpoint.flushed: its handle may be closed */
     struct index_entry *index;
     int32_t index_count, index_capacity, index_written;
+    bool index_excess;                  /* its file may hold more than index_written entries */
     bool index_dirty;                   /* its file was written since the last flush */
     bool index_bad;                     /* an entry has led astray: it is not used any more */
     int64_t indexed_position;           /* of the batch the last entry points at */
@@ -59,6 +60,9 @@ void segment_index_note(struct segment *segment, int64_t last_offset, int64_t po
 /* The position to begin scanning at for `offset`: of the entry with the largest offset at or below
  * it, or 0. */
 uint32_t segment_index_find(const struct segment *segment, int64_t offset);
+
+/* Does the index's file hold just the entries in memory? */
+bool segment_index_is_written(const struct segment *segment);
 
 /* How many entries point below `position`. */
 int32_t segment_index_below(const struct segment *segment, int64_t position);

@@ -6,8 +6,7 @@
 #include "storage/log_state.h"
 #include <stdio.h>
 
-enum error store_open(struct store *store, struct core *core, const struct store_options *options,
-                      struct random *random)
+enum error store_open(struct store *store, struct core *core, const struct store_options *options)
 {
     *store = (struct store){.core = core, .options = *options, .directory_handle = -1};
     journal_init(&store->journal, store);
@@ -30,11 +29,16 @@ enum error store_open(struct store *store, struct core *core, const struct store
     store->directory_handle = (int32_t)handle;
     char name[32];
     snprintf(name, sizeof name, "journal-%d", core->id);
-    enum error error = journal_open(&store->journal, name, random);
+    enum error error = journal_open(&store->journal, name);
     if (error)
         return error;
     struct op flush = {.kind = OP_FLUSH, .handle = store->directory_handle};
     return op_error(port_call(core->port, &flush));
+}
+
+enum error store_begin(struct store *store, struct random *random)
+{
+    return journal_begin(&store->journal, random);
 }
 
 void store_fence(struct store *store, enum error error, const char *what)

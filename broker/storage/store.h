@@ -89,11 +89,14 @@ struct store {
     int32_t open_handles;
 };
 
-/* Sets up the store of `core` in options->directory and opens or creates its journal, empty, with a
- * new salt from `random`. To be called on the core's thread, before it serves, and only after
- * recovery has replayed what the journal held. Blocks (port_call). */
-enum error store_open(struct store *store, struct core *core, const struct store_options *options,
-                      struct random *random);
+/* Sets up the store of `core` in options->directory and opens or creates its journal's file. To be
+ * called on the core's thread, before it serves. Then comes either store_begin or store_resume
+ * (resume.h). Blocks (port_call). */
+enum error store_open(struct store *store, struct core *core, const struct store_options *options);
+
+/* Begins an empty journal with a new salt from `random`: only after recovery has replayed what it
+ * held. Blocks. */
+enum error store_begin(struct store *store, struct random *random);
 
 /* Drains, trims and flushes everything and leaves the journal empty: a flow calls it at a clean
  * stop. NONE: done. WOULD_WAIT: `waiter` is parked. Another error: the store is fenced. */

@@ -17,7 +17,8 @@ struct rig_settings {
     struct log_settings log;
     uint32_t batch_most;
     uint64_t read_once_in, pause_once_in, remove_once_in; /* of a writer's steps */
-    bool moves; /* logs go to another core at every start */
+    bool moves;   /* logs go to another core at every start */
+    bool resumes; /* journals are gone on with, unless logs move */
 };
 
 struct rig;

@@ -1,0 +1,25 @@
+#pragma once
+/* The live blocks of a journal, read once at a start and kept in memory: the passes of recovery go
+ * over them, and a core that resumes its journal takes them over as they lie. Blocks (port_call). */
+#include "storage/journal_reader.h"
+
+struct journal_content {
+    struct journal_reader reader; /* at its end */
+    struct buffers buffers;       /* the windows; journal_content_take moves them away */
+    struct journal_content_block {
+        struct bytes entries;
+        struct buffer *window;
+    } *blocks;
+    int32_t count, capacity;
+};
+
+/* Reads all live blocks of the file at `path`. An error leaves a sentence in reader.fault or none;
+ * see journal_reader_open and journal_reader_next. journal_content_done follows in any case. */
+enum error journal_content_load(struct journal_content *content, struct port *port,
+                                const char *path);
+
+/* The windows are charged to `to` from here on; each block's stays referenced until
+ * journal_content_done. */
+void journal_content_take(struct journal_content *content, struct buffers *to);
+
+void journal_content_done(struct journal_content *content);

@@ -1,0 +1,202 @@
+#include "storage/resume.h"
+#include "base/memory.h"
+#include "base/reached.h"
+#include "protocol/batch.h"
+#include "storage/journal_content.h"
+#include "storage/log_state.h"
+#include "storage/store.h"
+
+enum { STEP_BYTES = 256 << 10 }; /* of pieces noted in one step */
+
+struct resuming {
+    const struct resume_names *names;
+    struct log **logs; /* by id; null for one that is not ours to resume */
+    bool *bound;
+    uint32_t count;
+    struct buffer *slab; /* that the block lies in */
+    uint64_t sequence;   /* of the block */
+    uint64_t bytes;
+};
+
+static void note_id(struct resuming *resuming, uint32_t id, struct log *log)
+{
+    if (id >= resuming->count) {
+        uint32_t count = id + 64;
+        resuming->logs = memory_resized(resuming->logs, count * sizeof(struct log *));
+        resuming->bound = memory_resized(resuming->bound, count * sizeof(bool));
+        for (uint32_t i = resuming->count; i < count; i++)
+            resuming->bound[i] = false;
+        resuming->count = count;
+    }
+    resuming->logs[id] = log;
+    resuming->bound[id] = true;
+}
+
+/* The first of a log, a repetition behind a mark, or a roll. */
+static enum error bind(struct resuming *resuming, const struct journal_entry *entry)
+{
+    struct log *log =
+        resuming->names->log(resuming->names->context, entry->topic_id, entry->partition);
+    note_id(resuming, entry->id, log);
+    if (!log)
+        return ERROR_NONE;
+    struct segment *active = log_active(log);
+    if (!log->resumed) {
+        log->resumed = memory_zeroed(sizeof *log->resumed);
+        *log->resumed = (struct log_resumed){entry->segment_base, entry->position};
+        log->appended_end = entry->segment_base;
+        active = log_add_segment(log, entry->segment_base);
+        active->size = active->drained = entry->position;
+        list_push(&log->store->unsettled, &log->unsettled);
+        return ERROR_NONE;
+    }
+    if (entry->segment_base == active->base_offset)
+        return entry->position == active->size ? ERROR_NONE : ERROR_MALFORMED;
+    if (entry->segment_base < log->appended_end || entry->position != 0)
+        return ERROR_MALFORMED;
+    active->trim = true;
+    log_add_segment(log, entry->segment_base);
+    return ERROR_NONE;
+}
+
+/* The offset after the last record; -1 if the bytes are not whole batches in order. */
+static int64_t end_of(struct bytes batches, int64_t least)
+{
+    for (int32_t at = 0; at < batches.size;) {
+        const uint8_t *batch = batches.data + at;
+        if (batches.size - at < BATCH_RECORDS_AT)
+            return -1;
+        int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
+        if (size < BATCH_RECORDS_AT || size > batches.size - at ||
+            (int64_t)load_be64(batch) < least)
+            return -1;
+        least = (int64_t)load_be64(batch) +
+                (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT) + 1;
+        at += (int32_t)size;
+    }
+    return least;
+}
+
+static enum error append(struct resuming *resuming, const struct journal_entry *entry)
+{
+    struct log *log = resuming->logs[entry->id];
+    if (!log)
+        return ERROR_NONE;
+    struct bytes batches = entry->batches;
+    int64_t end_offset = end_of(batches, log->appended_end);
+    if (batches.size <= 0 || end_offset < 0)
+        return ERROR_MALFORMED;
+    struct segment *active = log_active(log);
+    struct piece *piece = log_new_piece(log);
+    log->first_not_durable = NULL;
+    piece->data = batches.data;
+    piece->slab = resuming->slab;
+    buffer_reference(piece->slab);
+    piece->segment = active;
+    piece->sequence = log->touched_sequence = resuming->sequence;
+    piece->base_offset = (int64_t)load_be64(batches.data);
+    piece->end_offset = end_offset;
+    piece->size = (uint32_t)batches.size;
+    piece->position = (uint32_t)active->size;
+    active->size += batches.size;
+    log->appended_end = end_offset;
+    log->undrained_bytes += batches.size;
+    resuming->bytes += (uint64_t)batches.size;
+    return ERROR_NONE;
+}
+
+static enum error take_block(struct resuming *resuming, struct bytes entries)
+{
+    struct reader reader;
+    reader_init(&reader, entries.data, (size_t)entries.size);
+    struct journal_entry entry;
+    while (entry_decode(&reader, &entry)) {
+        enum error error = ERROR_NONE;
+        if (entry.kind == ENTRY_BIND)
+            error = bind(resuming, &entry);
+        else if (entry.id >= resuming->count || !resuming->bound[entry.id])
+            error = ERROR_MALFORMED;
+        else
+            error = append(resuming, &entry);
+        if (error)
+            return error;
+    }
+    return reader.error;
+}
+
+enum error store_resume(struct store *store, struct journal_content *content,
+                        const struct resume_names *names, uint64_t *ret_bytes)
+{
+    struct resuming resuming = {.names = names};
+    enum error error = ERROR_NONE;
+    journal_content_take(content, &store->tails);
+    resuming.sequence = content->reader.anchor.start_sequence;
+    for (int32_t i = 0; i < content->count && !error; i++) {
+        resuming.slab = content->blocks[i].window;
+        error = take_block(&resuming, content->blocks[i].entries);
+        resuming.sequence++;
+    }
+    memory_free(resuming.logs);
+    memory_free(resuming.bound);
+    *ret_bytes = resuming.bytes;
+    if (error)
+        return error;
+    journal_resume(&store->journal, &content->reader);
+    if (resuming.bytes > 0) {
+        REACHED("journal resumed");
+        checkpoint_request(store, false); /* frees the memory, and shortens the next start */
+    }
+    return ERROR_NONE;
+}
+
+/* ---- the log's part, when it is opened ----------------------------------------------------- */
+
+int32_t resumed_first_segment(const struct log *log)
+{
+    int32_t i = 0;
+    while (log->segments[i]->base_offset < log->resumed->segment_base)
+        i++;
+    return i;
+}
+
+bool resumed_is_whole(const struct log *log)
+{
+    return !log->resumed || (log->resumed->segment_base == 0 && log->resumed->position == 0);
+}
+
+void resumed_forget_files(struct log *log)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < log->segment_count; i++) {
+        struct segment *segment = log->segments[i];
+        if (log->resumed && segment->base_offset >= log->resumed->segment_base) {
+            segment->exists = segment->index_excess = false;
+            segment->allocated = 0;
+            log->segments[kept++] = segment;
+        } else {
+            segment_free(segment);
+        }
+    }
+    log->segment_count = kept;
+}
+
+bool resumed_take(struct log *log, const struct piece **next)
+{
+    const struct piece *piece = *next ? *next : log->oldest;
+    for (int64_t bytes = 0; piece && bytes < STEP_BYTES; piece = piece->next) {
+        bytes += piece->size;
+        log_note_piece(log, piece);
+    }
+    *next = piece;
+    if (piece)
+        return false;
+    /* The names may have been made shortly before the last run ended, with no flush since. */
+    if (log->folder_exists) {
+        if (list_is_empty(&log->dirty_folder))
+            list_push(&log->store->dirty_folders, &log->dirty_folder);
+        log->store->directory_dirty = true;
+    }
+    memory_free(log->resumed);
+    log->resumed = NULL;
+    return true;
+}

@@ -1,0 +1,48 @@
+#pragma once
+/* A start that goes on with a core's journal as the last run left it: nothing is written first.
+ *
+ *   read -> pieces of closed logs, in memory -> (ready) -> opened and drained as if just appended
+ *
+ * The live blocks are read back and become durable pieces that wait to be drained, so a start costs
+ * reading the live part of the journal and nothing for each log. A log that has such pieces is
+ * joined with its files when it is opened (log_open.c), by whoever needs it first or by its drain.
+ * It may be interrupted anywhere: files change only as they do under load, with the journal behind
+ * them. What this can't do (other cores than before, a disk with other sectors) recovery.h does. */
+#include "base/bytes.h"
+#include "base/error.h"
+
+struct journal_content;
+struct log;
+struct piece;
+struct store;
+
+/* Where a closed log's first byte in the journal lies. Its pieces are in the log, its segments from
+ * `segment_base` on too. */
+struct log_resumed {
+    int64_t segment_base, position;
+};
+
+/* Its place in log->segments, of a log that is resumed. */
+int32_t resumed_first_segment(const struct log *log);
+
+/* Do the files hold nothing that the journal does not? Also of a log that is not resumed. */
+bool resumed_is_whole(const struct log *log);
+
+/* None of the files is ours: what is left of the log is what the journal holds, if that. */
+void resumed_forget_files(struct log *log);
+
+/* Joins the pieces to the log that was opened, a bounded number at a call; *next is null at first.
+ * True: all are, and behave from now on like what was just appended. */
+bool resumed_take(struct log *log, const struct piece **next);
+
+struct resume_names {
+    /* The log, closed; null: it is gone, or was replayed by a pass of recovery before. */
+    struct log *(*log)(void *context, struct uuid topic_id, int32_t partition);
+    void *context;
+};
+
+/* Instead of store_begin, which is right where there was no journal. `content` is that of the store's
+ * journal; its windows become the store's. *ret_bytes: of records found. MALFORMED: entries do not
+ * join; nothing was changed on disk. */
+enum error store_resume(struct store *store, struct journal_content *content,
+                        const struct resume_names *names, uint64_t *ret_bytes);
