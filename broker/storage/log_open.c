@@ -138,9 +138,7 @@ static void take_names(struct log_opening *opening)
         int64_t base;
         bool found = names[at] == 'f' && segment_name_parse(name, ".log", &base);
         if (found && resumed && base >= resumed->segment_base) {
-            struct segment *segment = log_segment_at(opening->log, base);
-            if (segment && segment->base_offset == base)
-                segment->exists = segment->index_excess = true;
+            resumed_exists(opening->log, base);
         } else if (found) {
             struct segment *segment = log_add_segment(opening->log, base);
             segment->size = -1;
@@ -415,7 +413,6 @@ static enum step open_index(struct flow *flow)
 static enum step open_segment(struct flow *flow)
 {
     struct log_opening *opening = opening_of(flow);
-    struct log *log = opening->log;
     if (opening->limit == 0)
         return STEP_NEXT;
     if (opening->phase++ == 0) {

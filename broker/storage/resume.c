@@ -159,6 +159,15 @@ int32_t resumed_first_segment(const struct log *log)
     return i;
 }
 
+void resumed_exists(struct log *log, int64_t base_offset)
+{
+    for (int32_t i = 0; i < log->segment_count; i++) { /* not in order while names are taken */
+        struct segment *segment = log->segments[i];
+        if (segment->base_offset == base_offset)
+            segment->exists = segment->index_excess = true;
+    }
+}
+
 bool resumed_is_whole(const struct log *log)
 {
     return !log->resumed || (log->resumed->segment_base == 0 && log->resumed->position == 0);

@@ -25,6 +25,9 @@ struct log_resumed {
 /* Its place in log->segments, of a log that is resumed. */
 int32_t resumed_first_segment(const struct log *log);
 
+/* A file of the segment with this base was found; others than those resumed are passed over. */
+void resumed_exists(struct log *log, int64_t base_offset);
+
 /* Do the files hold nothing that the journal does not? Also of a log that is not resumed. */
 bool resumed_is_whole(const struct log *log);
 

@@ -82,8 +82,12 @@ static void crash_recovery(struct run *run, struct disk *disk, const struct prom
     struct rig *rig = memory_zeroed(sizeof *rig);
     rig_init_image(rig, run->settings, run->oracle, disk, promises);
     world_record_start(rig->world, 0);
-    if (!rig_recover(rig))
-        fail(run, crash, NULL, rig->refusal);
+    rig->lives = run->life;
+    rig_start(rig);
+    if (rig->resumes) /* its recovery ends when all is drained */
+        rig_stop(rig);
+    if (rig->failure[0])
+        fail(run, crash, NULL, rig->failure);
     struct disk_recording *recording = world_record_stop(rig->world, 0);
     rig_done(rig);
     memory_free(rig);

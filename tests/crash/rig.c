@@ -6,6 +6,7 @@
 #include "storage/journal_reader.h"
 #include "storage/log_state.h"
 #include "storage/recovery.h"
+#include "storage/resume.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -140,21 +141,50 @@ static bool folder_is_named(void *context, struct uuid topic_id, int32_t partiti
     return false;
 }
 
+static bool no_folder(void *context, struct uuid topic_id, int32_t partition, char *folder,
+                      size_t size)
+{
+    (void)context;
+    return false;
+}
+
 bool rig_recover(struct rig *rig)
 {
     struct port *port = world_port(rig->world, 0, 0);
-    struct recovery recovery;
-    struct recovery_names names = {folder_of_log, rig}, named = {folder_is_named, rig};
-    enum error error = recovery_open(&recovery, port, "data");
+    struct recovery *recovery = &rig->recovery;
+    struct recovery_names names = {rig->resumes ? no_folder : folder_of_log, rig};
+    struct recovery_names named = {folder_is_named, rig};
+    enum error error = recovery_open(recovery, port, "data");
     if (!error)
-        error = recovery_replay(&recovery, &names);
+        error = recovery_replay(recovery, &names);
     if (!error)
-        error = recovery_clean(&recovery, &named, rig->settings.cores);
+        error = recovery_clean(recovery, &named, rig->settings.cores);
     if (error)
         snprintf(rig->refusal, sizeof rig->refusal, "%s",
-                 recovery.fault[0] ? recovery.fault : error_text(error));
-    recovery_close(&recovery);
+                 recovery->fault[0] ? recovery->fault : error_text(error));
+    if (error || !rig->resumes)
+        recovery_close(recovery);
     return !error;
+}
+
+static struct log *log_of(void *context, struct uuid topic_id, int32_t partition)
+{
+    struct rig *rig = context;
+    int32_t slot, generation;
+    if (!slot_of_topic_id(topic_id, &slot, &generation) ||
+        rig->promises[slot].generation != generation)
+        return NULL;
+    return worker_log(rig, slot);
+}
+
+static enum error begin_or_resume(struct rig *rig, int32_t core)
+{
+    struct store *store = &rig->cores[core].store;
+    struct journal_content *content = rig->resumes ? recovery_journal(&rig->recovery, core) : NULL;
+    uint64_t bytes;
+    if (!content || content->reader.fresh)
+        return store_begin(store, &rig->random);
+    return store_resume(store, content, &(struct resume_names){log_of, rig}, &bytes);
 }
 
 void rig_open(struct rig *rig)
@@ -165,11 +195,15 @@ void rig_open(struct rig *rig)
         *core = (struct rig_core){.rig = rig};
         core_init(&core->core, i, port);
         enum error error =
-            store_open(&core->store, &core->core, &rig->settings.store, &rig->random);
-        if (error)
+            store_open(&core->store, &core->core, &rig->settings.store);
+        if (!error)
+            error = begin_or_resume(rig, i);
+        if (error && !rig->damaged)
             rig_fail(rig, "store_open: %s", error_text(error));
         world_add_core(rig->world, 0, &core->core);
     }
+    if (rig->resumes)
+        recovery_close(&rig->recovery);
     rig->serves = true;
 }
 
@@ -192,16 +226,19 @@ void rig_start(struct rig *rig)
     if (!rig->world->machines[0]->running)
         world_start(rig->world, 0);
     int64_t ends[SLOTS_MAX];
+    rig->resumes = !rig->settings.moves && random_below(&rig->random, 2);
     if (!rig_recover(rig)) {
         rig_fail(rig, "recovery refused: %s", rig->refusal);
         return;
     }
-    rig_look(rig, false, ends);
-    uint64_t digest = rig_digest(rig);
-    if (!rig_recover(rig))
-        rig_fail(rig, "a second recovery refused: %s", rig->refusal);
-    if (rig_digest(rig) != digest)
-        rig_fail(rig, "a second recovery changed something");
+    if (!rig->resumes) {
+        rig_look(rig, false, ends);
+        uint64_t digest = rig_digest(rig);
+        if (!rig_recover(rig))
+            rig_fail(rig, "a second recovery refused: %s", rig->refusal);
+        if (rig_digest(rig) != digest)
+            rig_fail(rig, "a second recovery changed something");
+    }
     for (int i = 0; i < rig->settings.slots; i++) {
         char folder[64];
         slot_folder(i, folder, sizeof folder);
@@ -212,6 +249,9 @@ void rig_start(struct rig *rig)
     if (rig->failure[0])
         return;
     for (int i = 0; i < rig->settings.slots; i++) {
+        rig->workers[i].met = !rig->resumes;
+        if (rig->resumes)
+            continue; /* the oracle adopts what is there when the log is opened */
         if (!rig->image) {
             oracle_adopt(rig->oracle, i, ends[i]);
             world_record_mark(rig->world, 0, oracle_acknowledge(rig->oracle, i, ends[i]));

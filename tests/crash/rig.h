@@ -7,6 +7,7 @@
 #include "sim/disk_record.h"
 #include "sim/world.h"
 #include "storage/log.h"
+#include "storage/recovery.h"
 #include "storage/store.h"
 
 struct rig_settings {
@@ -17,8 +18,7 @@ struct rig_settings {
     struct log_settings log;
     uint32_t batch_most;
     uint64_t read_once_in, pause_once_in, remove_once_in; /* of a writer's steps */
-    bool moves;   /* logs go to another core at every start */
-    bool resumes; /* journals are gone on with, unless logs move */
+    bool moves; /* logs go to another core at every start; else every other start resumes */
 };
 
 struct rig;
@@ -33,6 +33,7 @@ struct worker {
     struct timer timer;
     struct log_read read;
     bool reading, ended;
+    bool met; /* the log was opened, and the oracle has adopted its end */
     int64_t offset; /* read up to here */
     uint32_t sequence;
     struct bytes waiting; /* a batch that found no room; a copy */
@@ -57,6 +58,8 @@ struct rig {
     int32_t lives;
     bool image;       /* the promises are those of a cut: nothing is noted in the oracle */
     uint32_t unnamed; /* slots, by bits: at the next start no topic names their folders */
+    struct recovery recovery; /* of a start that resumes, until the stores are open */
+    bool resumes;             /* this start */
     bool serves, stopping, damaged; /* damaged: rot was put in; refusing is right */
     struct rig_core cores[2];
     struct worker workers[SLOTS_MAX];
@@ -81,14 +84,16 @@ void rig_done(struct rig *rig);
 /* Notes a failure, if it is the first. */
 void rig_fail(struct rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Replays and cleans, as a broker's start does. False if it refused: see rig->refusal. */
+/* Replays and cleans, as a broker's start does, or only reads what rig_open will resume. False if it
+ * refused: see rig->refusal. */
 bool rig_recover(struct rig *rig);
 
 /* Opens the stores and the logs' objects. */
 void rig_open(struct rig *rig);
 
 /* recover, look at the files, recover again: nothing may change; open; read everything through.
- * The oracle adopts what is there unless it is an image. */
+ * The oracle adopts what is there unless it is an image. A start that resumes has no files to look
+ * at before they are drained: rig_stop does. */
 void rig_start(struct rig *rig);
 
 /* Lets the writers work for so many events of the world. False: a store was fenced. */
@@ -113,6 +118,9 @@ uint64_t rig_digest(struct rig *rig);
 
 /* Reads every log from its start to its end through the open stores. */
 void rig_read_all(struct rig *rig);
+
+/* The log of a slot, made if there is none. */
+struct log *worker_log(struct rig *rig, int32_t slot);
 
 /* The writers; set up by rig_open, run by rig_work. */
 void workers_start(struct rig *rig, bool write);

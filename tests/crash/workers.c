@@ -17,7 +17,15 @@ static void moved(struct log *log, void *context)
 {
     struct worker *worker = context;
     struct rig *rig = worker->rig;
-    if (log->state != LOG_OPEN || log->durable_end <= promise_of(worker)->acknowledged_end)
+    if (log->state != LOG_OPEN)
+        return;
+    if (!worker->met && !rig->image)
+        oracle_adopt(rig->oracle, worker->slot, log->durable_end);
+    if (!worker->met && log->durable_end < promise_of(worker)->acknowledged_end && !rig->damaged)
+        rig_fail(rig, "slot %d is opened with end %lld, %lld was acknowledged", worker->slot,
+                 (long long)log->durable_end, (long long)promise_of(worker)->acknowledged_end);
+    worker->met = true;
+    if (log->durable_end <= promise_of(worker)->acknowledged_end)
         return;
     promise_of(worker)->acknowledged_end = log->durable_end;
     if (!rig->image)
@@ -34,6 +42,17 @@ static void make_log(struct worker *worker, struct store *store)
     worker->log = log_new(store, &identity, &worker->rig->settings.log);
     worker->log->moved = moved;
     worker->log->context = worker;
+}
+
+struct log *worker_log(struct rig *rig, int32_t slot)
+{
+    struct worker *worker = &rig->workers[slot];
+    int core = (slot + (rig->settings.moves ? rig->lives : 0)) % rig->settings.cores;
+    worker->rig = rig;
+    worker->slot = slot;
+    if (!worker->log)
+        make_log(worker, &rig->cores[core].store);
+    return worker->log;
 }
 
 /* Compares what was read with what was sent; moves worker->offset. */
@@ -232,16 +251,12 @@ void workers_start(struct rig *rig, bool write)
 {
     for (int i = 0; i < rig->settings.slots; i++) {
         struct worker *worker = &rig->workers[i];
-        int core = (i + (rig->settings.moves ? rig->lives : 0)) % rig->settings.cores;
-        worker->rig = rig;
-        worker->slot = i;
         worker->ended = false;
         worker->offset = 0;
         worker->timer = TIMER_INIT;
         worker->waiter = (struct waiter){.flow = NULL}; /* what it waited for may have crashed */
         random_seed(&worker->random, random_next(&rig->random));
-        if (!worker->log)
-            make_log(worker, &rig->cores[core].store);
+        (void)worker_log(rig, i);
         flow_start(&worker->flow, write ? &write_flow : &read_flow, worker->log->store->core);
     }
 }
