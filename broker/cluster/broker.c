@@ -139,13 +139,25 @@ static enum step register_end(struct flow *flow)
 static const struct flow_kind register_flow = {"register",
                                                {{"start", register_start}, {"end", register_end}}};
 
+/* Has it ended, and after a failure is nothing under way any more, so that all can be closed? */
+static bool is_over(const struct registration *registration)
+{
+    const struct broker *broker = registration->broker;
+    if (!registration->ended || !registration->request.error)
+        return registration->ended;
+    for (int i = 0; i < broker->core_count; i++)
+        if (store_is_at_work(broker->shards[i].store))
+            return false;
+    return true;
+}
+
 /* Turns all cores on this thread, which share one port now, until the node is registered. */
 static enum error register_node(struct broker *broker, struct port *port)
 {
     struct registration registration = {.broker = broker};
     arena_init(&registration.arena, 1 << 20);
     flow_start(&registration.flow, &register_flow, &broker->shards[0].core);
-    while (!registration.ended) {
+    while (!is_over(&registration)) {
         bool busy = false;
         for (int i = 0; i < broker->core_count; i++) {
             core_turn(&broker->shards[i].core, false);
@@ -153,7 +165,7 @@ static enum error register_node(struct broker *broker, struct port *port)
         }
         for (int i = 0; i < broker->core_count; i++)
             busy = busy || core_has_work(&broker->shards[i].core);
-        if (!busy && !registration.ended)
+        if (!busy && !is_over(&registration))
             port->operations->wait(port, INT64_MAX);
     }
     arena_done(&registration.arena);
@@ -238,8 +250,7 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
     if (!error)
         error = recover(broker, &recovery, ports[0], &resumes, why, why_size);
     while (!error && opened < core_count) {
-        struct journal_content *content =
-            resumes ? recovery_journal(&recovery, opened) : NULL;
+        struct journal_content *content = resumes ? recovery_journal(&recovery, opened) : NULL;
         if (content && content->reader.fresh)
             content = NULL;
         error = shard_open(broker, opened++, ports[0], content, why, why_size);
@@ -257,8 +268,11 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
         free_shards(broker);
         return error;
     }
-    for (int i = 0; i < core_count; i++)
+    for (int i = 0; i < core_count; i++) {
         broker->shards[i].core.port = ports[i];
+        if (broker->shards[i].store->resumed_bytes > 0)
+            checkpoint_request(broker->shards[i].store, false);
+    }
     return ERROR_NONE;
 }
 

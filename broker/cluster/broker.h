@@ -57,11 +57,12 @@ struct broker {
 
 /* Makes the directory the broker's (lock, meta.properties), replays the journals, reads the
  * metadata log into every shard's image, opens every shard's store with a new journal or goes on
- * with the one it has (storage/resume.h), and registers the node. One thread, and only ports[0] is asked for anything until this returns: every
- * core has it as its port meanwhile, since a ring may be used by the thread that opened it only. No
- * core may run before this has returned: an old journal that came back after a crash would be
- * replayed over newer data. `seed` is from the system's randomness. On an error `why` says it in a
- * sentence, with what to do, and nothing is left to close. */
+ * with the one it has (storage/resume.h), and registers the node. One thread, and only ports[0] is
+ * asked for anything until this returns: every core has it as its port meanwhile, since a ring may
+ * be used by the thread that opened it only. No core may run before this has returned: an old
+ * journal that came back after a crash would be replayed over newer data. `seed` is from the
+ * system's randomness. On an error `why` says it in a sentence, with what to do, and nothing is
+ * left to close. */
 enum error broker_open(struct broker *broker, const struct settings *settings, struct port **ports,
                        int core_count, uint64_t seed, char *why, size_t why_size);
 

@@ -81,13 +81,11 @@ enum error shard_open(struct broker *broker, int core, struct port *port,
         open_metadata(shard);
     if (!error)
         catalogue_open(shard);
-    uint64_t resumed_bytes = 0;
     if (!error && content)
-        error = store_resume(shard->store, content, &(struct resume_names){find_log, shard},
-                             &resumed_bytes);
+        error = store_resume(shard->store, content, &(struct resume_names){find_log, shard});
     else if (!error)
         error = store_begin(shard->store, &shard->random);
-    broker->replayed_bytes += resumed_bytes;
+    broker->replayed_bytes += shard->store->resumed_bytes;
     if (error)
         snprintf(why, why_size, "the journal %s/journal-%d can't be opened: %s", broker->directory,
                  core, error_text(error));

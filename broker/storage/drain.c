@@ -472,10 +472,10 @@ static enum step drain_index(struct flow *flow)
             segment_name(segment->base_offset, ".index", name);
             snprintf(drain->path, sizeof drain->path, "%s/%s", log->folder, name);
         }
-        start_op(drain, (struct op){.kind = OP_OPEN,
-                                    .path = drain->path,
-                                    .flags = OPEN_WRITE |
-                                             (segment->index_count > 0 ? OPEN_CREATE : 0)});
+        start_op(drain,
+                 (struct op){.kind = OP_OPEN,
+                             .path = drain->path,
+                             .flags = OPEN_WRITE | (segment->index_count > 0 ? OPEN_CREATE : 0)});
         return STEP_AGAIN;
     case 1:
         if (op_error(drain->op.result) == ERROR_NOT_FOUND && segment->index_count == 0) {
@@ -586,8 +586,7 @@ static enum step drain_finish(struct flow *flow)
         log_unforce(log);
     if (!log->oldest && log_is_settled(log) && !log->forced) {
         struct segment *active = log_active(log);
-        if (!active ||
-            (active->allocated == active->size && segment_index_is_written(active)))
+        if (!active || (active->allocated == active->size && segment_index_is_written(active)))
             list_remove(&log->unsettled);
     }
     bool more = wants_more(log);

@@ -78,7 +78,8 @@ struct journal {
 /* Nothing is open yet: journal_close may follow. */
 void journal_init(struct journal *journal, struct store *store);
 
-/* Opens or creates the file, of its initial size at least. One of the two below must follow. Blocks.
+/* Opens or creates the file, of its initial size at least. One of the two below must follow.
+ * Blocks.
  */
 enum error journal_open(struct journal *journal, const char *name);
 void journal_close(struct journal *journal);

@@ -6,8 +6,8 @@ static void add_block(struct journal_content *content, struct bytes entries)
 {
     if (content->count == content->capacity) {
         content->capacity = content->capacity ? 2 * content->capacity : 64;
-        content->blocks = memory_resized(
-            content->blocks, (size_t)content->capacity * sizeof(struct journal_content_block));
+        content->blocks = memory_resized(content->blocks, (size_t)content->capacity *
+                                                              sizeof(struct journal_content_block));
     }
     content->blocks[content->count++] =
         (struct journal_content_block){entries, journal_reader_window(&content->reader)};

@@ -1,6 +1,7 @@
 #pragma once
 /* The live blocks of a journal, read once at a start and kept in memory: the passes of recovery go
- * over them, and a core that resumes its journal takes them over as they lie. Blocks (port_call). */
+ * over them, and a core that resumes its journal takes them over as they lie. Blocks (port_call).
+ */
 #include "storage/journal_reader.h"
 
 struct journal_content {
@@ -9,7 +10,7 @@ struct journal_content {
     struct journal_content_block {
         struct bytes entries;
         struct buffer *window;
-    } *blocks;
+    } * blocks;
     int32_t count, capacity;
 };
 

@@ -169,6 +169,8 @@ void journal_resume(struct journal *journal, const struct journal_reader *reader
     journal->live_bytes = reader->live_bytes;
     if (reader->wrapped) /* the file may just have been made larger */
         journal->live_bytes += journal->ring_end - reader->file_size;
+    if (MUTANT(resume_forgets_live_blocks))
+        journal->live_bytes = 0;
     journal->sealed_bytes = journal->live_bytes;
     journal->chain = reader->chain;
     journal->lap = reader->lap;

@@ -14,9 +14,9 @@ struct journal_reader {
     uint32_t chain;
     uint16_t lap;              /* of the last block read */
     uint32_t direct_alignment; /* of the disk it lies on now */
-    int64_t live_bytes; /* from the first live block to `position`, with what a wrap skipped */
-    bool wrapped;       /* between the two */
-    uint8_t *window; /* bytes of the file from window_from on */
+    int64_t live_bytes;    /* from the first live block to `position`, with what a wrap skipped */
+    bool wrapped;          /* between the two */
+    uint8_t *window;       /* bytes of the file from window_from on */
     struct buffers *keeps; /* not null: each window is a buffer of these, and stays (windows) */
     struct list windows;
     int64_t window_from, window_size, window_capacity;

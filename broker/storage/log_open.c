@@ -33,9 +33,9 @@ struct log_opening {
     struct waiter waiter;
     int32_t handle;
     uint8_t phase;
-    bool stale;       /* the folder is of another topic of this name */
-    int64_t position; /* in a small file that is read */
-    int32_t older;    /* the closed segment that is scanned, its place in log->segments */
+    bool stale;               /* the folder is of another topic of this name */
+    int64_t position;         /* in a small file that is read */
+    int32_t older;            /* the closed segment that is scanned, its place in log->segments */
     struct segment *newest;   /* whose end is looked through */
     int64_t limit;            /* its end in the file */
     int32_t stat_at;          /* the segment whose size is asked for */
@@ -102,6 +102,7 @@ enum error log_open(struct log *log, struct waiter *waiter, struct flow *flow)
         opening->handle = -1;
         log->opening = opening;
         log->state = LOG_OPENING;
+        log->store->openings++;
         flow_start(&opening->flow, &open_flow, log->store->core);
     }
     waiter_park(waiter, &log->open_waiters, flow);
@@ -519,6 +520,8 @@ static enum step open_finish(struct flow *flow)
     if (log->resumed && !log->error && !log->removed && !resumed_take(log, &opening->next))
         return STEP_AGAIN;
     log->opening = NULL;
+    log->store->openings--;
+    waiters_wake(&log->store->checkpoint.waiters);
     buffer_release(opening->buffer);
     log_scan_done(&opening->scan);
     memory_free(opening);

@@ -51,8 +51,8 @@ struct log {
         idle_waiters; /* opened or failed; no drain or read at work any more */
     struct log_opening *opening;
     struct log_resumed *resumed; /* until it is opened; null: the journal held nothing of it */
-    int32_t reads;   /* at work */
-    int32_t holders; /* flows of the layers above that use it */
+    int32_t reads;               /* at work */
+    int32_t holders;             /* flows of the layers above that use it */
     /* Told when durable_end has moved or the log has failed. May wake flows, nothing more. */
     void (*moved)(struct log *log, void *context);
     void *context;

@@ -18,8 +18,9 @@ static enum error note_journal(void *context, char kind, const char *name)
     if (recovery->journal_count == recovery->journal_capacity) {
         recovery->journal_capacity =
             recovery->journal_capacity ? 2 * recovery->journal_capacity : 4;
-        recovery->journals = memory_resized(recovery->journals, (size_t)recovery->journal_capacity *
-                                                                    sizeof(struct recovery_journal));
+        recovery->journals =
+            memory_resized(recovery->journals,
+                           (size_t)recovery->journal_capacity * sizeof(struct recovery_journal));
     }
     size_t size = strlen(recovery->directory) + strlen(name) + 2;
     char *path = memory_zeroed(size);
@@ -170,8 +171,8 @@ static enum error replay_journal(struct recovery *recovery, const struct recover
         error = journal_content_load(content, recovery->port, journal->path);
     journal->loaded = true;
     for (int32_t i = 0; i < content->count && !error; i++)
-        error = replay_block(recovery, names, &bindings, content->blocks[i].entries,
-                             journal->number);
+        error =
+            replay_block(recovery, names, &bindings, content->blocks[i].entries, journal->number);
     recovery->blocks += (uint64_t)content->count;
     if (error && recovery->fault[0] == 0)
         snprintf(recovery->fault, sizeof recovery->fault,

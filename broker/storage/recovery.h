@@ -27,7 +27,7 @@ struct recovery {
     int32_t journal_count, journal_capacity;
     struct map redos;   /* by topic id and partition: logs being replayed */
     struct map skipped; /* bound ids of logs that are not of this pass, per journal */
-    struct map bound; /* struct recovery_bound: every log that a journal holds something of */
+    struct map bound;   /* struct recovery_bound: every log that a journal holds something of */
     uint64_t replayed_bytes, blocks;
     bool flush_all;  /* many logs: one OP_FLUSH_ALL at the end instead of two flushes each */
     char fault[512]; /* a sentence: file, position, reason, what to do */

@@ -1,5 +1,6 @@
 #include "storage/resume.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "base/reached.h"
 #include "protocol/batch.h"
 #include "storage/journal_content.h"
@@ -70,8 +71,8 @@ static int64_t end_of(struct bytes batches, int64_t least)
         if (size < BATCH_RECORDS_AT || size > batches.size - at ||
             (int64_t)load_be64(batch) < least)
             return -1;
-        least = (int64_t)load_be64(batch) +
-                (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT) + 1;
+        least =
+            (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT) + 1;
         at += (int32_t)size;
     }
     return least;
@@ -125,7 +126,7 @@ static enum error take_block(struct resuming *resuming, struct bytes entries)
 }
 
 enum error store_resume(struct store *store, struct journal_content *content,
-                        const struct resume_names *names, uint64_t *ret_bytes)
+                        const struct resume_names *names)
 {
     struct resuming resuming = {.names = names};
     enum error error = ERROR_NONE;
@@ -138,14 +139,12 @@ enum error store_resume(struct store *store, struct journal_content *content,
     }
     memory_free(resuming.logs);
     memory_free(resuming.bound);
-    *ret_bytes = resuming.bytes;
+    store->resumed_bytes = resuming.bytes;
     if (error)
         return error;
     journal_resume(&store->journal, &content->reader);
-    if (resuming.bytes > 0) {
+    if (resuming.bytes > 0)
         REACHED("journal resumed");
-        checkpoint_request(store, false); /* frees the memory, and shortens the next start */
-    }
     return ERROR_NONE;
 }
 
@@ -200,7 +199,7 @@ bool resumed_take(struct log *log, const struct piece **next)
     if (piece)
         return false;
     /* The names may have been made shortly before the last run ended, with no flush since. */
-    if (log->folder_exists) {
+    if (log->folder_exists && !MUTANT(resumed_names_not_flushed)) {
         if (list_is_empty(&log->dirty_folder))
             list_push(&log->store->dirty_folders, &log->dirty_folder);
         log->store->directory_dirty = true;

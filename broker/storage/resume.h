@@ -44,8 +44,9 @@ struct resume_names {
     void *context;
 };
 
-/* Instead of store_begin, which is right where there was no journal. `content` is that of the store's
- * journal; its windows become the store's. *ret_bytes: of records found. MALFORMED: entries do not
- * join; nothing was changed on disk. */
+/* Instead of store_begin, which is right where there was no journal. `content` is that of the
+ * store's journal; its windows become the store's. store->resumed_bytes tells what was found; a
+ * checkpoint should follow soon, which frees that memory and makes the next start short. MALFORMED:
+ * entries do not join; nothing was changed on disk. */
 enum error store_resume(struct store *store, struct journal_content *content,
-                        const struct resume_names *names, uint64_t *ret_bytes);
+                        const struct resume_names *names);

@@ -73,7 +73,8 @@ bool store_is_settled(const struct store *store)
 /* Where to wait for the end of what is in flight; null when nothing is, fenced or not. */
 static struct list *what_is_at_work(struct store *store)
 {
-    if (store->checkpoint.running || store->checkpoint.idle_runs || store->journal.growing)
+    if (store->checkpoint.running || store->checkpoint.idle_runs || store->journal.growing ||
+        store->openings > 0)
         return &store->checkpoint.waiters;
     if (store->journal.writing)
         return &store->journal.durable_waiters;
@@ -81,6 +82,15 @@ static struct list *what_is_at_work(struct store *store)
         if (store->drains[i].log)
             return &store->drains[i].log->idle_waiters;
     return NULL;
+}
+
+bool store_is_at_work(const struct store *store)
+{
+    bool drains = false;
+    for (int i = 0; i < store->options.drains; i++)
+        drains = drains || store->drains[i].log;
+    return drains || store->openings > 0 || store->checkpoint.running || store->journal.growing ||
+           store->journal.writing || !list_is_empty(&store->clearings);
 }
 
 enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow)

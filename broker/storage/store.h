@@ -84,9 +84,11 @@ struct store {
     struct store_counters counters;
     enum error fenced;                  /* NONE, or why */
     void (*on_fence)(void *core_owner); /* told once, on this core; or null */
+    uint64_t resumed_bytes;             /* of records that were found in the journal */
     bool stopping;
     uint32_t next_log_id;
     int32_t open_handles;
+    int32_t openings; /* logs being opened; checkpoint.waiters are told of each end */
 };
 
 /* Sets up the store of `core` in options->directory and opens or creates its journal's file. To be
@@ -104,6 +106,9 @@ enum error store_settle(struct store *store, struct waiter *waiter, struct flow 
 
 /* Has everything reached the segments, and is the journal empty? */
 bool store_is_settled(const struct store *store);
+
+/* Is a drain, a checkpoint, a write or a removal under way? */
+bool store_is_at_work(const struct store *store);
 
 /* Closes files and frees memory; every log must have been closed. Blocks. */
 void store_close(struct store *store);

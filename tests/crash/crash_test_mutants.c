@@ -27,6 +27,7 @@ static const char *const mutants[] = {
     "cut_too_much",
     "recreated_topic_sees_old_files",
     "replay_twice_appends_twice",
+    "resume_forgets_live_blocks",
 };
 
 enum { HUNT_SEEDS = 60, KILLED = 17 };

@@ -181,10 +181,12 @@ static enum error begin_or_resume(struct rig *rig, int32_t core)
 {
     struct store *store = &rig->cores[core].store;
     struct journal_content *content = rig->resumes ? recovery_journal(&rig->recovery, core) : NULL;
-    uint64_t bytes;
     if (!content || content->reader.fresh)
         return store_begin(store, &rig->random);
-    return store_resume(store, content, &(struct resume_names){log_of, rig}, &bytes);
+    enum error error = store_resume(store, content, &(struct resume_names){log_of, rig});
+    if (!error && store->resumed_bytes > 0)
+        checkpoint_request(store, false);
+    return error;
 }
 
 void rig_open(struct rig *rig)
@@ -194,8 +196,7 @@ void rig_open(struct rig *rig)
         struct port *port = world_port(rig->world, 0, i);
         *core = (struct rig_core){.rig = rig};
         core_init(&core->core, i, port);
-        enum error error =
-            store_open(&core->store, &core->core, &rig->settings.store);
+        enum error error = store_open(&core->store, &core->core, &rig->settings.store);
         if (!error)
             error = begin_or_resume(rig, i);
         if (error && !rig->damaged)

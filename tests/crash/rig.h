@@ -33,7 +33,7 @@ struct worker {
     struct timer timer;
     struct log_read read;
     bool reading, ended;
-    bool met; /* the log was opened, and the oracle has adopted its end */
+    bool met;       /* the log was opened, and the oracle has adopted its end */
     int64_t offset; /* read up to here */
     uint32_t sequence;
     struct bytes waiting; /* a batch that found no room; a copy */
@@ -56,8 +56,8 @@ struct rig {
     struct oracle *oracle;
     struct promise promises[SLOTS_MAX]; /* that hold now; the oracle's, or those of a cut */
     int32_t lives;
-    bool image;       /* the promises are those of a cut: nothing is noted in the oracle */
-    uint32_t unnamed; /* slots, by bits: at the next start no topic names their folders */
+    bool image;               /* the promises are those of a cut: nothing is noted in the oracle */
+    uint32_t unnamed;         /* slots, by bits: at the next start no topic names their folders */
     struct recovery recovery; /* of a start that resumes, until the stores are open */
     bool resumes;             /* this start */
     bool serves, stopping, damaged; /* damaged: rot was put in; refusing is right */
@@ -84,8 +84,8 @@ void rig_done(struct rig *rig);
 /* Notes a failure, if it is the first. */
 void rig_fail(struct rig *rig, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* Replays and cleans, as a broker's start does, or only reads what rig_open will resume. False if it
- * refused: see rig->refusal. */
+/* Replays and cleans, as a broker's start does, or only reads what rig_open will resume. False if
+ * it refused: see rig->refusal. */
 bool rig_recover(struct rig *rig);
 
 /* Opens the stores and the logs' objects. */

@@ -50,7 +50,8 @@ static const char *const wanted_marks[] = {
 };
 
 /* Not killed here but by the crash tests of storage, which see every cut. */
-static const enum mutant left_to_crash_tests[] = {MUTANT_recreated_topic_sees_old_files};
+static const enum mutant left_to_crash_tests[] = {MUTANT_recreated_topic_sees_old_files,
+                                                  MUTANT_resume_forgets_live_blocks};
 
 /* For on_crash, which has no argument of ours. */
 static uint64_t current_seed, current_events;

@@ -106,6 +106,9 @@ static void boot(struct simulation *sim)
         if (!sim->calm && random_once_in(&sim->random, 4))
             broker_machine_crash_in(&sim->broker, draw(sim, 0, 30000000),
                                     random_once_in(&sim->random, 2));
+        /* Another number of cores may go on with what these left; the same one resumes. */
+        if (random_once_in(&sim->random, 2))
+            sim->broker.cores = (int)draw(sim, 1, 4);
         if (broker_machine_boot(&sim->broker)) {
             SAY(sim, "up, %d cores, %llu bytes replayed", sim->broker.cores,
                 (unsigned long long)sim->broker.broker.replayed_bytes);
@@ -145,8 +148,6 @@ static void stop(struct simulation *sim)
                                 random_once_in(&sim->random, 2));
     if (broker_machine_stop(&sim->broker)) {
         sim->stops++;
-        /* Another number of cores may go on with what these left. */
-        sim->broker.cores = (int)draw(sim, 1, 4);
     }
 }
 
