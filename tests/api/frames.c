@@ -67,6 +67,30 @@ static void every_version(int16_t key)
 #include "api/handlers.def"
 #undef HANDLER
 
+/* What librdkafka sends for all topics: the flags stand three bytes later than they should. */
+TEST(frames, metadata_of_all_topics_may_slip_by_three_bytes)
+{
+    struct bench *bench = bench_open();
+    int32_t handle = bench_connect(bench);
+    const struct api *api = api_find(API_METADATA);
+    for (int16_t version = 9; version <= 13; version++) {
+        bench_pass_ms(bench, 2000); /* so that the limit of lines a second is not met */
+        struct metadata_request *in = bench_request(bench, API_METADATA);
+        in->topics_count = -1;
+        in->topics = NULL;
+        struct bytes frame = bench_frame(bench, api, version, in, 3);
+        fake_feed(&bench->ports[0], handle, frame.data, (size_t)frame.size);
+        bench_settle(bench);
+        struct metadata_response *out = bench_answer(bench, handle, API_METADATA, version);
+        TRUE_(out && out->brokers_count == 1);
+        refused(bench, bench_frame(bench, api, version, in, 2), "bytes are left");
+        refused(bench, bench_frame(bench, api, version, in, 4), "bytes are left");
+        in->topics_count = 0;
+        refused(bench, bench_frame(bench, api, version, in, 3), "bytes are left");
+    }
+    bench_close(bench);
+}
+
 /* A count of 2^31-1 is refused before anything is allocated for it. */
 TEST(frames, a_count_of_all_ones_allocates_nothing)
 {
