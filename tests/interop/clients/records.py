@@ -13,10 +13,10 @@ import random
 import socket
 import struct
 import sys
+import time
 
 PARTITIONS = 4
 SMALL_COUNT = 500
-BASE_MS = 1_700_000_000_000
 
 
 def text_of(data):
@@ -48,12 +48,14 @@ def odd_records():
 
 
 def sent():
+    """All alike each time but for the timestamps: retention deletes what is old."""
     rng = random.Random(4)
+    base_ms = int(time.time() * 1000)
     records = list(odd_records())
     for i in range(SMALL_COUNT):
         records.append((b"key-%d" % i, b"value %d " % i * rng.randrange(1, 20), []))
     for i, (key, value, headers) in enumerate(records):
-        print(line(i % PARTITIONS, BASE_MS + i, key, value, headers))
+        print(line(i % PARTITIONS, base_ms + i, key, value, headers))
 
 
 def read(topic):
