@@ -48,13 +48,15 @@ free_port() {
 }
 
 # broker_start BOLE DATA PORT [ARGUMENT]...: starts a broker and returns once it has printed its
-# `ready` line; sets broker_pid. Fails if it ends, or says nothing for limit_s.
+# `ready` line; sets broker_pid. Fails if it ends, or says nothing for limit_s. $BOLE_PORT says which
+# port of the reactor it uses: uring, epoll, or auto where it is not set.
 broker_start() {
     local bole=$1 data=$2 port=$3 line=
     shift 3
     rm -f "$scratch/ready"
     mkfifo "$scratch/ready"
-    "$bole" broker --data "$data" --listen "127.0.0.1:$port" "$@" \
+    "$bole" broker --data "$data" --listen "127.0.0.1:$port" \
+        -X "reactor.port=${BOLE_PORT:-auto}" "$@" \
         >"$scratch/ready" 2>>"$scratch/broker.log" </dev/null &
     broker_pid=$!
     exec {broker_output}<"$scratch/ready"

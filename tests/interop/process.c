@@ -67,6 +67,9 @@ bool process_init(struct process *process)
     if (!find_binary(process->bole, sizeof process->bole))
         return false;
     snprintf(process->folder, sizeof process->folder, "/tmp/bole-interop-XXXXXX");
+    const char *reactor_port = getenv("BOLE_PORT");
+    snprintf(process->port_setting, sizeof process->port_setting, "reactor.port=%s",
+             reactor_port ? reactor_port : "auto");
     int port = free_port();
     snprintf(process->address, sizeof process->address, "127.0.0.1:%d", port);
     if (port > 0 && mkdtemp(process->folder))
@@ -98,11 +101,12 @@ static bool spawn(struct process *process)
     if (id == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL); /* no broker outlives a test that crashed */
         dup2(pipe_ends[1], STDOUT_FILENO);
-        const char *arguments[6 + 2 * PROCESS_SETTINGS_MAX + 1] = {
-            "bole", "broker", "--data", process->folder, "--listen", process->address};
+        const char *arguments[8 + 2 * PROCESS_SETTINGS_MAX + 1] = {
+            "bole",     "broker",         "--data", process->folder,
+            "--listen", process->address, "-X",     process->port_setting};
         for (int i = 0; i < PROCESS_SETTINGS_MAX && process->settings[i]; i++) {
-            arguments[6 + 2 * i] = "-X";
-            arguments[7 + 2 * i] = process->settings[i];
+            arguments[8 + 2 * i] = "-X";
+            arguments[9 + 2 * i] = process->settings[i];
         }
         execv(process->bole, (char *const *)arguments);
         perror(process->bole);

@@ -1,5 +1,6 @@
 #pragma once
-/* A broker of one's own, as a process: started on a folder and a port, killed, started again. */
+/* A broker of one's own, as a process: started on a folder and a port, killed, started again.
+ * $BOLE_PORT says which port of the reactor it uses: uring, epoll, or auto where it is not set. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -7,9 +8,10 @@
 enum { PROCESS_SETTINGS_MAX = 4 };
 
 struct process {
-    char bole[4096];  /* the binary: $BOLE, else ../bole beside the folder of this program */
-    char folder[64];  /* its data, made by process_init, removed by process_done */
-    char address[32]; /* 127.0.0.1:port, a port below 32768 that was free */
+    char bole[4096];       /* the binary: $BOLE, else ../bole beside the folder of this program */
+    char folder[64];       /* its data, made by process_init, removed by process_done */
+    char address[32];      /* 127.0.0.1:port, a port below 32768 that was free */
+    char port_setting[32]; /* reactor.port=$BOLE_PORT */
     const char *settings[PROCESS_SETTINGS_MAX]; /* "key=value", for the next start; null: no more */
     pid_t id;                                   /* 0: not running */
     int output; /* the end of the pipe its standard output goes to; -1: none */

@@ -30,6 +30,7 @@ static bool is_wanted(const struct test *test, int count, char **names)
 }
 
 static char running[256];
+static const char *program;
 
 static void remember(const CU_pTest test, const CU_pSuite suite)
 {
@@ -46,13 +47,20 @@ static void on_crash(int signal)
 
 static void print_failed(const CU_pTest test, const CU_pSuite suite, const CU_pFailureRecord failed)
 {
-    if (failed)
-        printf("FAILED %s.%s\n", suite->pName, test->pName);
+    if (!failed)
+        return;
+    printf("FAILED %s.%s\n", suite->pName, test->pName);
+    printf("repeat it with: ");
+    for (char **at = environ; *at; at++)
+        if (strncmp(*at, "BOLE", 4) == 0)
+            printf("%s ", *at);
+    printf("%s %s.%s\n", program, suite->pName, test->pName);
 }
 
 int main(int count, char **arguments)
 {
     setvbuf(stdout, NULL, _IOLBF, 0);
+    program = arguments[0];
     struct sigaction crash = {.sa_handler = on_crash, .sa_flags = SA_RESETHAND};
     sigaction(SIGABRT, &crash, NULL);
     sigaction(SIGTERM, &crash, NULL);
