@@ -114,7 +114,7 @@ TEST(frames, a_count_of_all_ones_allocates_nothing)
 TEST(frames, what_is_not_served_is_refused_by_name)
 {
     struct bench *bench = bench_open();
-    uint8_t bytes[] = {0, 0, 0, 10, 0, 10, 0, 0, 0, 0, 0, 1, 255, 255};
+    uint8_t bytes[] = {0, 0, 0, 10, 0, API_JOIN_GROUP, 0, 0, 0, 0, 0, 1, 255, 255};
     refused(bench, (struct bytes){bytes, sizeof bytes}, "why=\"this API is not served\"");
     bytes[5] = 99;
     refused(bench, (struct bytes){bytes, sizeof bytes}, "why=\"there is no such API\"");
@@ -127,6 +127,12 @@ TEST(frames, what_is_not_served_is_refused_by_name)
     bench_close(bench);
 }
 
+static const int16_t served[] = {
+#define HANDLER(constant, ...) API_##constant,
+#include "api/handlers.def"
+#undef HANDLER
+};
+
 TEST(api_versions, lists_what_is_served)
 {
     struct bench *bench = bench_open();
@@ -134,7 +140,7 @@ TEST(api_versions, lists_what_is_served)
     struct api_versions_request *in = bench_request(bench, API_API_VERSIONS);
     struct api_versions_response *out = bench_ask(bench, handle, API_API_VERSIONS, 0, in);
     EQ(out->error_code, 0);
-    EQ(out->api_keys_count, 11);
+    EQ(out->api_keys_count, ARRAY_COUNT(served));
     EQ(out->api_keys[0].api_key, API_PRODUCE);
     EQ(out->api_keys[0].min_version, 0); /* KAFKA-18659 */
     EQ(out->api_keys[0].max_version, 13);
@@ -152,7 +158,7 @@ TEST(api_versions, answers_an_unknown_version_in_the_oldest_form)
     struct api_versions_response *out = bench_answer(bench, handle, API_API_VERSIONS, 0);
     TRUE_(out != NULL);
     EQ(out->error_code, ERROR_UNSUPPORTED_VERSION);
-    EQ(out->api_keys_count, 11);
+    EQ(out->api_keys_count, ARRAY_COUNT(served));
     TRUE_(bench_is_open(bench, handle));
     bench_close(bench);
 }
@@ -176,5 +182,31 @@ TEST(api_versions, tells_a_misrouted_client)
     EQ(((struct api_versions_response *)bench_ask(bench, handle, API_API_VERSIONS, 5, in))
            ->error_code,
        ERROR_INVALID_REQUEST);
+    bench_close(bench);
+}
+
+TEST(find_coordinator, says_that_nobody_coordinates)
+{
+    struct bench *bench = bench_open();
+    int32_t handle = bench_connect(bench);
+    struct find_coordinator_request *in = bench_request(bench, API_FIND_COORDINATOR);
+    struct string keys[] = {STRING("a"), STRING("b")};
+    in->key = keys[0];
+    struct find_coordinator_response *out = bench_ask(bench, handle, API_FIND_COORDINATOR, 3, in);
+    EQ(out->error_code, ERROR_UNSUPPORTED_VERSION); /* not one that is tried again */
+    EQ(out->node_id, -1);
+    TRUE_(out->error_message.size > 0);
+    in->key = STRING("");
+    in->coordinator_keys = keys;
+    in->coordinator_keys_count = 2;
+    out = bench_ask(bench, handle, API_FIND_COORDINATOR, 6, in);
+    EQ(out->coordinators_count, 2);
+    for (int i = 0; i < out->coordinators_count; i++) {
+        TRUE_(string_equal(out->coordinators[i].key, keys[i]));
+        EQ(out->coordinators[i].error_code, ERROR_UNSUPPORTED_VERSION);
+    }
+    in->key_type = 3;
+    out = bench_ask(bench, handle, API_FIND_COORDINATOR, 6, in);
+    EQ(out->coordinators[0].error_code, ERROR_INVALID_REQUEST);
     bench_close(bench);
 }

@@ -70,6 +70,18 @@ static void fill_metadata(struct wire *wire, int16_t version, void *to)
     request->topics_count = 1;
 }
 
+static void fill_find_coordinator(struct wire *wire, int16_t version, void *to)
+{
+    struct find_coordinator_request *request = to;
+    static struct string group = STRING("group");
+    if (version < 4) {
+        request->key = group;
+    } else {
+        request->coordinator_keys = &group;
+        request->coordinator_keys_count = 1;
+    }
+}
+
 static void fill_api_versions(struct wire *wire, int16_t version, void *to)
 {
     struct api_versions_request *request = to;
@@ -186,6 +198,15 @@ static int error_of_metadata(const void *from)
     return error == 0 && response->topics->partitions_count != 2 ? INCOMPLETE : error;
 }
 
+/* It is answered, and says that nobody coordinates. */
+static int error_of_find_coordinator(const void *from)
+{
+    const struct find_coordinator_response *response = from;
+    int error = response->coordinators_count == 1 ? response->coordinators->error_code
+                                                  : response->error_code;
+    return error == ERROR_NONE ? INCOMPLETE : error == ERROR_UNSUPPORTED_VERSION ? 0 : error;
+}
+
 static int error_of_api_versions(const void *from)
 {
     const struct api_versions_response *response = from;
@@ -260,6 +281,11 @@ static void spoil_timestamp(struct wire *wire, void *request)
     ((struct list_offsets_request *)request)->topics->partitions->timestamp = -7;
 }
 
+static void spoil_key_type(struct wire *wire, void *request)
+{
+    ((struct find_coordinator_request *)request)->key_type = 3;
+}
+
 static void spoil_software_name(struct wire *wire, void *request)
 {
     ((struct api_versions_request *)request)->client_software_name = STRING("-");
@@ -315,6 +341,8 @@ static const struct spoiling {
     {API_LIST_OFFSETS, 1, 11, spoil_timestamp, ERROR_UNSUPPORTED_VERSION},
     {API_LIST_OFFSETS, 2, 11, spoil_list_isolation, ERROR_INVALID_REQUEST},
     {API_METADATA, 0, 13, NULL, 0},
+    {API_FIND_COORDINATOR, 0, 0, NULL, 0},
+    {API_FIND_COORDINATOR, 1, 6, spoil_key_type, ERROR_INVALID_REQUEST},
     {API_API_VERSIONS, 0, 2, NULL, 0},
     {API_API_VERSIONS, 3, 5, spoil_software_name, ERROR_INVALID_REQUEST},
     {API_CREATE_TOPICS, 2, 7, spoil_partitions, ERROR_INVALID_PARTITIONS},
@@ -337,6 +365,7 @@ static const struct row {
     {API_FETCH, 4, fill_fetch, error_of_fetch},
     {API_LIST_OFFSETS, 1, fill_list_offsets, error_of_list_offsets},
     {API_METADATA, 0, fill_metadata, error_of_metadata},
+    {API_FIND_COORDINATOR, 0, fill_find_coordinator, error_of_find_coordinator},
     {API_API_VERSIONS, 0, fill_api_versions, error_of_api_versions},
     {API_CREATE_TOPICS, 2, fill_create_topics, error_of_create_topics},
     {API_DELETE_TOPICS, 1, fill_delete_topics, error_of_delete_topics},
