@@ -2,8 +2,8 @@
 
 build_packages=(gcc libc6-dev cmake ninja-build pkg-config liburing-dev libmsgpack-dev libisal-dev
     zlib1g-dev liblz4-dev libzstd-dev libsnappy-dev)
-test_packages=(libcunit1-dev librdkafka-dev kcat clang clang-format libclang-rt-14-dev python3
-    procps git)
+test_packages=(libcunit1-dev librdkafka-dev libssl-dev kcat clang clang-format libclang-rt-14-dev
+    python3 procps git)
 
 # install_missing PACKAGE...: installs those that are not there, and says nothing if all are.
 # Fails, having said what to install, where it can't.

@@ -7,9 +7,8 @@
  *  3. nothing is there that was not sent, and offsets have no gaps.
  * $BOLE_KILLS sets how often (10). kill -9 keeps the page cache: a missing flush shows in the crash
  * tests, not here. */
-#include "interop/process.h"
+#include "interop/kafka.h"
 #include "support/test.h"
-#include <librdkafka/rdkafka.h>
 #include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -69,59 +68,25 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
     run->acknowledged++;
 }
 
-static void set(rd_kafka_conf_t *settings, const char *name, const char *value)
-{
-    char text[256];
-    if (rd_kafka_conf_set(settings, name, value, text, sizeof text) != RD_KAFKA_CONF_OK)
-        test_expect(false, __FILE__, __LINE__, "%s", text);
-}
-
 static rd_kafka_t *client(struct run *run, rd_kafka_type_t type)
 {
-    char text[256];
-    rd_kafka_conf_t *settings = rd_kafka_conf_new();
-    set(settings, "bootstrap.servers", run->broker.address);
-    set(settings, "reconnect.backoff.ms", "10");
-    set(settings, "reconnect.backoff.max.ms", "100");
-    set(settings, "log_level", "2");
+    rd_kafka_conf_t *settings = kafka_settings(&run->broker);
     if (type == RD_KAFKA_PRODUCER) {
-        set(settings, "acks", "all");
-        set(settings, "enable.idempotence", "false");
-        set(settings, "max.in.flight", "1");
-        set(settings, "message.send.max.retries", "1000000");
-        set(settings, "retry.backoff.ms", "10");
-        set(settings, "message.timeout.ms", "120000");
-        set(settings, "linger.ms", "1");
-        set(settings, "batch.num.messages", "100");
+        kafka_set(settings, "acks", "all");
+        kafka_set(settings, "enable.idempotence", "false");
+        kafka_set(settings, "max.in.flight", "1");
+        kafka_set(settings, "message.send.max.retries", "1000000");
+        kafka_set(settings, "retry.backoff.ms", "10");
+        kafka_set(settings, "message.timeout.ms", "120000");
+        kafka_set(settings, "linger.ms", "1");
+        kafka_set(settings, "batch.num.messages", "100");
         rd_kafka_conf_set_dr_msg_cb(settings, on_delivery);
         rd_kafka_conf_set_opaque(settings, run);
     } else {
-        set(settings, "enable.partition.eof", "true");
-        set(settings, "check.crcs", "true");
+        kafka_set(settings, "enable.partition.eof", "true");
+        kafka_set(settings, "check.crcs", "true");
     }
-    return rd_kafka_new(type, settings, text, sizeof text);
-}
-
-static bool create_topic(rd_kafka_t *producer)
-{
-    char text[256];
-    rd_kafka_NewTopic_t *topic =
-        rd_kafka_NewTopic_new(topic_name, PARTITIONS, 1, text, sizeof text);
-    rd_kafka_queue_t *queue = rd_kafka_queue_new(producer);
-    rd_kafka_CreateTopics(producer, &topic, 1, NULL, queue);
-    rd_kafka_event_t *event = rd_kafka_queue_poll(queue, LIMIT_MS);
-    bool created = event && rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR_NO_ERROR;
-    if (created) {
-        size_t count;
-        const rd_kafka_topic_result_t **results =
-            rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &count);
-        created = count == 1 && !rd_kafka_topic_result_error(results[0]);
-    }
-    if (event)
-        rd_kafka_event_destroy(event);
-    rd_kafka_queue_destroy(queue);
-    rd_kafka_NewTopic_destroy(topic);
-    return created;
+    return kafka_open(type, settings);
 }
 
 /* Sends the next record of the partition whose turn it is; false when the client's queue is full.
@@ -246,7 +211,7 @@ static int kills_wanted(void)
 static void produce_and_kill(struct run *run, int kills)
 {
     run->producer = client(run, RD_KAFKA_PRODUCER);
-    bool fine = TRUE_(create_topic(run->producer));
+    bool fine = kafka_create_topic(run->producer, topic_name, PARTITIONS, NULL, NULL);
     run->topic = rd_kafka_topic_new(run->producer, topic_name, NULL);
     for (int i = 0; fine && i < kills; i++)
         fine = round_and_kill(run) && TRUE_(process_start(&run->broker));
