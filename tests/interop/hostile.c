@@ -237,6 +237,23 @@ int produce(struct stage *stage, int client, struct bytes batch, int16_t acks)
     return out->responses[0].partition_responses[0].error_code;
 }
 
+int64_t log_end(struct stage *stage, int client)
+{
+    struct list_offsets_request *in = request_of(stage, API_LIST_OFFSETS);
+    struct list_offsets_request_list_offsets_topic topic = {.name = STRING("t")};
+    struct list_offsets_request_list_offsets_partition partition = {.current_leader_epoch = -1,
+                                                                    .timestamp = -1};
+    in->replica_id = -1;
+    in->topics = &topic;
+    in->topics_count = 1;
+    topic.partitions = &partition;
+    topic.partitions_count = 1;
+    struct list_offsets_response *out = client_ask(stage, client, API_LIST_OFFSETS, 6, in);
+    if (!out || out->topics_count != 1 || out->topics[0].partitions_count != 1)
+        return -1;
+    return out->topics[0].partitions[0].offset;
+}
+
 void *fetch_of(struct stage *stage, int64_t offset, int32_t max_bytes, int32_t wait_ms)
 {
     struct fetch_request *in = request_of(stage, API_FETCH);

@@ -65,6 +65,9 @@ void *answer_of(struct stage *stage, struct bytes frame, int16_t key, int16_t ve
 /* Produces `batch` to t-0 in version 13; the error of the answer, or INT16_MIN if none came. */
 int produce(struct stage *stage, int client, struct bytes batch, int16_t acks);
 
+/* Where t-0 ends, -1 if there is no answer: nothing refused may have been kept. */
+int64_t log_end(struct stage *stage, int client);
+
 /* A request that fetches from t-0, in the arena. */
 void *fetch_of(struct stage *stage, int64_t offset, int32_t max_bytes, int32_t wait_ms);
 

@@ -10,24 +10,6 @@ static uint8_t *bytes_of(struct bytes batch)
     return (uint8_t *)(uintptr_t)batch.data;
 }
 
-/* Where the log ends: nothing refused may have been kept. */
-static int64_t log_end(struct stage *stage, int client)
-{
-    struct list_offsets_request *in = request_of(stage, API_LIST_OFFSETS);
-    struct list_offsets_request_list_offsets_topic topic = {.name = STRING("t")};
-    struct list_offsets_request_list_offsets_partition partition = {.current_leader_epoch = -1,
-                                                                    .timestamp = -1};
-    in->replica_id = -1;
-    in->topics = &topic;
-    in->topics_count = 1;
-    topic.partitions = &partition;
-    topic.partitions_count = 1;
-    struct list_offsets_response *out = client_ask(stage, client, API_LIST_OFFSETS, 6, in);
-    if (!out || out->topics_count != 1 || out->topics[0].partitions_count != 1)
-        return -1;
-    return out->topics[0].partitions[0].offset;
-}
-
 /* The batch is refused with `error`, nothing is kept, and the connection takes a good one. */
 static void expect_error(struct bytes (*make)(struct stage *stage), enum error error)
 {
@@ -123,29 +105,6 @@ TEST(hostile_records, what_follows_the_batch_is_refused)
 {
     expect_error(two_batches, ERROR_INVALID_RECORD);
     expect_error(bytes_behind, ERROR_INVALID_RECORD);
-}
-
-static struct bytes message_set(struct stage *stage, uint8_t magic)
-{
-    struct bytes batch = batch_of(stage, 1, 10);
-    bytes_of(batch)[BATCH_MAGIC_AT] = magic;
-    return batch;
-}
-
-static struct bytes magic_0(struct stage *stage)
-{
-    return message_set(stage, 0);
-}
-
-static struct bytes magic_1(struct stage *stage)
-{
-    return message_set(stage, 1);
-}
-
-TEST(hostile_records, message_sets_of_magic_0_and_1_are_refused)
-{
-    expect_error(magic_0, ERROR_UNSUPPORTED_FOR_MESSAGE_FORMAT);
-    expect_error(magic_1, ERROR_UNSUPPORTED_FOR_MESSAGE_FORMAT);
 }
 
 static struct bytes too_large(struct stage *stage)

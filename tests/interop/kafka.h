@@ -4,7 +4,7 @@
 #include "interop/process.h"
 #include <librdkafka/rdkafka.h>
 
-enum { KAFKA_LIMIT_MS = 5000 }; /* of every wait */
+enum { KAFKA_LIMIT_MS = 60000 }; /* of every wait */
 
 /* Sets one of the client's settings. */
 void kafka_set(rd_kafka_conf_t *settings, const char *name, const char *value);
