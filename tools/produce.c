@@ -21,7 +21,7 @@ static const struct option_row rows[] = {
     {'H', "header", "NAME=VALUE", "a header of every record; may be given several times"},
     {'z', "compression", "CODEC", "none (default), gzip, snappy, lz4 or zstd"},
     {'a', "acks", "N", "all or -1: every replica in sync (default), 1: the leader, 0: nobody"},
-    {'Z', "null", NULL, "an empty value is sent as null"},
+    {'Z', "null", NULL, "an empty key or value is sent as null"},
     {0},
 };
 
@@ -138,6 +138,8 @@ static enum exit_code send_record(struct produce_command *command, struct bytes 
 {
     if (value.size == 0 && command->is_null)
         value = BYTES_NULL;
+    if (key.size == 0 && command->is_null)
+        key = BYTES_NULL;
     struct record record = {
         .timestamp = now_ms(),
         .key = key,
