@@ -406,6 +406,17 @@ static void *signals_main(void *argument)
         pause();
 }
 
+/* Ends the thread of signals: it may still be about to wake core 0, whose memory goes next. From
+ * here on any signal ends the process. */
+static void end_signals(struct runner *runner)
+{
+    sigset_t set;
+    wanted_signals(&set);
+    pthread_cancel(runner->signals); /* in sigwait or pause, or before its next one */
+    pthread_join(runner->signals, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 /* -- listening ----------------------------------------------------------------------------- */
 
 static struct address address_of(const struct sockaddr *from)
@@ -541,6 +552,7 @@ static enum exit_code run(struct runner *runner, int64_t started_ms)
     go(runner, PHASE_RUN);
     core_run(&broker->shards[0].core);
     await_cores(runner);
+    end_signals(runner);
     api_close(broker);
     broker_close(broker);
     if (atomic_load(&runner->fenced)) {
