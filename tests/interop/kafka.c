@@ -38,6 +38,16 @@ static bool is_created(rd_kafka_event_t *event)
     return count == 1 && !rd_kafka_topic_result_error(results[0]);
 }
 
+/* Else the client learns of it when it looks for news, once a second. */
+static void make_known(rd_kafka_t *client, const char *name)
+{
+    const struct rd_kafka_metadata *metadata;
+    rd_kafka_topic_t *topic = rd_kafka_topic_new(client, name, NULL);
+    if (TRUE_(rd_kafka_metadata(client, 0, topic, &metadata, KAFKA_LIMIT_MS) == 0))
+        rd_kafka_metadata_destroy(metadata);
+    rd_kafka_topic_destroy(topic);
+}
+
 bool kafka_create_topic(rd_kafka_t *client, const char *name, int partitions, const char *setting,
                         const char *value)
 {
@@ -53,6 +63,8 @@ bool kafka_create_topic(rd_kafka_t *client, const char *name, int partitions, co
         rd_kafka_event_destroy(event);
     rd_kafka_queue_destroy(queue);
     rd_kafka_NewTopic_destroy(topic);
+    if (created)
+        make_known(client, name);
     return test_expect(created, __FILE__, __LINE__, "the topic %s can't be made", name);
 }
 
