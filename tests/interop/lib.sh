@@ -48,8 +48,8 @@ free_port() {
 }
 
 # broker_start BOLE DATA PORT [ARGUMENT]...: starts a broker and returns once it has printed its
-# `ready` line; sets broker_pid. Fails if it ends, or says nothing for limit_s. $BOLE_PORT says which
-# port of the reactor it uses: uring, epoll, or auto where it is not set.
+# `ready` line; sets broker_pid. Fails if it ends, or says nothing for limit_s. $BOLE_PORT says
+# which port of the reactor it uses: uring, epoll, or auto where it is not set.
 broker_start() {
     local bole=$1 data=$2 port=$3 line=
     shift 3
