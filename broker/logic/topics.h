@@ -1,5 +1,5 @@
 #pragma once
-/* Making, growing and removing topics: what the controller decides. Handle shape: each function
+/* Making, growing, setting and removing topics: what the controller decides. Handle shape: each function
  * reads the image, writes records and a response into the arena, and changes nothing else;
  * image_apply does the rest once the records are in the log. Pure.
  *
@@ -47,6 +47,18 @@ enum error topics_handle_partitions(const struct topics_view *view,
                                     const struct create_partitions_request *request,
                                     struct record_list *records,
                                     struct create_partitions_response *response);
+
+/* IncrementalAlterConfigs and AlterConfigs: settings of topics, set or taken back, each resource by
+ * itself. Of brokers nothing can be changed while they run. With validate_only the response is the
+ * same and there are no records. */
+enum error topics_handle_incremental(const struct topics_view *view,
+                                     const struct incremental_alter_configs_request *request,
+                                     struct record_list *records,
+                                     struct incremental_alter_configs_response *response);
+enum error topics_handle_alter(const struct topics_view *view,
+                               const struct alter_configs_request *request,
+                               struct record_list *records,
+                               struct alter_configs_response *response);
 
 /* A random topic id (UUID version 4, in no image, its text not beginning with a dash, as Kafka's).
  */

@@ -1,5 +1,6 @@
 /* Metadata, CreateTopics and DeleteTopics. */
 #include "api/bench.h"
+#include "base/check.h"
 
 static struct metadata_response *ask(struct bench *bench, int32_t handle, int16_t version,
                                      const char *name, bool makes)
@@ -103,5 +104,56 @@ TEST(topics, are_made_once_and_removed)
     struct delete_topics_response *gone = bench_ask(bench, handle, API_DELETE_TOPICS, 6, removal);
     EQ(gone->responses[0].error_code, 0);
     EQ(ask(bench, handle, 9, "a", false)->topics[0].error_code, ERROR_UNKNOWN_TOPIC_OR_PARTITION);
+    bench_close(bench);
+}
+
+/* What a topic's setting is, as DescribeConfigs has it. */
+static struct describe_configs_response_describe_configs_resource_result *
+described(struct bench *bench, int32_t handle, const char *topic, struct string *name)
+{
+    struct describe_configs_request *in = bench_request(bench, API_DESCRIBE_CONFIGS);
+    struct describe_configs_request_describe_configs_resource resource = {
+        .resource_type = 2,
+        .resource_name = string_of(topic),
+        .configuration_keys = name,
+        .configuration_keys_count = 1};
+    in->resources = &resource;
+    in->resources_count = 1;
+    struct describe_configs_response *out = bench_ask(bench, handle, API_DESCRIBE_CONFIGS, 4, in);
+    check(out && out->results_count == 1 && out->results[0].configs_count == 1);
+    return &out->results[0].configs[0];
+}
+
+TEST(topics, settings_are_altered_and_described)
+{
+    struct bench *bench = bench_open();
+    bench_topic(bench, "a", 2);
+    int32_t handle = bench_connect(bench);
+    struct string name = STRING("max.message.bytes");
+    EQ(described(bench, handle, "a", &name)->config_source, 5);
+    struct incremental_alter_configs_request *in =
+        bench_request(bench, API_INCREMENTAL_ALTER_CONFIGS);
+    struct incremental_alter_configs_request_alterable_config config = {.name = name,
+                                                                        .value = STRING("2000")};
+    struct incremental_alter_configs_request_alter_configs_resource resource = {
+        .resource_type = 2,
+        .resource_name = STRING("a"),
+        .configs = &config,
+        .configs_count = 1};
+    in->resources = &resource;
+    in->resources_count = 1;
+    struct incremental_alter_configs_response *out =
+        bench_ask(bench, handle, API_INCREMENTAL_ALTER_CONFIGS, 1, in);
+    EQ(out->responses[0].error_code, 0);
+    EQ(described(bench, handle, "a", &name)->config_source, 1);
+    TRUE_(string_equal(described(bench, handle, "a", &name)->value, STRING("2000")));
+    struct alter_configs_request *whole = bench_request(bench, API_ALTER_CONFIGS);
+    struct alter_configs_request_alter_configs_resource nothing = {.resource_type = 2,
+                                                                   .resource_name = STRING("a")};
+    whole->resources = &nothing;
+    whole->resources_count = 1;
+    struct alter_configs_response *reset = bench_ask(bench, handle, API_ALTER_CONFIGS, 2, whole);
+    EQ(reset->responses[0].error_code, 0);
+    EQ(described(bench, handle, "a", &name)->config_source, 5);
     bench_close(bench);
 }

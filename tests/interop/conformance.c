@@ -128,6 +128,32 @@ static void fill_describe_configs(struct wire *wire, int16_t version, void *to)
     request->include_documentation = version >= 3;
 }
 
+static void fill_alter_configs(struct wire *wire, int16_t version, void *to)
+{
+    struct alter_configs_request *request = to;
+    request->resources = TAKE(wire, alter_configs_request_alter_configs_resource);
+    request->resources->resource_type = 2;
+    request->resources->resource_name = STRING(WIRE_TOPIC);
+    request->resources->configs = TAKE(wire, alter_configs_request_alterable_config);
+    request->resources->configs->name = STRING("retention.ms");
+    request->resources->configs->value = STRING("100000");
+    request->resources->configs_count = 1;
+    request->resources_count = 1;
+}
+
+static void fill_incremental_alter_configs(struct wire *wire, int16_t version, void *to)
+{
+    struct incremental_alter_configs_request *request = to;
+    request->resources = TAKE(wire, incremental_alter_configs_request_alter_configs_resource);
+    request->resources->resource_type = 2;
+    request->resources->resource_name = STRING(WIRE_TOPIC);
+    request->resources->configs = TAKE(wire, incremental_alter_configs_request_alterable_config);
+    request->resources->configs->name = STRING("index.interval.bytes");
+    request->resources->configs->value = STRING("8192");
+    request->resources->configs_count = 1;
+    request->resources_count = 1;
+}
+
 static void fill_create_partitions(struct wire *wire, int16_t version, void *to)
 {
     struct create_partitions_request *request = to;
@@ -235,6 +261,18 @@ static int error_of_describe_configs(const void *from)
     return error == 0 && response->results->configs_count < 20 ? INCOMPLETE : error;
 }
 
+static int error_of_alter_configs(const void *from)
+{
+    const struct alter_configs_response *response = from;
+    return response->responses_count == 1 ? response->responses->error_code : INCOMPLETE;
+}
+
+static int error_of_incremental_alter_configs(const void *from)
+{
+    const struct incremental_alter_configs_response *response = from;
+    return response->responses_count == 1 ? response->responses->error_code : INCOMPLETE;
+}
+
 static int error_of_create_partitions(const void *from)
 {
     const struct create_partitions_response *response = from;
@@ -306,6 +344,21 @@ static void spoil_resource_type(struct wire *wire, void *request)
     ((struct describe_configs_request *)request)->resources->resource_type = 7;
 }
 
+static void spoil_altered_type(struct wire *wire, void *request)
+{
+    ((struct alter_configs_request *)request)->resources->resource_type = 8;
+}
+
+static void spoil_increment_type(struct wire *wire, void *request)
+{
+    ((struct incremental_alter_configs_request *)request)->resources->resource_type = 3;
+}
+
+static void spoil_operation(struct wire *wire, void *request)
+{
+    ((struct incremental_alter_configs_request *)request)->resources->configs->config_operation = 4;
+}
+
 static void spoil_total(struct wire *wire, void *request)
 {
     ((struct create_partitions_request *)request)->topics->count = -1;
@@ -354,6 +407,9 @@ static const struct spoiling {
     {API_DESCRIBE_CLUSTER, 1, 2, spoil_endpoint, ERROR_UNSUPPORTED_ENDPOINT_TYPE},
     {API_DESCRIBE_CLUSTER, 1, 2, other_endpoint, ERROR_MISMATCHED_ENDPOINT_TYPE},
     {API_DESCRIBE_TOPIC_PARTITIONS, 0, 0, spoil_cursor, ERROR_INVALID_REQUEST},
+    {API_ALTER_CONFIGS, 0, 2, spoil_altered_type, ERROR_INVALID_REQUEST},
+    {API_INCREMENTAL_ALTER_CONFIGS, 0, 1, spoil_increment_type, ERROR_INVALID_REQUEST},
+    {API_INCREMENTAL_ALTER_CONFIGS, 0, 1, spoil_operation, ERROR_INVALID_REQUEST},
 };
 
 static const struct row {
@@ -374,6 +430,9 @@ static const struct row {
     {API_DESCRIBE_CLUSTER, 0, fill_describe_cluster, error_of_describe_cluster},
     {API_DESCRIBE_TOPIC_PARTITIONS, 0, fill_describe_topic_partitions,
      error_of_describe_topic_partitions},
+    {API_ALTER_CONFIGS, 0, fill_alter_configs, error_of_alter_configs},
+    {API_INCREMENTAL_ALTER_CONFIGS, 0, fill_incremental_alter_configs,
+     error_of_incremental_alter_configs},
 };
 
 /* -- the matrix ---------------------------------------------------------------------------- */
