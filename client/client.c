@@ -159,6 +159,10 @@ enum error client_topic(struct client *client, const char *name, bool may_create
             return client_fail(client, error,
                                "there is no topic '%s'; 'bole topic create %s' makes it", name,
                                name);
+        if (error == ERROR_INVALID_TOPIC_EXCEPTION)
+            return client_fail(client, error,
+                               "'%s' is no name for a topic: it has 1 to 249 of a-z A-Z 0-9 . _ -",
+                               name);
         if (!error_is_retriable(error) || driver_now_ms() >= deadline_ms)
             return client_fail(client, error, "topic '%s' can't be used: %s", name,
                                error_text(error));

@@ -175,7 +175,8 @@ static enum error fetch_node(struct consumer *consumer, int32_t node)
     size_t size = (size_t)consumer->partition_count * sizeof *topic.partitions;
     topic.partitions = memory_zeroed(size);
     for (int32_t i = 0; i < consumer->partition_count; i++) {
-        if (leader_of(consumer, &consumer->partitions[i]) != node)
+        if (leader_of(consumer, &consumer->partitions[i]) != node ||
+            consumer->partitions[i].is_stopped)
             continue;
         struct fetch_request_fetch_partition *partition =
             &topic.partitions[topic.partitions_count++];
@@ -210,6 +211,8 @@ static enum error begin_round(struct consumer *consumer)
     consumer->is_round_empty = true;
     enum error error = ERROR_NONE;
     for (int32_t i = 0; i < consumer->partition_count; i++) {
+        if (consumer->partitions[i].is_stopped)
+            continue;
         int32_t node = leader_of(consumer, &consumer->partitions[i]);
         bool is_known = node < 0;
         if (node < 0)
@@ -272,7 +275,7 @@ static enum error begin_partition(struct consumer *consumer,
                            partition->index, error_name(error));
     partition->high_watermark = data->high_watermark;
     consumer->reading = partition;
-    consumer->left = data->records.whole;
+    consumer->left = partition->is_stopped ? BYTES_NULL : data->records.whole;
     return ERROR_NONE;
 }
 
@@ -377,6 +380,7 @@ static enum error begin_again(struct consumer *consumer, enum error why)
 enum consumer_event consumer_next(struct consumer *consumer, struct record *ret_record,
                                   int32_t *ret_partition)
 {
+    check(!consumer_is_stopped(consumer));
     if (consumer->error)
         return CONSUMER_FAILED;
     for (;;) {
@@ -413,12 +417,33 @@ enum consumer_event consumer_next(struct consumer *consumer, struct record *ret_
     }
 }
 
+void consumer_stop(struct consumer *consumer, int32_t partition)
+{
+    struct consumer_partition *stopped = partition_of(consumer, partition);
+    check(stopped != NULL);
+    stopped->is_stopped = true;
+    if (consumer->reading == stopped) {
+        consumer->has_batch = false;
+        consumer->left = BYTES_NULL;
+    }
+}
+
+bool consumer_is_stopped(const struct consumer *consumer)
+{
+    for (int32_t i = 0; i < consumer->partition_count; i++)
+        if (!consumer->partitions[i].is_stopped)
+            return false;
+    return true;
+}
+
 bool consumer_is_at_end(const struct consumer *consumer)
 {
     if (consumer->has_batch || consumer->left.size > 0)
         return false;
     for (int32_t i = 0; i < consumer->partition_count; i++) {
         const struct consumer_partition *partition = &consumer->partitions[i];
+        if (partition->is_stopped)
+            continue;
         if (partition->high_watermark < 0 || partition->next_offset < partition->high_watermark)
             return false;
     }

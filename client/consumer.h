@@ -43,6 +43,7 @@ struct consumer_partition {
     int64_t next_offset;
     int64_t high_watermark; /* as last fetched; -1: not yet */
     int64_t back;           /* of CONSUMER_BACK, while the start is being looked up */
+    bool is_stopped;        /* nothing more of it is wanted */
 };
 
 struct consumer_fetch; /* a request that waits for its answer */
@@ -81,5 +82,11 @@ enum error consumer_start(struct consumer *consumer, struct consumer_start start
 enum consumer_event consumer_next(struct consumer *consumer, struct record *ret_record,
                                   int32_t *ret_partition);
 
-/* True if every partition was read up to its high watermark as the broker last told it. */
+/* Nothing more of a partition is wanted. Once that holds for all, consumer_is_stopped is true and
+ * consumer_next may not be called. */
+void consumer_stop(struct consumer *consumer, int32_t partition);
+bool consumer_is_stopped(const struct consumer *consumer);
+
+/* True if every partition was stopped, or read up to its high watermark as the broker last told it.
+ */
 bool consumer_is_at_end(const struct consumer *consumer);

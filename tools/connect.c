@@ -2,6 +2,28 @@
 
 enum { DEFAULT_PORT = 9092 };
 
+bool target_take(struct options *options, int id, struct target *target, enum exit_code *ret_code)
+{
+    int64_t number;
+    *ret_code = EXIT_OK;
+    switch (id) {
+    case 'b':
+        target->broker = options->value;
+        return true;
+    case 't':
+        target->topic = options->value;
+        return true;
+    case 'p':
+        if (options_number(options, -1, INT32_MAX, &number))
+            target->partition = (int32_t)number;
+        else
+            *ret_code = EXIT_USAGE;
+        return true;
+    default:
+        return false;
+    }
+}
+
 enum exit_code connect_failed(const struct options *options, const struct client *client)
 {
     fprintf(stderr, "%s: %s\n", options->usage->command, client->reason);

@@ -12,32 +12,36 @@ static const struct option_row rows[] = {
     OPTION_BROKER,
     {'t', "topic", "TOPIC", "what to read"},
     {'p', "partition", "N", "only this partition (default: all)"},
-    {'o', "offset", "WHERE", "beginning (default), end, N, -N (N before the end), s@MS (a time)"},
+    {'o', "offset", "WHERE",
+     "beginning (default), end, N, -N (N before the end), s@MS (a time); e@MS: until then"},
     {'c', "count", "N", "end after N records"},
     {'e', "exit", NULL, "end when all there is has been read"},
     {'f', "format", "FORMAT", "%s value %S its size %k key %K its size %o offset %p partition"},
     {'F', "form", "NAME", "raw: values (default); json: an object a line; msgpack: a map a record"},
+    {'K', "key-delimiter", "TEXT", "prints the key and TEXT before each value, when there is no -f"},
     {'D', "delimiter", "TEXT", "printed after each record when there is no -f (default \\n)"},
+    {'Z', "null", NULL, "prints a null key or value as NULL"},
     {0},
 };
 
 static const struct usage usage = {
     "bole consume", "-t TOPIC [OPTIONS]",
     "Prints the values of a topic's records, one a line; with -f as it says: further\n"
-    "%t topic, %T timestamp in ms, %h headers, %%, and \\n \\t \\r \\\\ \\0 \\xHH.",
+    "%t topic, %T timestamp in ms, %h headers, %R the value's size as 4 bytes, %%, and\n"
+    "\\n \\t \\r \\\\ \\0 \\xHH. -o may be given twice, to say where to begin and where to end.",
     rows};
 
 struct consume_command {
     struct options options;
     struct client client;
     struct consumer consumer;
-    const char *broker, *topic;
-    int32_t partition;
+    struct target target;
     struct consumer_start start;
+    int64_t stop_ms; /* a partition ends before its first record so young; INT64_MAX: never */
     int64_t count; /* INT64_MAX: no end */
-    bool is_exit;
+    bool is_exit, is_null;
     void (*write_record)(const struct format_record *record, struct text *text); /* null: -f */
-    bool is_formatted; /* -f or -D was given */
+    const char *text, *key_delimiter, *delimiter; /* of -f, -K and -D; null: not given */
     struct format format;
 };
 
@@ -59,28 +63,38 @@ static bool parse_start(const char *text, struct consumer_start *start)
     return true;
 }
 
-static enum exit_code take_format(struct consume_command *command, const char *text)
+/* Appends to a format: a token as it is, or text, whose percent signs stand for themselves. False:
+ * no room. */
+static bool add(char *to, size_t *size, const char *from, bool is_token)
 {
+    for (; *from; from++) {
+        if (*size + 3 > FORMAT_TEXT_BYTES)
+            return false;
+        if (*from == '%' && !is_token)
+            to[(*size)++] = '%';
+        to[(*size)++] = *from;
+    }
+    to[*size] = 0;
+    return true;
+}
+
+/* -f, or what -K and -D make: %kKEY-DELIMITER%sDELIMITER. */
+static enum exit_code build_format(struct consume_command *command)
+{
+    char built[FORMAT_TEXT_BYTES] = "";
+    size_t size = 0;
+    const char *text = command->text, *key = command->key_delimiter;
+    const char *delimiter = command->delimiter ? command->delimiter : "\\n";
+    bool has_room = !key || (add(built, &size, "%k", true) && add(built, &size, key, false));
+    if (!has_room || !add(built, &size, "%s", true) || !add(built, &size, delimiter, false))
+        return options_wrong(&command->options, "-K and -D are too long");
+    if (!text)
+        text = built;
     const char *wrong = format_parse(&command->format, text);
     if (wrong)
         return options_wrong(&command->options, "the format '%s' is wrong: %s", text, wrong);
+    command->format.names_null = command->is_null;
     return EXIT_OK;
-}
-
-/* -D TEXT is -f %sTEXT, with percent signs as they are. */
-static enum exit_code take_delimiter(struct consume_command *command)
-{
-    char text[256] = "%s";
-    size_t size = 2;
-    for (const char *from = command->options.value; *from; from++) {
-        if (size + 3 > sizeof text)
-            return options_wrong(&command->options, "-D is too long");
-        if (*from == '%')
-            text[size++] = '%';
-        text[size++] = *from;
-        text[size] = 0;
-    }
-    return take_format(command, text);
 }
 
 static enum exit_code take_form(struct consume_command *command)
@@ -97,27 +111,26 @@ static enum exit_code take_form(struct consume_command *command)
     return EXIT_OK;
 }
 
+static enum exit_code take_offset(struct consume_command *command)
+{
+    const char *text = command->options.value;
+    if (strncmp(text, "e@", 2) == 0 && number_parse(text + 2, 0, INT64_MAX, &command->stop_ms))
+        return EXIT_OK;
+    if (parse_start(text, &command->start))
+        return EXIT_OK;
+    return options_wrong(&command->options,
+                         "-o takes beginning, end, N, -N, s@MS or e@MS, not '%s'", text);
+}
+
 static enum exit_code take(struct consume_command *command, int id)
 {
     struct options *options = &command->options;
-    int64_t number;
+    enum exit_code code;
+    if (target_take(options, id, &command->target, &code))
+        return code;
     switch (id) {
-    case 'b':
-        command->broker = options->value;
-        return EXIT_OK;
-    case 't':
-        command->topic = options->value;
-        return EXIT_OK;
-    case 'p':
-        if (!options_number(options, 0, INT32_MAX, &number))
-            return EXIT_USAGE;
-        command->partition = (int32_t)number;
-        return EXIT_OK;
     case 'o':
-        if (!parse_start(options->value, &command->start))
-            return options_wrong(options, "-o takes beginning, end, N, -N or s@MS, not '%s'",
-                                 options->value);
-        return EXIT_OK;
+        return take_offset(command);
     case 'c':
         return options_number(options, 1, INT64_MAX, &command->count) ? EXIT_OK : EXIT_USAGE;
     case 'e':
@@ -126,11 +139,17 @@ static enum exit_code take(struct consume_command *command, int id)
     case 'F':
         return take_form(command);
     case 'f':
-        command->is_formatted = true;
-        return take_format(command, options->value);
+        command->text = options->value;
+        return EXIT_OK;
+    case 'K':
+        command->key_delimiter = options->value;
+        return EXIT_OK;
     case 'D':
-        command->is_formatted = true;
-        return take_delimiter(command);
+        command->delimiter = options->value;
+        return EXIT_OK;
+    case 'Z':
+        command->is_null = true;
+        return EXIT_OK;
     case OPTION_ARGUMENT:
         return options_wrong(options, "'%s' is not an option; a topic is named with -t",
                              options->value);
@@ -156,26 +175,34 @@ static enum exit_code print(struct text *text)
     return EXIT_OK;
 }
 
+static void take_record(struct consume_command *command, const struct record *record,
+                        int32_t partition, struct text *text)
+{
+    if (record->timestamp >= command->stop_ms) {
+        consumer_stop(&command->consumer, partition);
+        return;
+    }
+    struct format_record from = {record, string_of(command->target.topic), partition};
+    if (command->write_record)
+        command->write_record(&from, text);
+    else
+        format_write(&command->format, &from, text);
+    command->count--;
+}
+
 /* Prints until the count, the end or an error. The output is written when it is large, and whenever
  * the next record would have to be waited for. */
 static enum exit_code read_records(struct consume_command *command, struct text *text)
 {
-    struct string topic = string_of(command->topic);
     enum exit_code code = EXIT_OK;
-    while (!code && command->count > 0) {
+    while (!code && command->count > 0 && !consumer_is_stopped(&command->consumer)) {
         if (command->is_exit && consumer_is_at_end(&command->consumer))
             break;
         struct record record;
         int32_t partition;
         enum consumer_event event = consumer_next(&command->consumer, &record, &partition);
-        if (event == CONSUMER_RECORD) {
-            struct format_record from = {&record, topic, partition};
-            if (command->write_record)
-                command->write_record(&from, text);
-            else
-                format_write(&command->format, &from, text);
-            command->count--;
-        }
+        if (event == CONSUMER_RECORD)
+            take_record(command, &record, partition, text);
         bool is_idle = consumer_is_at_end(&command->consumer) || event == CONSUMER_IDLE;
         if (text->size >= OUTPUT_BYTES || is_idle)
             code = print(text);
@@ -189,12 +216,12 @@ static enum exit_code read_records(struct consume_command *command, struct text 
 
 static enum exit_code run(struct consume_command *command)
 {
-    enum exit_code code = connect_client(&command->options, command->broker, &command->client);
+    enum exit_code code = connect_client(&command->options, command->target.broker, &command->client);
     if (code)
         return code;
     struct consumer_settings settings = CONSUMER_SETTINGS_DEFAULT;
     struct text text = {0};
-    if (consumer_open(&command->consumer, &command->client, command->topic, command->partition,
+    if (consumer_open(&command->consumer, &command->client, command->target.topic, command->target.partition,
                       settings) ||
         consumer_start(&command->consumer, command->start))
         code = connect_failed(&command->options, &command->client);
@@ -207,19 +234,22 @@ static enum exit_code run(struct consume_command *command)
 
 enum exit_code command_consume(int count, char **arguments)
 {
-    struct consume_command command = {.partition = -1, .count = INT64_MAX};
+    struct consume_command command = {
+        .target = TARGET_NONE, .stop_ms = INT64_MAX, .count = INT64_MAX};
     options_init(&command.options, &usage, count, arguments);
-    enum exit_code code = take_format(&command, "%s\\n");
+    enum exit_code code = EXIT_OK;
     int id = 0;
     while (!code && (id = options_next(&command.options)) != OPTION_END && id != OPTION_HELP)
         code = take(&command, id);
     if (code || id == OPTION_HELP)
         return code;
-    if (!command.topic)
+    if (!command.target.topic)
         return options_wrong(&command.options, "-t TOPIC is missing");
-    if (command.write_record && command.is_formatted)
-        return options_wrong(&command.options, "-f and -D go with -F raw only");
-    code = run(&command);
+    if (command.write_record && (command.text || command.key_delimiter || command.delimiter))
+        return options_wrong(&command.options, "-f, -K and -D go with -F raw only");
+    code = build_format(&command);
+    if (!code)
+        code = run(&command);
     client_close(&command.client);
     return code;
 }

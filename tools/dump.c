@@ -19,10 +19,10 @@ static const struct usage usage = {
     "bole dump", "[--verify] FILE...",
     "Prints a broker's files in readable form, one event a line, and checks every CRC: segments\n"
     "(*.log), indexes (*.index, against the segment beside them), journals (journal-N),\n"
-    "partition.metadata, meta.properties; of a folder, all that is in it. Lines that begin with\n"
-    "sound, left and fault say what each file is worth; left is what the broker's next start\n"
-    "writes or cuts by its journal. Exit code 1 if there is a fault. To be used on the directory\n"
-    "of a broker that does not run.",
+    "partition.metadata, meta.properties, the mark of a clean stop, the lock; of a folder, all\n"
+    "that is in it. Lines that begin with sound, left and fault say what each file is worth; left is what the\n"
+    "broker's next start writes or cuts by its journal. Exit code 1 if there is a fault. To be\n"
+    "used on the directory of a broker that does not run.",
     rows};
 
 /* --- judgements and events ------------------------------------------------------------------- */
@@ -107,6 +107,8 @@ bool dump_path(struct dump *dump, const char *path)
         dump_meta_properties(dump, path);
     else if (strcmp(name, ".kafka_cleanshutdown") == 0)
         dump_clean_mark(dump, path);
+    else if (strcmp(name, ".lock") == 0)
+        dump_lock(dump, path);
     else
         return false;
     return true;

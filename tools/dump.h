@@ -90,6 +90,7 @@ void dump_journal(struct dump *dump, const char *path);
 void dump_partition_metadata(struct dump *dump, const char *path);
 void dump_meta_properties(struct dump *dump, const char *path);
 void dump_clean_mark(struct dump *dump, const char *path);
+void dump_lock(struct dump *dump, const char *path);
 void dump_folder(struct dump *dump, const char *path);
 
 /* The position in a segment from which on the journals hold its bytes; INT64_MAX: nowhere. */

@@ -95,6 +95,17 @@ void dump_clean_mark(struct dump *dump, const char *path)
     dump_end(dump, path, "the broker was stopped in order");
 }
 
+/* Of no content: what counts is who holds it. */
+void dump_lock(struct dump *dump, const char *path)
+{
+    struct dump_file file;
+    dump_begin(dump, path);
+    if (dump_file_open(dump, &file, path) && file.size > 0)
+        dump_fault(dump, path, 0, "it is not empty");
+    dump_file_close(&file);
+    dump_end(dump, path, "empty, locked while a broker runs");
+}
+
 /* --- folders --------------------------------------------------------------------------------- */
 
 struct names {

@@ -62,6 +62,21 @@ static int escape(const char **at)
     }
 }
 
+static const char bad_escape[] = "after \\ comes one of n t r 0 \\ xHH";
+
+const char *format_unescape(const char *text, char *to, size_t *ret_size)
+{
+    size_t size = 0;
+    while (*text) {
+        int letter = (unsigned char)*text++;
+        if (letter == '\\' && (letter = escape(&text)) < 0)
+            return bad_escape;
+        to[size++] = (char)letter;
+    }
+    *ret_size = size;
+    return NULL;
+}
+
 const char *format_parse(struct format *format, const char *text)
 {
     *format = (struct format){0};
@@ -73,15 +88,15 @@ const char *format_parse(struct format *format, const char *text)
             format->part_count ? &format->parts[format->part_count - 1] : NULL;
         int letter = (unsigned char)*text++;
         if (letter == '%' && *text != '%') {
-            if (!*text || !strchr("sSkKoptTh", *text))
-                return "after % comes one of s S k K o p t T h %";
+            if (!*text || !strchr("sSRkKoptTh", *text))
+                return "after % comes one of s S R k K o p t T h %";
             format->parts[format->part_count++] = (struct format_part){.what = *text++};
             continue;
         }
         if (letter == '%')
             text++;
         if (letter == '\\' && (letter = escape(&text)) < 0)
-            return "after \\ comes one of n t r 0 \\ xHH";
+            return bad_escape;
         if (!last || last->what != 'l') {
             last = &format->parts[format->part_count++];
             *last = (struct format_part){.what = 'l', .begin = used, .end = used};
@@ -103,6 +118,21 @@ static void add_bytes(struct text *text, struct bytes bytes)
 {
     if (bytes.size > 0)
         text_add(text, bytes.data, (size_t)bytes.size);
+}
+
+/* A key or a value. */
+static void add_member(const struct format *format, struct text *text, struct bytes bytes)
+{
+    if (bytes.size < 0 && format->names_null)
+        text_add(text, "NULL", 4);
+    add_bytes(text, bytes);
+}
+
+static void add_size(struct text *text, int32_t size)
+{
+    uint8_t bytes[4];
+    store_be32(bytes, (uint32_t)size);
+    text_add(text, bytes, sizeof bytes);
 }
 
 static void add_headers(struct text *text, const struct record *record)
@@ -135,13 +165,16 @@ void format_write(const struct format *format, const struct format_record *from,
             text_add(text, format->text + part->begin, (size_t)(part->end - part->begin));
             break;
         case 's':
-            add_bytes(text, record->value);
+            add_member(format, text, record->value);
+            break;
+        case 'R':
+            add_size(text, record->value.size);
             break;
         case 'S':
             add_number(text, record->value.size);
             break;
         case 'k':
-            add_bytes(text, record->key);
+            add_member(format, text, record->key);
             break;
         case 'K':
             add_number(text, record->key.size);

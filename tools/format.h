@@ -1,7 +1,8 @@
 #pragma once
 /* How `bole consume` prints a record. With -f, as kcat does:
- *   %s value   %S its size (-1 null)   %k key   %K its size   %o offset   %p partition   %t topic
- *   %T timestamp (ms)   %h headers (name=value,...)   %% a percent sign
+ *   %s value   %S its size (-1 null)   %R its size as 4 bytes, big-endian   %k key   %K its size
+ *   %o offset   %p partition   %t topic   %T timestamp (ms)   %h headers (name=value,...)
+ *   %% a percent sign
  *   \n \t \r \\ \0 \xHH
  * Pure. */
 #include "protocol/batch.h"
@@ -18,7 +19,12 @@ struct format {
     struct format_part parts[FORMAT_PARTS_MAX];
     int part_count;
     char text[FORMAT_TEXT_BYTES];
+    bool names_null; /* a null key or value is printed as NULL, not as nothing */
 };
+
+/* Takes \n \t \r \\ \0 \xHH for what they mean; null, or what is wrong (static text). `to` has room
+ * for as many bytes as `text`. */
+const char *format_unescape(const char *text, char *to, size_t *ret_size);
 
 /* Takes the format apart; null, or what is wrong with it (static text). */
 const char *format_parse(struct format *format, const char *text);
@@ -40,7 +46,7 @@ struct format_record {
     int32_t partition;
 };
 
-/* Appends the record to `text`. A null key or value prints nothing. */
+/* Appends the record to `text`. */
 void format_write(const struct format *format, const struct format_record *record,
                   struct text *text);
 

@@ -1,5 +1,6 @@
 /* `bole`: dispatch to a subcommand. */
 #include "tools/command.h"
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,7 +24,7 @@ static void print_help(FILE *to)
                 "Exit codes: 0 done, 1 something failed, 2 the command line is wrong.\n");
 }
 
-int main(int count, char **arguments)
+static enum exit_code run(int count, char **arguments)
 {
     if (count < 2) {
         print_help(stderr);
@@ -36,7 +37,17 @@ int main(int count, char **arguments)
     }
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
         if (strcmp(name, commands[i].name) == 0)
-            return (int)commands[i].run(count - 2, arguments + 2);
+            return commands[i].run(count - 2, arguments + 2);
     fprintf(stderr, "bole: there is no command '%s'; 'bole -h' lists them\n", name);
     return EXIT_USAGE;
+}
+
+/* What was printed must have arrived: a full disk is a failure, whatever the command thought. */
+int main(int count, char **arguments)
+{
+    enum exit_code code = run(count, arguments);
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return (int)code;
+    fprintf(stderr, "bole: can't write the output: %s\n", strerror(errno));
+    return code ? (int)code : EXIT_FAILED;
 }

@@ -3,40 +3,50 @@
 #include "producer.h"
 #include "tools/connect.h"
 #include "tools/format.h"
+#include "tools/progress.h"
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 256 << 10, FILES_MAX = 1 << 20 };
+enum { READ_BYTES = 256 << 10 };
 
 static const struct option_row rows[] = {
     OPTION_BROKER,
     {'t', "topic", "TOPIC", "where the records go"},
     {'p', "partition", "N", "only to this partition (default: by key, or spread)"},
-    {'k', "key", "KEY", "the key of every record"},
-    {'K', "key-delimiter", "TEXT", "each line is KEY TEXT VALUE"},
+    {'k', "key", "KEY", "the key of every record that brings none"},
+    {'K', "key-delimiter", "TEXT", "a line is KEY TEXT VALUE; without TEXT in it, a value"},
+    {'D', "delimiter", "TEXT", "ends a record of the input (default \\n)"},
     {'H', "header", "NAME=VALUE", "a header of every record; may be given several times"},
     {'z', "compression", "CODEC", "none (default), gzip, snappy, lz4 or zstd"},
     {'a', "acks", "N", "all or -1: every replica in sync (default), 1: the leader, 0: nobody"},
-    {'Z', "null", NULL, "an empty key or value is sent as null"},
+    {'Z', "null", NULL, "an empty value or key is sent as null"},
+    {'c', "count", "N", "end after N records"},
+    {'l', "lines", "FILE", "read lines from FILE, not from the standard input"},
     {0},
 };
 
 static const struct usage usage = {
     "bole produce", "-t TOPIC [OPTIONS] [FILE...]",
-    "Sends each line of the standard input as a record; an empty line is an empty record. With\n"
-    "files, each file is one record. Ends with 0 once every record is acknowledged.",
+    "Sends each line of the standard input as a record; an empty line is an empty record (kcat\n"
+    "leaves those out). With files, each file is one record. TEXT may have \\n \\t \\r \\\\ \\0 \\xHH.\n"
+    "Tells how far it is where stderr is a terminal; ends with 0 once every record is acknowledged.",
     rows};
 
 struct produce_command {
     struct options options;
     struct client client;
     struct producer producer;
-    const char *broker, *topic, *key, *delimiter;
-    int32_t partition;
+    struct target target;
+    struct progress progress;
+    const char *key, *input; /* input: what -l names; null: the standard input */
+    struct delimiter {
+        char text[64];
+        size_t size;
+    } ends_key, ends_line; /* ends_key: size 0 if lines have no key */
     int16_t acks;
     enum codec codec;
     bool is_null, is_refused;
@@ -44,7 +54,7 @@ struct produce_command {
     int32_t headers_count;
     char **files;
     int file_count;
-    int64_t line; /* the last one read, for messages */
+    int64_t count; /* records that may still be sent; INT64_MAX: all */
 };
 
 static enum exit_code add_header(struct produce_command *command)
@@ -74,49 +84,62 @@ static enum exit_code parse_acks(struct produce_command *command)
 {
     int64_t number = -1;
     struct options *options = &command->options;
-    if (strcmp(options->value, "all") != 0 && !options_number(options, -1, 1, &number))
-        return EXIT_USAGE;
+    if (strcmp(options->value, "all") != 0 && !number_parse(options->value, -1, 1, &number))
+        return options_wrong(options, "-a takes all, -1, 1 or 0, not '%s'", options->value);
     command->acks = (int16_t)number;
     return EXIT_OK;
+}
+
+static enum exit_code take_delimiter(struct produce_command *command, struct delimiter *delimiter)
+{
+    struct options *options = &command->options;
+    if (strlen(options->value) > sizeof delimiter->text)
+        return options_wrong(options, "%s takes at most %d characters", options->name,
+                             (int)sizeof delimiter->text);
+    const char *wrong = format_unescape(options->value, delimiter->text, &delimiter->size);
+    if (wrong)
+        return options_wrong(options, "%s '%s': %s", options->name, options->value, wrong);
+    if (delimiter->size == 0)
+        return options_wrong(options, "%s needs some text", options->name);
+    return EXIT_OK;
+}
+
+static enum exit_code take_codec(struct produce_command *command)
+{
+    if (codec_find(command->options.value, &command->codec))
+        return EXIT_OK;
+    return options_wrong(&command->options, "-z takes none, gzip, snappy, lz4 or zstd, not '%s'",
+                         command->options.value);
 }
 
 /* Takes one option; EXIT_OK to go on. */
 static enum exit_code take(struct produce_command *command, int id)
 {
     struct options *options = &command->options;
-    int64_t number;
+    enum exit_code code;
+    if (target_take(options, id, &command->target, &code))
+        return code;
     switch (id) {
-    case 'b':
-        command->broker = options->value;
-        return EXIT_OK;
-    case 't':
-        command->topic = options->value;
-        return EXIT_OK;
-    case 'p':
-        if (!options_number(options, 0, INT32_MAX, &number))
-            return EXIT_USAGE;
-        command->partition = (int32_t)number;
-        return EXIT_OK;
     case 'k':
         command->key = options->value;
         return EXIT_OK;
     case 'K':
-        command->delimiter = options->value;
-        return *options->value ? EXIT_OK : options_wrong(options, "-K needs some text");
+        return take_delimiter(command, &command->ends_key);
+    case 'D':
+        return take_delimiter(command, &command->ends_line);
     case 'H':
         return add_header(command);
     case 'z':
-        for (int codec = 0; codec < CODECS_END; codec++)
-            if (strcmp(options->value, codec_name((enum codec)codec)) == 0) {
-                command->codec = (enum codec)codec;
-                return EXIT_OK;
-            }
-        return options_wrong(options, "-z takes none, gzip, snappy, lz4 or zstd, not '%s'",
-                             options->value);
+        return take_codec(command);
     case 'a':
         return parse_acks(command);
     case 'Z':
         command->is_null = true;
+        return EXIT_OK;
+    case 'c':
+        return options_number(options, 1, INT64_MAX, &command->count) ? EXIT_OK : EXIT_USAGE;
+    case 'l':
+        command->input = options->value;
         return EXIT_OK;
     case OPTION_ARGUMENT:
         command->files[command->file_count++] = (char *)options->value;
@@ -136,64 +159,62 @@ static int64_t now_ms(void)
 static enum exit_code send_record(struct produce_command *command, struct bytes key,
                                   struct bytes value)
 {
-    if (value.size == 0 && command->is_null)
-        value = BYTES_NULL;
-    if (key.size == 0 && command->is_null)
+    struct string fixed = string_of(command->key);
+    if (command->is_null && key.size == 0)
         key = BYTES_NULL;
+    if (command->is_null && value.size == 0)
+        value = BYTES_NULL;
+    if (key.size < 0)
+        key = (struct bytes){(const uint8_t *)fixed.data, fixed.size};
     struct record record = {
         .timestamp = now_ms(),
         .key = key,
         .value = value,
         .headers = {(const uint8_t *)command->headers.data, (int32_t)command->headers.size},
         .headers_count = command->headers_count};
-    if (!producer_add(&command->producer, &record, command->partition))
-        return EXIT_OK;
-    command->is_refused = true;
-    return connect_failed(&command->options, &command->client);
-}
-
-static struct bytes fixed_key(const struct produce_command *command)
-{
-    struct string key = string_of(command->key);
-    return (struct bytes){(const uint8_t *)key.data, key.size};
+    if (producer_add(&command->producer, &record, command->target.partition)) {
+        command->is_refused = true;
+        return connect_failed(&command->options, &command->client);
+    }
+    size_t size = (size_t)max_i64(key.size, 0) + (size_t)max_i64(value.size, 0);
+    command->count--;
+    progress_add(&command->progress, size, record.timestamp);
+    return EXIT_OK;
 }
 
 static enum exit_code send_line(struct produce_command *command, const char *line, size_t size)
 {
-    struct bytes key = fixed_key(command), value = {(const uint8_t *)line, (int32_t)size};
-    command->line++;
+    const struct delimiter *ends_key = &command->ends_key;
     if (size > INT32_MAX / 2) {
-        say("produce", "line %lld is longer than a record can be", (long long)command->line);
+        say("produce", "record %" PRIu64 " is longer than a record can be",
+            command->progress.records + 1);
         return EXIT_FAILED;
     }
-    if (command->delimiter) {
-        size_t width = strlen(command->delimiter);
-        const char *found = memmem(line, size, command->delimiter, width);
-        if (!found) {
-            say("produce", "line %lld has no '%s' between key and value", (long long)command->line,
-                command->delimiter);
-            return EXIT_FAILED;
-        }
+    const char *found =
+        ends_key->size ? memmem(line, size, ends_key->text, ends_key->size) : NULL;
+    struct bytes key = BYTES_NULL;
+    if (found) {
         key = (struct bytes){(const uint8_t *)line, (int32_t)(found - line)};
-        value = (struct bytes){(const uint8_t *)found + width,
-                               (int32_t)(size - width - (size_t)(found - line))};
+        size -= (size_t)(found - line) + ends_key->size;
+        line = found + ends_key->size;
     }
-    return send_record(command, key, value);
+    return send_record(command, key, (struct bytes){(const uint8_t *)line, (int32_t)size});
 }
 
 /* Sends what is whole in `held`, all of it at the end of the input; keeps the rest. */
 static enum exit_code send_lines(struct produce_command *command, struct text *held, bool is_end)
 {
+    const struct delimiter *ends_line = &command->ends_line;
     size_t at = 0;
     enum exit_code code = EXIT_OK;
-    while (!code && at < held->size) {
+    while (!code && at < held->size && command->count > 0) {
         const char *line = held->data + at;
-        const char *end = memchr(line, '\n', held->size - at);
+        const char *end = memmem(line, held->size - at, ends_line->text, ends_line->size);
         if (!end && !is_end)
             break;
         size_t size = end ? (size_t)(end - line) : held->size - at;
         code = send_line(command, line, size);
-        at += size + (end ? 1 : 0);
+        at += size + (end ? ends_line->size : 0);
     }
     memmove(held->data, held->data + at, held->size - at);
     held->size -= at;
@@ -202,15 +223,17 @@ static enum exit_code send_lines(struct produce_command *command, struct text *h
 
 static enum exit_code send_input(struct produce_command *command)
 {
+    const char *name = command->input ? command->input : "the input";
+    int input = command->input ? open(command->input, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
     struct text held = {0};
     char *piece = memory_aligned(4096, READ_BYTES);
     enum exit_code code = EXIT_OK;
-    for (bool is_end = false; !code && !is_end;) {
-        ssize_t size = read(0, piece, READ_BYTES);
+    for (bool is_end = false; !code && !is_end && command->count > 0;) {
+        ssize_t size = input < 0 ? -1 : read(input, piece, READ_BYTES);
         if (size < 0 && errno == EINTR)
             continue;
         if (size < 0) {
-            say("produce", "can't read the input: %s", strerror(errno));
+            say("produce", "can't read %s: %s", name, strerror(errno));
             code = EXIT_FAILED;
             break;
         }
@@ -220,6 +243,8 @@ static enum exit_code send_input(struct produce_command *command)
     }
     text_done(&held);
     memory_free(piece);
+    if (command->input && input >= 0)
+        close(input);
     return code;
 }
 
@@ -238,7 +263,7 @@ static enum exit_code send_file(struct produce_command *command, const char *pat
         say("produce", "%s is larger than a record can be", path);
     else
         code = send_record(
-            command, fixed_key(command),
+            command, BYTES_NULL,
             (struct bytes){(const uint8_t *)(held.data ? held.data : ""), (int32_t)held.size});
     if (file >= 0)
         close(file);
@@ -249,38 +274,41 @@ static enum exit_code send_file(struct produce_command *command, const char *pat
 
 static enum exit_code run(struct produce_command *command)
 {
-    enum exit_code code = connect_client(&command->options, command->broker, &command->client);
+    enum exit_code code = connect_client(&command->options, command->target.broker, &command->client);
     if (code)
         return code;
     struct producer_settings settings = PRODUCER_SETTINGS_DEFAULT;
     settings.acks = command->acks;
     settings.codec = command->codec;
     settings.seed = (uint64_t)now_ms();
-    if (producer_open(&command->producer, &command->client, command->topic, settings))
+    if (producer_open(&command->producer, &command->client, command->target.topic, settings))
         return connect_failed(&command->options, &command->client);
+    progress_begin(&command->progress, now_ms());
     if (command->file_count == 0)
         code = send_input(command);
-    for (int i = 0; i < command->file_count && !code; i++)
+    for (int i = 0; i < command->file_count && !code && command->count > 0; i++)
         code = send_file(command, command->files[i]);
     /* What was read before the input went wrong is sent all the same. */
     if (!command->is_refused && producer_flush(&command->producer))
         code = connect_failed(&command->options, &command->client);
+    progress_end(&command->progress, now_ms());
     return code;
 }
 
 enum exit_code command_produce(int count, char **arguments)
 {
-    struct produce_command command = {.partition = -1, .acks = -1};
+    struct produce_command command = {
+        .target = TARGET_NONE, .ends_line = {"\n", 1}, .acks = -1, .count = INT64_MAX};
     options_init(&command.options, &usage, count, arguments);
     command.files = memory_zeroed((size_t)(count + 1) * sizeof *command.files);
     enum exit_code code = EXIT_OK;
     int id = 0;
     while (!code && (id = options_next(&command.options)) != OPTION_END && id != OPTION_HELP)
         code = take(&command, id);
-    if (!code && id != OPTION_HELP && !command.topic)
+    if (!code && id != OPTION_HELP && !command.target.topic)
         code = options_wrong(&command.options, "-t TOPIC is missing");
-    if (!code && id != OPTION_HELP && command.key && command.delimiter)
-        code = options_wrong(&command.options, "-k and -K exclude each other");
+    if (!code && id != OPTION_HELP && command.input && command.file_count > 0)
+        code = options_wrong(&command.options, "-l reads lines; files beside it are not looked at");
     if (!code && id != OPTION_HELP) {
         code = run(&command);
         producer_close(&command.producer);

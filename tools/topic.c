@@ -10,7 +10,8 @@ static const struct option_row rows[] = {
     {'p', "partitions", "N",
      "create: number of partitions (default: as the broker is set); alter: the new total"},
     {'r', "replicas", "N", "create: number of replicas (default: as the broker is set)"},
-    {'c', "config", "KEY=VALUE", "create: a setting of the topic; may be given several times"},
+    {'c', "config", "KEY=VALUE", "create, alter: a setting of the topic; may be given several times"},
+    {'d', "delete-config", "KEY", "alter: a setting goes back to the broker's; several times"},
     {0},
 };
 
@@ -18,9 +19,10 @@ static const struct usage usage = {
     "bole topic", "create|list|describe|delete|alter [NAME] [OPTIONS]",
     "create NAME    makes a topic and waits until every partition has a leader\n"
     "list           prints the names of all topics, one a line\n"
-    "describe NAME  prints a line for the topic and one for each partition\n"
+    "describe NAME  prints a line for the topic, one for each partition, and its own settings\n"
     "delete NAME    removes a topic and its records\n"
-    "alter NAME     adds partitions, until there are as many as --partitions says",
+    "alter NAME     adds partitions, until there are as many as --partitions says, and changes\n"
+    "               settings",
     rows};
 
 struct topic_command {
@@ -28,17 +30,22 @@ struct topic_command {
     const char *broker, *verb, *name;
     struct admin_config configs[CONFIGS_MAX];
     struct admin_topic topic;
+    char given[5]; /* letters of the options that were given, but for -b */
 };
 
-static enum exit_code add_config(struct topic_command *command)
+/* KEY=VALUE of --config, or the KEY of --delete-config. */
+static enum exit_code add_config(struct topic_command *command, bool is_removal)
 {
     const char *text = command->options.value, *equals = strchr(text, '=');
-    if (!equals || equals == text)
+    if (!is_removal && (!equals || equals == text))
         return options_wrong(&command->options, "--config takes KEY=VALUE, not '%s'", text);
+    if (is_removal && (equals || !*text))
+        return options_wrong(&command->options, "--delete-config takes a KEY, not '%s'", text);
     if (command->topic.configs_count == CONFIGS_MAX)
         return options_wrong(&command->options, "at most %d settings", CONFIGS_MAX);
-    command->configs[command->topic.configs_count++] = (struct admin_config){
-        .name = {text, (int32_t)(equals - text)}, .value = string_of(equals + 1)};
+    command->configs[command->topic.configs_count++] =
+        is_removal ? (struct admin_config){string_of(text), STRING_NULL}
+                   : (struct admin_config){{text, (int32_t)(equals - text)}, string_of(equals + 1)};
     return EXIT_OK;
 }
 
@@ -48,7 +55,10 @@ static enum exit_code parse(struct topic_command *command, bool *ret_help)
     struct options *options = &command->options;
     int64_t number;
     for (;;) {
-        switch (options_next(options)) {
+        int id = options_next(options);
+        if (id > 0 && id != 'b' && !strchr(command->given, id))
+            command->given[strlen(command->given)] = (char)id;
+        switch (id) {
         case 'b':
             command->broker = options->value;
             break;
@@ -63,7 +73,8 @@ static enum exit_code parse(struct topic_command *command, bool *ret_help)
             command->topic.replication = (int16_t)number;
             break;
         case 'c':
-            if (add_config(command))
+        case 'd':
+            if (add_config(command, id == 'd'))
                 return EXIT_USAGE;
             break;
         case OPTION_ARGUMENT:
@@ -97,11 +108,16 @@ static enum exit_code run_delete(struct topic_command *command, struct client *c
                                                : EXIT_OK;
 }
 
+/* Settings first: they are refused as a whole, while partitions that are there stay. */
 static enum exit_code run_alter(struct topic_command *command, struct client *client)
 {
-    return admin_grow(client, command->name, command->topic.partitions)
-               ? connect_failed(&command->options, client)
-               : EXIT_OK;
+    int32_t count = command->topic.configs_count;
+    if (count > 0 && admin_set(client, command->name, command->configs, count))
+        return connect_failed(&command->options, client);
+    if (command->topic.partitions > 0 &&
+        admin_grow(client, command->name, command->topic.partitions))
+        return connect_failed(&command->options, client);
+    return EXIT_OK;
 }
 
 static enum exit_code run_list(struct topic_command *command, struct client *client)
@@ -143,6 +159,24 @@ static void print_topic(const struct metadata_response_topic *topic)
     }
 }
 
+enum { SOURCE_TOPIC = 1 }; /* of DescribeConfigs */
+
+/* The settings that are the topic's own. */
+static enum exit_code print_settings(struct topic_command *command, struct client *client)
+{
+    const struct describe_configs_response_describe_configs_result *settings;
+    if (admin_settings(client, command->name, &settings))
+        return connect_failed(&command->options, client);
+    for (int32_t i = 0; i < settings->configs_count; i++) {
+        const struct describe_configs_response_describe_configs_resource_result *config =
+            &settings->configs[i];
+        if (config->config_source == SOURCE_TOPIC)
+            printf("  %.*s=%.*s\n", (int)config->name.size, config->name.data,
+                   config->value.size > 0 ? (int)config->value.size : 0, config->value.data);
+    }
+    return EXIT_OK;
+}
+
 static enum exit_code run_describe(struct topic_command *command, struct client *client)
 {
     struct metadata_request_topic wanted;
@@ -160,7 +194,10 @@ static enum exit_code run_describe(struct topic_command *command, struct client 
     enum error error = response->topics_count == 1 ? error_from_wire(response->topics[0].error_code)
                                                    : ERROR_UNKNOWN_TOPIC_OR_PARTITION;
     if (error) {
-        client_fail(client, error, "topic '%s': %s", command->name, error_name(error));
+        client_fail(client, error, "can't describe topic '%s': %s", command->name,
+                    error == ERROR_UNKNOWN_TOPIC_OR_PARTITION
+                        ? "there is none of that name; 'bole topic list' shows what there is"
+                        : error_text(error));
         return connect_failed(&command->options, client);
     }
     /* Partitions come in any order. */
@@ -174,17 +211,35 @@ static enum exit_code run_describe(struct topic_command *command, struct client 
             topic->partitions[k - 1] = moved;
         }
     print_topic(topic);
-    return EXIT_OK;
+    return print_settings(command, client);
 }
 
-static const struct {
+static const struct verb {
     const char *name;
     enum exit_code (*run)(struct topic_command *command, struct client *client);
     bool has_name;
+    const char *letters; /* the options it takes beside -b */
 } verbs[] = {
-    {"create", run_create, true}, {"list", run_list, false},  {"describe", run_describe, true},
-    {"delete", run_delete, true}, {"alter", run_alter, true},
+    {"create", run_create, true, "prc"}, {"list", run_list, false, ""},
+    {"describe", run_describe, true, ""}, {"delete", run_delete, true, ""},
+    {"alter", run_alter, true, "pcd"},
 };
+
+/* Is the command line one that the verb understands? */
+static enum exit_code check_verb(const struct topic_command *command, const struct verb *verb)
+{
+    const struct options *options = &command->options;
+    if (verb->has_name != (command->name != NULL))
+        return options_wrong(
+            options, verb->has_name ? "%s needs the topic's name" : "%s takes no name", verb->name);
+    for (const struct option_row *row = rows; row->id; row++)
+        if (strchr(command->given, row->id) && !strchr(verb->letters, row->id))
+            return options_wrong(options, "%s takes no --%s", verb->name, row->name);
+    if (verb->run == run_alter && !command->given[0])
+        return options_wrong(options, "alter needs --partitions N, --config KEY=VALUE or "
+                                      "--delete-config KEY");
+    return EXIT_OK;
+}
 
 enum exit_code command_topic(int count, char **arguments)
 {
@@ -200,14 +255,10 @@ enum exit_code command_topic(int count, char **arguments)
     for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
         if (strcmp(verbs[i].name, command.verb) != 0)
             continue;
-        if (verbs[i].has_name != (command.name != NULL))
-            return options_wrong(
-                &command.options,
-                verbs[i].has_name ? "%s needs the topic's name" : "%s takes no name", command.verb);
-        if (verbs[i].run == run_alter && command.topic.partitions < 0)
-            return options_wrong(&command.options, "alter needs --partitions N");
-        struct client client;
-        code = connect_client(&command.options, command.broker, &client);
+        struct client client = {0};
+        code = check_verb(&command, &verbs[i]);
+        if (!code)
+            code = connect_client(&command.options, command.broker, &client);
         if (!code)
             code = verbs[i].run(&command, &client);
         client_close(&client);

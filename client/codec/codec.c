@@ -11,6 +11,17 @@ const char *codec_name(enum codec codec)
     return names[codec];
 }
 
+bool codec_find(const char *name, enum codec *ret_codec)
+{
+    for (int codec = CODEC_NONE; codec < CODECS_END; codec++) {
+        if (strcmp(codec_name((enum codec)codec), name) != 0)
+            continue;
+        *ret_codec = (enum codec)codec;
+        return true;
+    }
+    return false;
+}
+
 /* Moves the output to `capacity` bytes. The old memory stays with the arena until it is reset. */
 static bool output_move(struct codec_output *output, size_t capacity)
 {

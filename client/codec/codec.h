@@ -25,6 +25,9 @@ struct codec_output {
 /* "gzip", as in compression.type; "none" for CODEC_NONE. Static memory. */
 const char *codec_name(enum codec codec);
 
+/* The codec of that name. False: there is none. */
+bool codec_find(const char *name, enum codec *ret_codec);
+
 /* Decompresses all of `data` into `output`. MALFORMED if the data is bad, cut or followed by more;
  * NO_MEMORY beyond the limit or the budget; UNSUPPORTED_COMPRESSION_TYPE if there is no such codec.
  * Work is bounded by limit_bytes. CODEC_NONE copies. */

@@ -192,3 +192,28 @@ TEST(consumer, a_flipped_bit_is_an_error_not_a_record)
     EQ_TEXT(got, "t-0: the batch at offset 20 is bad: CORRUPT_MESSAGE");
     memory_free(log);
 }
+
+TEST(consumer, brings_nothing_of_a_partition_that_is_stopped)
+{
+    struct log *log = memory_zeroed(sizeof *log);
+    build(log);
+    struct fake_broker broker = {.answer = answer, .context = log};
+    fake_broker_start(&broker);
+    struct client client;
+    struct client_settings settings = CLIENT_SETTINGS_DEFAULT;
+    settings.bootstrap = broker.address;
+    EQ(client_open(&client, settings), ERROR_NONE);
+    struct consumer consumer;
+    EQ(consumer_open(&consumer, &client, "t", -1, CONSUMER_SETTINGS_DEFAULT), ERROR_NONE);
+    EQ(consumer_start(&consumer, (struct consumer_start){.from = CONSUMER_BEGINNING}), ERROR_NONE);
+    struct record record;
+    int32_t partition;
+    EQ(consumer_next(&consumer, &record, &partition), CONSUMER_RECORD);
+    TRUE_(!consumer_is_stopped(&consumer) && !consumer_is_at_end(&consumer));
+    consumer_stop(&consumer, partition);
+    TRUE_(consumer_is_stopped(&consumer) && consumer_is_at_end(&consumer));
+    consumer_close(&consumer);
+    client_close(&client);
+    fake_broker_stop(&broker);
+    memory_free(log);
+}

@@ -403,6 +403,8 @@ TEST(dump, judges_small_files)
         {"meta.properties", "version=2\nnode.id=x\n", 3},
         {".kafka_cleanshutdown", "{\"version\":0,\"brokerEpoch\":-1}", 0},
         {".kafka_cleanshutdown", "{}", 1},
+        {".lock", "", 0},
+        {".lock", "x", 1},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         write_file(&place, cases[i].name, cases[i].text, strlen(cases[i].text));

@@ -40,6 +40,7 @@ TEST(format, prints_as_kcat_does)
     CASE("%S %K", "6 -1");
     CASE("[%k]", "[]");
     CASE("%t-%p@%o", "top-3@42");
+    CASE("%R|", "\0\0\0\6|");
     CASE("%T", "1700000000000");
     CASE("%h", "a=1,b=NULL");
     CASE("100%%\\t\\\\\\x41\\x7e\\0", "100%\t\\A~\0");
@@ -50,7 +51,7 @@ TEST(format, prints_as_kcat_does)
 
 TEST(format, refuses_what_it_does_not_know)
 {
-    const char *percent = "after % comes one of s S k K o p t T h %";
+    const char *percent = "after % comes one of s S R k K o p t T h %";
     const char *slash = "after \\ comes one of n t r 0 \\ xHH";
     expect("%q", percent, 0);
     expect("abc%", percent, 0);
@@ -66,4 +67,28 @@ TEST(format, refuses_what_it_does_not_know)
         memcpy(many + i, "%s", 2);
     many[200] = 0;
     expect(many, "it is too long", 0);
+}
+
+TEST(format, undoes_escapes)
+{
+    char to[16];
+    size_t size = 0;
+    TRUE_(format_unescape("a\\t\\x00b\\\\", to, &size) == NULL);
+    EQ(size, 5);
+    EQ_BYTES(to, "a\t\0b\\", 5);
+    EQ_TEXT(format_unescape("\\q", to, &size), "after \\ comes one of n t r 0 \\ xHH");
+}
+
+TEST(format, names_null_where_it_is_told_to)
+{
+    struct record record = {.key = BYTES_NULL, .value = BYTES_NULL};
+    struct format_record from = {&record, STRING("t"), 0};
+    struct format format;
+    TRUE_(format_parse(&format, "%k|%s|%R") == NULL);
+    format.names_null = true;
+    struct text text = {0};
+    format_write(&format, &from, &text);
+    EQ(text.size, 14);
+    EQ_BYTES(text.data, "NULL|NULL|\377\377\377\377", 14);
+    text_done(&text);
 }
