@@ -23,7 +23,8 @@ static enum error judge(struct client *client, const char *what, const char *nam
 /* An answer that does not speak of one topic, as the question did. */
 static enum error miscounted(struct client *client, int32_t count)
 {
-    return client_fail(client, ERROR_MALFORMED, "the broker's answer names %d topics, not 1", count);
+    return client_fail(client, ERROR_MALFORMED, "the broker's answer names %d topics, not 1",
+                       count);
 }
 
 enum error admin_create(struct client *client, const struct admin_topic *topic)

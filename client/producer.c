@@ -199,7 +199,8 @@ static void slot_end(struct producer *producer, struct producer_slot *slot)
     enum error error = batch_view(builder->data, builder->size_bytes, &batch);
     check(!error);
     arena_reset(&producer->arena, KEPT_BYTES);
-    if (batch_recode(&batch, producer->settings.codec, &producer->arena, &smaller) ||
+    if (batch_recode(&batch, producer->settings.codec, codec_usual_level(producer->settings.codec),
+                     &producer->arena, &smaller) ||
         (size_t)smaller.size >= builder->size_bytes)
         return;
     producer->held_bytes -= builder->size_bytes - (size_t)smaller.size;

@@ -17,8 +17,7 @@ struct target {
 #define TARGET_NONE ((struct target){.partition = -1})
 
 /* Takes one of them. False: `id` is another. A bad value is said on stderr and in *ret_code. */
-bool target_take(struct options *options, int id, struct target *target,
-                 enum exit_code *ret_code);
+bool target_take(struct options *options, int id, struct target *target, enum exit_code *ret_code);
 
 /* Opens a client for what -b gave (null: the default). Says on stderr what is wrong. The client
  * must be closed in any case. */

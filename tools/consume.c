@@ -18,7 +18,8 @@ static const struct option_row rows[] = {
     {'e', "exit", NULL, "end when all there is has been read"},
     {'f', "format", "FORMAT", "%s value %S its size %k key %K its size %o offset %p partition"},
     {'F', "form", "NAME", "raw: values (default); json: an object a line; msgpack: a map a record"},
-    {'K', "key-delimiter", "TEXT", "prints the key and TEXT before each value, when there is no -f"},
+    {'K', "key-delimiter", "TEXT",
+     "prints the key and TEXT before each value, when there is no -f"},
     {'D', "delimiter", "TEXT", "printed after each record when there is no -f (default \\n)"},
     {'Z', "null", NULL, "prints a null key or value as NULL"},
     {0},
@@ -38,7 +39,7 @@ struct consume_command {
     struct target target;
     struct consumer_start start;
     int64_t stop_ms; /* a partition ends before its first record so young; INT64_MAX: never */
-    int64_t count; /* INT64_MAX: no end */
+    int64_t count;   /* INT64_MAX: no end */
     bool is_exit, is_null;
     void (*write_record)(const struct format_record *record, struct text *text); /* null: -f */
     const char *text, *key_delimiter, *delimiter; /* of -f, -K and -D; null: not given */
@@ -216,13 +217,14 @@ static enum exit_code read_records(struct consume_command *command, struct text 
 
 static enum exit_code run(struct consume_command *command)
 {
-    enum exit_code code = connect_client(&command->options, command->target.broker, &command->client);
+    enum exit_code code =
+        connect_client(&command->options, command->target.broker, &command->client);
     if (code)
         return code;
     struct consumer_settings settings = CONSUMER_SETTINGS_DEFAULT;
     struct text text = {0};
-    if (consumer_open(&command->consumer, &command->client, command->target.topic, command->target.partition,
-                      settings) ||
+    if (consumer_open(&command->consumer, &command->client, command->target.topic,
+                      command->target.partition, settings) ||
         consumer_start(&command->consumer, command->start))
         code = connect_failed(&command->options, &command->client);
     else

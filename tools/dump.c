@@ -20,7 +20,8 @@ static const struct usage usage = {
     "Prints a broker's files in readable form, one event a line, and checks every CRC: segments\n"
     "(*.log), indexes (*.index, against the segment beside them), journals (journal-N),\n"
     "partition.metadata, meta.properties, the mark of a clean stop, the lock; of a folder, all\n"
-    "that is in it. Lines that begin with sound, left and fault say what each file is worth; left is what the\n"
+    "that is in it. Lines that begin with sound, left and fault say what each file is worth; left "
+    "is what the\n"
     "broker's next start writes or cuts by its journal. Exit code 1 if there is a fault. To be\n"
     "used on the directory of a broker that does not run.",
     rows};

@@ -32,8 +32,10 @@ static const struct option_row rows[] = {
 static const struct usage usage = {
     "bole produce", "-t TOPIC [OPTIONS] [FILE...]",
     "Sends each line of the standard input as a record; an empty line is an empty record (kcat\n"
-    "leaves those out). With files, each file is one record. TEXT may have \\n \\t \\r \\\\ \\0 \\xHH.\n"
-    "Tells how far it is where stderr is a terminal; ends with 0 once every record is acknowledged.",
+    "leaves those out). With files, each file is one record. TEXT may have \\n \\t \\r \\\\ \\0 "
+    "\\xHH.\n"
+    "Tells how far it is where stderr is a terminal; ends with 0 once every record is "
+    "acknowledged.",
     rows};
 
 struct produce_command {
@@ -190,8 +192,7 @@ static enum exit_code send_line(struct produce_command *command, const char *lin
             command->progress.records + 1);
         return EXIT_FAILED;
     }
-    const char *found =
-        ends_key->size ? memmem(line, size, ends_key->text, ends_key->size) : NULL;
+    const char *found = ends_key->size ? memmem(line, size, ends_key->text, ends_key->size) : NULL;
     struct bytes key = BYTES_NULL;
     if (found) {
         key = (struct bytes){(const uint8_t *)line, (int32_t)(found - line)};
@@ -274,7 +275,8 @@ static enum exit_code send_file(struct produce_command *command, const char *pat
 
 static enum exit_code run(struct produce_command *command)
 {
-    enum exit_code code = connect_client(&command->options, command->target.broker, &command->client);
+    enum exit_code code =
+        connect_client(&command->options, command->target.broker, &command->client);
     if (code)
         return code;
     struct producer_settings settings = PRODUCER_SETTINGS_DEFAULT;

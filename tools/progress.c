@@ -7,8 +7,8 @@ enum { PAUSE_MS = 500 };
 
 void progress_begin(struct progress *progress, int64_t now_ms)
 {
-    *progress = (struct progress){
-        .is_on = isatty(2) && !isatty(0), .begun_ms = now_ms, .told_ms = now_ms};
+    *progress =
+        (struct progress){.is_on = isatty(2) && !isatty(0), .begun_ms = now_ms, .told_ms = now_ms};
 }
 
 /* 1234567 as 1,234,567. */

@@ -10,7 +10,8 @@ static const struct option_row rows[] = {
     {'p', "partitions", "N",
      "create: number of partitions (default: as the broker is set); alter: the new total"},
     {'r', "replicas", "N", "create: number of replicas (default: as the broker is set)"},
-    {'c', "config", "KEY=VALUE", "create, alter: a setting of the topic; may be given several times"},
+    {'c', "config", "KEY=VALUE",
+     "create, alter: a setting of the topic; may be given several times"},
     {'d', "delete-config", "KEY", "alter: a setting goes back to the broker's; several times"},
     {0},
 };
@@ -220,7 +221,7 @@ static const struct verb {
     bool has_name;
     const char *letters; /* the options it takes beside -b */
 } verbs[] = {
-    {"create", run_create, true, "prc"}, {"list", run_list, false, ""},
+    {"create", run_create, true, "prc"},  {"list", run_list, false, ""},
     {"describe", run_describe, true, ""}, {"delete", run_delete, true, ""},
     {"alter", run_alter, true, "pcd"},
 };

@@ -179,11 +179,15 @@ static bool tell_resource(struct call *call,
     case RESOURCE_BROKER:
     case RESOURCE_LOGGER:
         return tell_broker(call, in, out);
-    case RESOURCE_CLIENT_METRICS:
-        complain(out, ERROR_INVALID_REQUEST, STRING("Unsupported resource type: CLIENT_METRICS"));
+    case RESOURCE_CLIENT_METRICS: /* of a subscription that nobody made: nothing, as in Kafka */
+        if (in->resource_name.size == 0)
+            complain(out, ERROR_INVALID_REQUEST,
+                     STRING("Client metrics subscription name must not be empty"));
         return true;
     case RESOURCE_GROUP:
-        complain(out, ERROR_INVALID_REQUEST, STRING("Unsupported resource type: GROUP"));
+        complain(out, ERROR_INVALID_REQUEST,
+                 in->resource_name.size == 0 ? STRING("Group name must not be empty")
+                                             : STRING("Groups are not built yet"));
         return true;
     default:
         return true; /* check_types has refused it */

@@ -254,16 +254,21 @@ struct produce_topic {
     struct batch_rules rules;
 };
 
-static enum codec wanted_codec(int32_t compression_type)
+/* The codec that a topic wants, unless it keeps the producer's, and its level. */
+static enum codec wanted_codec(const struct topic_settings *settings, int *ret_level)
 {
-    switch ((enum compression_type)compression_type) {
+    *ret_level = 0;
+    switch ((enum compression_type)settings->compression_type) {
     case COMPRESSION_GZIP:
+        *ret_level = settings->compression_gzip_level;
         return CODEC_GZIP;
     case COMPRESSION_SNAPPY:
         return CODEC_SNAPPY;
     case COMPRESSION_LZ4:
+        *ret_level = settings->compression_lz4_level;
         return CODEC_LZ4;
     case COMPRESSION_ZSTD:
+        *ret_level = settings->compression_zstd_level;
         return CODEC_ZSTD;
     default:
         return CODEC_NONE;
@@ -277,7 +282,8 @@ static enum error recode(struct produce *produce, const struct produce_topic *to
 {
     struct shard *shard = produce->call.shard;
     struct arena *scratch = &shard->api->scratch;
-    enum codec codec = wanted_codec(topic->settings.compression_type);
+    int level;
+    enum codec codec = wanted_codec(&topic->settings, &level);
     struct batch batch;
     enum error error = batch_view(batches->data, (size_t)batches->size, &batch);
     check(error == ERROR_NONE);
@@ -285,7 +291,7 @@ static enum error recode(struct produce *produce, const struct produce_topic *to
         (batch.attributes & BATCH_CODEC_MASK) == (int)codec)
         return ERROR_NONE;
     struct bytes recoded;
-    error = batch_recode(&batch, codec, scratch, &recoded);
+    error = batch_recode(&batch, codec, level, scratch, &recoded);
     if (error == ERROR_NONE && recoded.size > topic->rules.size_max_bytes)
         error = ERROR_MESSAGE_TOO_LARGE;
     if (error == ERROR_NONE && recoded.size > topic->rules.segment_max_bytes)

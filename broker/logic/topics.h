@@ -1,6 +1,6 @@
 #pragma once
-/* Making, growing, setting and removing topics: what the controller decides. Handle shape: each function
- * reads the image, writes records and a response into the arena, and changes nothing else;
+/* Making, growing, setting and removing topics: what the controller decides. Handle shape: each
+ * function reads the image, writes records and a response into the arena, and changes nothing else;
  * image_apply does the rest once the records are in the log. Pure.
  *
  * Each topic of a request is decided by itself. Texts of errors are Kafka's where it has them

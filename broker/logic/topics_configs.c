@@ -57,9 +57,8 @@ static enum error check_changes(const struct topics_view *view, struct alteratio
         if (alteration->complaint.error)
             return ERROR_NONE;
         if (change->kind < CHANGE_SET || change->kind > CHANGE_SUBTRACT)
-            refuse(
-                alteration, ERROR_INVALID_REQUEST,
-                arena_format(view->arena, "Unknown operations type %d", (int)change->kind));
+            refuse(alteration, ERROR_INVALID_REQUEST,
+                   arena_format(view->arena, "Unknown operations type %d", (int)change->kind));
         else if (change->kind != CHANGE_DELETE && change->value.size < 0)
             refuse(alteration, ERROR_INVALID_REQUEST,
                    arena_format(view->arena, "Null value not supported for : %.*s",
@@ -223,8 +222,8 @@ static void judge(const struct topics_view *view, const struct image_topic *topi
         const struct change *change = &alteration->changes[i];
         if (change->value.size < 0)
             continue;
-        enum error error = topic_settings_set(&settings, view->settings, change->name,
-                                              change->value, &sentence);
+        enum error error =
+            topic_settings_set(&settings, view->settings, change->name, change->value, &sentence);
         if (error) {
             refuse(alteration, error, arena_format(view->arena, "%s", sentence.text));
             return;
@@ -253,8 +252,8 @@ static enum error add_records(const struct topics_view *view, const struct image
     for (int32_t i = 0; i < alteration->count && !error; i++) {
         const struct change *change = &alteration->changes[i];
         struct string current = current_value(topic, change->name);
-        bool is_same = current.size < 0 ? change->value.size < 0
-                                        : string_equal(current, change->value);
+        bool is_same =
+            current.size < 0 ? change->value.size < 0 : string_equal(current, change->value);
         if (!is_same)
             error = add_record(alteration, change->name, change->value, records);
     }
@@ -299,8 +298,7 @@ static enum error alter_topic(const struct topics_view *view, struct alteration 
         refuse(alteration, ERROR_UNKNOWN_TOPIC_OR_PARTITION,
                arena_format(view->arena, "The topic '%.*s' does not exist.",
                             (int)alteration->name.size, alteration->name.data));
-    return alteration->complaint.error ? ERROR_NONE
-                                       : add_records(view, topic, alteration, records);
+    return alteration->complaint.error ? ERROR_NONE : add_records(view, topic, alteration, records);
 }
 
 static enum error alter(const struct topics_view *view, struct alteration *alteration,
@@ -377,8 +375,9 @@ enum error topics_handle_incremental(const struct topics_view *view,
         for (int32_t j = 0; j < in->configs_count; j++)
             changes[j] = (struct change){in->configs[j].name, in->configs[j].value,
                                          in->configs[j].config_operation};
-        all[i] = (struct alteration){in->resource_type, in->resource_name,          changes,
-                                     in->configs_count, false, {ERROR_NONE, STRING_NULL}};
+        all[i] = (struct alteration){
+            in->resource_type,        in->resource_name, changes, in->configs_count, false,
+            {ERROR_NONE, STRING_NULL}};
     }
     enum error error = alter_all(view, all, count, request->validate_only, records);
     for (int32_t i = 0; i < count && !error; i++) {
@@ -411,10 +410,10 @@ enum error topics_handle_alter(const struct topics_view *view,
         if (!changes)
             return ERROR_NO_MEMORY;
         for (int32_t j = 0; j < in->configs_count; j++)
-            changes[j] =
-                (struct change){in->configs[j].name, in->configs[j].value, CHANGE_SET};
-        all[i] = (struct alteration){in->resource_type, in->resource_name,         changes,
-                                     in->configs_count, true, {ERROR_NONE, STRING_NULL}};
+            changes[j] = (struct change){in->configs[j].name, in->configs[j].value, CHANGE_SET};
+        all[i] = (struct alteration){
+            in->resource_type,        in->resource_name, changes, in->configs_count, true,
+            {ERROR_NONE, STRING_NULL}};
     }
     enum error error = alter_all(view, all, count, request->validate_only, records);
     for (int32_t i = 0; i < count && !error; i++) {

@@ -4,11 +4,50 @@
 
 enum { CAPACITY_FIRST = 4096 };
 
+static enum error copy(const uint8_t *data, size_t size, struct codec_output *output)
+{
+    if (!output_reserve(output, size))
+        return ERROR_NO_MEMORY;
+    if (size > 0)
+        memcpy(output->data + output->size, data, size);
+    output->size += size;
+    return ERROR_NONE;
+}
+
+static enum error copy_at(int level, const uint8_t *data, size_t size, struct codec_output *output)
+{
+    return copy(data, size, output);
+}
+
+static const struct {
+    const char *name;
+    int level; /* the usual one */
+    enum error (*decompress)(const uint8_t *data, size_t size, struct codec_output *output);
+    enum error (*compress)(int level, const uint8_t *data, size_t size,
+                           struct codec_output *output);
+} codecs[CODECS_END] = {
+    [CODEC_NONE] = {"none", 0, copy, copy_at},
+    [CODEC_GZIP] = {"gzip", -1, gzip_decompress, gzip_compress},
+    [CODEC_SNAPPY] = {"snappy", 0, snappy_decompress, snappy_compress_framed},
+    [CODEC_LZ4] = {"lz4", 9, lz4_decompress, lz4_compress},
+    [CODEC_ZSTD] = {"zstd", 3, zstd_decompress, zstd_compress},
+};
+
+static bool is_codec(enum codec codec)
+{
+    return codec >= CODEC_NONE && codec < CODECS_END;
+}
+
 const char *codec_name(enum codec codec)
 {
-    static const char *const names[] = {"none", "gzip", "snappy", "lz4", "zstd"};
-    check(codec >= CODEC_NONE && codec < CODECS_END);
-    return names[codec];
+    check(is_codec(codec));
+    return codecs[codec].name;
+}
+
+int codec_usual_level(enum codec codec)
+{
+    check(is_codec(codec));
+    return codecs[codec].level;
 }
 
 bool codec_find(const char *name, enum codec *ret_codec)
@@ -52,54 +91,18 @@ bool output_double(struct codec_output *output)
     return wanted > output->capacity && output_move(output, wanted);
 }
 
-static enum error copy(const uint8_t *data, size_t size, struct codec_output *output)
-{
-    if (!output_reserve(output, size))
-        return ERROR_NO_MEMORY;
-    if (size > 0)
-        memcpy(output->data + output->size, data, size);
-    output->size += size;
-    return ERROR_NONE;
-}
-
 enum error codec_decompress(enum codec codec, const void *data, size_t size,
                             struct codec_output *output)
 {
     check(output->arena && output->size == 0);
-    switch (codec) {
-    case CODEC_NONE:
-        return copy(data, size, output);
-    case CODEC_GZIP:
-        return gzip_decompress(data, size, output);
-    case CODEC_SNAPPY:
-        return snappy_decompress(data, size, output);
-    case CODEC_LZ4:
-        return lz4_decompress(data, size, output);
-    case CODEC_ZSTD:
-        return zstd_decompress(data, size, output);
-    case CODECS_END:
-        break;
-    }
-    return ERROR_UNSUPPORTED_COMPRESSION_TYPE;
+    return is_codec(codec) ? codecs[codec].decompress(data, size, output)
+                           : ERROR_UNSUPPORTED_COMPRESSION_TYPE;
 }
 
-enum error codec_compress(enum codec codec, const void *data, size_t size,
+enum error codec_compress(enum codec codec, int level, const void *data, size_t size,
                           struct codec_output *output)
 {
     check(output->arena && output->size == 0);
-    switch (codec) {
-    case CODEC_NONE:
-        return copy(data, size, output);
-    case CODEC_GZIP:
-        return gzip_compress(data, size, output);
-    case CODEC_SNAPPY:
-        return snappy_compress_framed(data, size, output);
-    case CODEC_LZ4:
-        return lz4_compress(data, size, output);
-    case CODEC_ZSTD:
-        return zstd_compress(data, size, output);
-    case CODECS_END:
-        break;
-    }
-    return ERROR_UNSUPPORTED_COMPRESSION_TYPE;
+    return is_codec(codec) ? codecs[codec].compress(level, data, size, output)
+                           : ERROR_UNSUPPORTED_COMPRESSION_TYPE;
 }

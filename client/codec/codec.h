@@ -34,7 +34,11 @@ bool codec_find(const char *name, enum codec *ret_codec);
 enum error codec_decompress(enum codec codec, const void *data, size_t size,
                             struct codec_output *output);
 
-/* Compresses `data` into `output` at the library's usual level, in the framing that Kafka's clients
- * write: snappy in Java's framing, lz4 with independent blocks. NO_MEMORY as above. */
-enum error codec_compress(enum codec codec, const void *data, size_t size,
+/* The level that is used where none is set: Kafka's default of compression.*.level. */
+int codec_usual_level(enum codec codec);
+
+/* Compresses `data` into `output`, in the framing that Kafka's clients write: snappy in Java's
+ * framing, lz4 with independent blocks. `level` as in compression.gzip.level, .lz4.level and
+ * .zstd.level, in its range; the others have none. NO_MEMORY as above. */
+enum error codec_compress(enum codec codec, int level, const void *data, size_t size,
                           struct codec_output *output);

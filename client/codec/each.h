@@ -9,10 +9,11 @@ bool output_reserve(struct codec_output *output, size_t more);
 bool output_double(struct codec_output *output);
 
 enum error gzip_decompress(const uint8_t *data, size_t size, struct codec_output *output);
-enum error gzip_compress(const uint8_t *data, size_t size, struct codec_output *output);
+enum error gzip_compress(int level, const uint8_t *data, size_t size, struct codec_output *output);
 enum error snappy_decompress(const uint8_t *data, size_t size, struct codec_output *output);
-enum error snappy_compress_framed(const uint8_t *data, size_t size, struct codec_output *output);
+enum error snappy_compress_framed(int level, const uint8_t *data, size_t size,
+                                  struct codec_output *output);
 enum error lz4_decompress(const uint8_t *data, size_t size, struct codec_output *output);
-enum error lz4_compress(const uint8_t *data, size_t size, struct codec_output *output);
+enum error lz4_compress(int level, const uint8_t *data, size_t size, struct codec_output *output);
 enum error zstd_decompress(const uint8_t *data, size_t size, struct codec_output *output);
-enum error zstd_compress(const uint8_t *data, size_t size, struct codec_output *output);
+enum error zstd_compress(int level, const uint8_t *data, size_t size, struct codec_output *output);

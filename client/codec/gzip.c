@@ -85,7 +85,7 @@ enum error gzip_decompress(const uint8_t *data, size_t size, struct codec_output
     return error;
 }
 
-enum error gzip_compress(const uint8_t *data, size_t size, struct codec_output *output)
+enum error gzip_compress(int level, const uint8_t *data, size_t size, struct codec_output *output)
 {
     if (size > INT32_MAX)
         return ERROR_NO_MEMORY;
@@ -93,8 +93,7 @@ enum error gzip_compress(const uint8_t *data, size_t size, struct codec_output *
                        .zfree = release,
                        .next_in = (uint8_t *)(uintptr_t)data,
                        .avail_in = (unsigned)size};
-    int result = deflateInit2(&stream, Z_DEFAULT_COMPRESSION, Z_DEFLATED, GZIP_WINDOW, 8,
-                              Z_DEFAULT_STRATEGY);
+    int result = deflateInit2(&stream, level, Z_DEFLATED, GZIP_WINDOW, 8, Z_DEFAULT_STRATEGY);
     check(result == Z_OK);
     size_t bound = deflateBound(&stream, size);
     enum error error = output_reserve(output, bound) ? ERROR_NONE : ERROR_NO_MEMORY;

@@ -57,10 +57,20 @@ enum error lz4_decompress(const uint8_t *data, size_t size, struct codec_output 
     return error;
 }
 
-enum error lz4_compress(const uint8_t *data, size_t size, struct codec_output *output)
+/* Kafka's 9, its default, stands for the fast compressor, every other one for the high compressor
+ * of that level; here the latter are 3 to 12. */
+static int level_of(int level)
+{
+    if (level == 9)
+        return 0;
+    return level < 3 ? 3 : level > 12 ? 12 : level;
+}
+
+enum error lz4_compress(int level, const uint8_t *data, size_t size, struct codec_output *output)
 {
     LZ4F_preferences_t preferences = {
-        .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent}};
+        .frameInfo = {.blockSizeID = LZ4F_max64KB, .blockMode = LZ4F_blockIndependent},
+        .compressionLevel = level_of(level)};
     size_t bound = LZ4F_compressFrameBound(size, &preferences);
     if (!output_reserve(output, bound))
         return ERROR_NO_MEMORY;

@@ -74,7 +74,8 @@ enum error snappy_decompress(const uint8_t *data, size_t size, struct codec_outp
     return error;
 }
 
-enum error snappy_compress_framed(const uint8_t *data, size_t size, struct codec_output *output)
+enum error snappy_compress_framed(int level, const uint8_t *data, size_t size,
+                                  struct codec_output *output)
 {
     size_t blocks = size / BLOCK_BYTES + 1;
     if (!output_reserve(output,

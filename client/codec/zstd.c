@@ -44,13 +44,12 @@ enum error zstd_decompress(const uint8_t *data, size_t size, struct codec_output
     return error;
 }
 
-enum error zstd_compress(const uint8_t *data, size_t size, struct codec_output *output)
+enum error zstd_compress(int level, const uint8_t *data, size_t size, struct codec_output *output)
 {
     size_t bound = ZSTD_compressBound(size);
     if (!output_reserve(output, bound))
         return ERROR_NO_MEMORY;
-    size_t written =
-        ZSTD_compress(output->data + output->size, bound, data, size, ZSTD_CLEVEL_DEFAULT);
+    size_t written = ZSTD_compress(output->data + output->size, bound, data, size, level);
     check(!ZSTD_isError(written));
     output->size += written;
     return ERROR_NONE;

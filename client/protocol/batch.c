@@ -240,7 +240,7 @@ void batch_stamp(void *data, size_t size, bool append_time, int64_t max_timestam
     store_be32(at + BATCH_CRC_AT, crc_of(at, size));
 }
 
-enum error batch_recode(const struct batch *batch, enum codec codec, struct arena *arena,
+enum error batch_recode(const struct batch *batch, enum codec codec, int level, struct arena *arena,
                         struct bytes *ret_batch)
 {
     struct bytes records;
@@ -249,7 +249,7 @@ enum error batch_recode(const struct batch *batch, enum codec codec, struct aren
         return error;
     size_t left = arena->budget_bytes - arena->used_bytes;
     struct codec_output output = {.arena = arena, .limit_bytes = left};
-    error = codec_compress(codec, records.data, (size_t)records.size, &output);
+    error = codec_compress(codec, level, records.data, (size_t)records.size, &output);
     if (error != ERROR_NONE)
         return error;
     size_t size = BATCH_RECORDS_AT + output.size;

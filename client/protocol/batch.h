@@ -159,10 +159,10 @@ void batch_assign(void *data, int64_t base_offset, int32_t leader_epoch);
  * them; nothing if they are that already. */
 void batch_stamp(void *data, size_t size, bool append_time, int64_t max_timestamp);
 
-/* Makes a copy of the batch in the arena whose records are compressed with `codec`, or plain,
- * whatever they were; all else in the header stays, but length, codec and CRC. INVALID_RECORD if
- * the compressed bytes are bad; NO_MEMORY. */
-enum error batch_recode(const struct batch *batch, enum codec codec, struct arena *arena,
+/* Makes a copy of the batch in the arena whose records are compressed with `codec` at `level`
+ * (codec_compress), or plain, whatever they were; all else in the header stays, but length, codec
+ * and CRC. INVALID_RECORD if the compressed bytes are bad; NO_MEMORY. */
+enum error batch_recode(const struct batch *batch, enum codec codec, int level, struct arena *arena,
                         struct bytes *ret_batch);
 
 /* Builds an uncompressed batch record by record in memory of the caller. */

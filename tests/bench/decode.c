@@ -145,7 +145,8 @@ static void measure_codec(enum codec codec)
     arena_init(&kept, SIZE_MAX);
     arena_init(&arena, SIZE_MAX);
     size_t size = make_lines(memory, BATCH_BYTES);
-    if (batch_view(memory, size, &batch) || batch_recode(&batch, codec, &kept, &packed))
+    if (batch_view(memory, size, &batch) ||
+        batch_recode(&batch, codec, codec_usual_level(codec), &kept, &packed))
         printf("failed\n");
     snprintf(name, sizeof name, "validate 16 KiB of lines, %s (%d bytes)", codec_name(codec),
              (int)packed.size);

@@ -21,7 +21,8 @@ static struct bytes prepare(struct bytes from, uint8_t choices, enum codec codec
     size_t header = has_header ? BATCH_RECORDS_AT : (size_t)from.size;
     struct bytes records = {from.data + header, from.size - (int32_t)header};
     if (has_header && (choices & COMPRESSES)) {
-        if (codec_compress(codec, records.data, (size_t)records.size, &output) != ERROR_NONE)
+        if (codec_compress(codec, codec_usual_level(codec), records.data, (size_t)records.size,
+                           &output) != ERROR_NONE)
             return (struct bytes){0};
         records = (struct bytes){output.data, (int32_t)output.size};
     }
@@ -93,7 +94,8 @@ static void check_accepted(const struct batch_report *report)
         struct bytes again;
         struct batch batch;
         arena_reset(&arena, BUDGET_BYTES);
-        if (batch_recode(&report->batch, codec, &arena, &again) != ERROR_NONE)
+        if (batch_recode(&report->batch, codec, codec_usual_level(codec), &arena, &again) !=
+            ERROR_NONE)
             continue;
         check(batch_view(again.data, (size_t)again.size, &batch) == ERROR_NONE);
         check(batch.whole.size == again.size && batch_check_crc(&batch) == ERROR_NONE);

@@ -13,7 +13,8 @@ static void check_round_trip(enum codec codec, struct bytes data)
     arena_init(&arena, 4 * BUDGET_BYTES);
     struct codec_output packed = {.arena = &arena, .limit_bytes = BUDGET_BYTES};
     struct codec_output plain = {.arena = &arena, .limit_bytes = (size_t)data.size};
-    if (codec_compress(codec, data.data, (size_t)data.size, &packed) == ERROR_NONE) {
+    if (codec_compress(codec, codec_usual_level(codec), data.data, (size_t)data.size, &packed) ==
+        ERROR_NONE) {
         enum error error = codec_decompress(codec, packed.data, packed.size, &plain);
         /* a framed snappy stream of nothing has no block, and is no stream to a reader */
         check(error == ERROR_NONE || data.size == 0);

@@ -151,7 +151,7 @@ static struct bytes bomb(struct stage *stage, enum codec codec)
     uint8_t *zeros = arena_take(&stage->arena, BOMB_BYTES);
     struct codec_output output = {.arena = &stage->arena, .limit_bytes = 2 * BOMB_BYTES};
     struct bytes header = batch_of(stage, 1, 10);
-    EQ(codec_compress(codec, zeros, BOMB_BYTES, &output), ERROR_NONE);
+    EQ(codec_compress(codec, codec_usual_level(codec), zeros, BOMB_BYTES, &output), ERROR_NONE);
     size_t size = BATCH_RECORDS_AT + output.size;
     uint8_t *data = arena_take(&stage->arena, size);
     memcpy(data, header.data, BATCH_RECORDS_AT);

@@ -298,7 +298,8 @@ static struct bytes store(struct vector *vector, const struct batch_report *repo
     enum codec wanted = codec_wanted(vector, codec);
     struct bytes stored = batch->whole;
     if (wanted != codec) {
-        enum error error = batch_recode(batch, wanted, vector->arena, &stored);
+        enum error error =
+            batch_recode(batch, wanted, codec_usual_level(wanted), vector->arena, &stored);
         check(error == ERROR_NONE);
     }
     uint8_t *copy = arena_copy(vector->arena, stored.data, (size_t)stored.size);

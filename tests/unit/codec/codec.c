@@ -27,7 +27,7 @@ static void comes_back(enum codec codec, size_t size)
     uint8_t *bytes = some_bytes(size, size);
     arena_init(&arena, ROOM);
     struct codec_output packed = output_in(&arena, ROOM), plain = output_in(&arena, size);
-    EQ(codec_compress(codec, bytes, size, &packed), ERROR_NONE);
+    EQ(codec_compress(codec, codec_usual_level(codec), bytes, size, &packed), ERROR_NONE);
     EQ(codec_decompress(codec, packed.data, packed.size, &plain), ERROR_NONE); /* limit: exact */
     EQ(plain.size, size);
     EQ_BYTES(plain.data, bytes, size);
@@ -51,7 +51,9 @@ TEST(codec, one_byte_above_the_limit_is_refused)
         uint8_t *bytes = some_bytes(100000, 1);
         arena_init(&arena, ROOM);
         struct codec_output packed = output_in(&arena, ROOM), plain = output_in(&arena, 99999);
-        EQ(codec_compress((enum codec)codec, bytes, 100000, &packed), ERROR_NONE);
+        EQ(codec_compress((enum codec)codec, codec_usual_level((enum codec)codec), bytes, 100000,
+                          &packed),
+           ERROR_NONE);
         EQ(codec_decompress((enum codec)codec, packed.data, packed.size, &plain), ERROR_NO_MEMORY);
         arena_done(&arena);
         memory_free(bytes);
@@ -68,7 +70,9 @@ TEST(codec, a_bomb_costs_a_bounded_amount)
         arena_init(&bounded, SIZE_MAX);
         struct codec_output packed = output_in(&arena, SIZE_MAX),
                             plain = output_in(&bounded, limit);
-        EQ(codec_compress((enum codec)codec, zeroes, size, &packed), ERROR_NONE);
+        EQ(codec_compress((enum codec)codec, codec_usual_level((enum codec)codec), zeroes, size,
+                          &packed),
+           ERROR_NONE);
         EQ(codec_decompress((enum codec)codec, packed.data, packed.size, &plain), ERROR_NO_MEMORY);
         TRUE_(bounded.used_bytes <= 3 * limit);
         arena_done(&arena);
@@ -86,7 +90,9 @@ TEST(codec, cut_or_followed_is_refused)
         arena_init(&arena, ROOM);
         arena_init(&again, ROOM);
         struct codec_output packed = output_in(&arena, ROOM);
-        EQ(codec_compress((enum codec)codec, bytes, 300, &packed), ERROR_NONE);
+        EQ(codec_compress((enum codec)codec, codec_usual_level((enum codec)codec), bytes, 300,
+                          &packed),
+           ERROR_NONE);
         for (size_t size = 0; size <= packed.size + 1; size++) {
             if (size == packed.size)
                 continue;
@@ -116,7 +122,9 @@ TEST(codec, rubbish_stays_within_the_limit)
         arena_init(&arena, ROOM);
         arena_init(&again, ROOM);
         struct codec_output packed = output_in(&arena, ROOM);
-        EQ(codec_compress((enum codec)codec, bytes, 3000, &packed), ERROR_NONE);
+        EQ(codec_compress((enum codec)codec, codec_usual_level((enum codec)codec), bytes, 3000,
+                          &packed),
+           ERROR_NONE);
         for (int i = 0; i < 2000; i++) {
             size_t at = random_below(&random, packed.size);
             uint8_t bit = (uint8_t)(1u << random_below(&random, 8));

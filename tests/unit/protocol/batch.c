@@ -266,7 +266,9 @@ TEST(batch, every_codec_is_validated_inside)
         struct batch_iterator iterator;
         struct record record;
         arena_init(&arena, 1 << 20);
-        EQ(batch_recode(&batch, (enum codec)codec, &arena, &packed), ERROR_NONE);
+        EQ(batch_recode(&batch, (enum codec)codec, codec_usual_level((enum codec)codec), &arena,
+                        &packed),
+           ERROR_NONE);
         EQ(batch_validate(packed, &rules, &arena, &report), ERROR_NONE);
         EQ(report.max_timestamp, NOW + 5);
         EQ(report.batch.attributes & BATCH_CODEC_MASK, codec);
@@ -275,7 +277,8 @@ TEST(batch, every_codec_is_validated_inside)
             TRUE_(batch_next(&iterator, &record));
             EQ(record.offset, i);
         }
-        EQ(batch_recode(&report.batch, CODEC_NONE, &arena, &plain), ERROR_NONE);
+        EQ(batch_recode(&report.batch, CODEC_NONE, codec_usual_level(CODEC_NONE), &arena, &plain),
+           ERROR_NONE);
         EQ(plain.size, built.size_bytes);
         EQ_BYTES(plain.data, built.data, built.size_bytes);
         arena_done(&arena);
@@ -294,7 +297,8 @@ TEST(batch, a_compressed_count_that_lies_is_refused)
         struct batch_report report;
         uint8_t copy[512];
         arena_init(&arena, 1 << 20);
-        EQ(batch_recode(&batch, CODEC_LZ4, &arena, &packed), ERROR_NONE);
+        EQ(batch_recode(&batch, CODEC_LZ4, codec_usual_level(CODEC_LZ4), &arena, &packed),
+           ERROR_NONE);
         memcpy(copy, packed.data, (size_t)packed.size);
         store_be32(copy + BATCH_COUNT_AT, (uint32_t)count);
         store_be32(copy + BATCH_LAST_OFFSET_DELTA_AT, (uint32_t)count - 1);
@@ -322,7 +326,9 @@ TEST(batch, a_bomb_meets_the_budget)
         struct batch_report report;
         arena_init(&roomy, SIZE_MAX);
         arena_init(&tight, 1 << 20);
-        EQ(batch_recode(&batch, (enum codec)codec, &roomy, &packed), ERROR_NONE);
+        EQ(batch_recode(&batch, (enum codec)codec, codec_usual_level((enum codec)codec), &roomy,
+                        &packed),
+           ERROR_NONE);
         EQ(batch_validate(packed, &rules, &tight, &report), ERROR_NO_MEMORY);
         struct batch_rules with = rules;
         with.record_max_bytes = 1 << 20;
