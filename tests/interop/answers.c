@@ -3,6 +3,7 @@
 #include "interop/wire.h"
 #include "protocol/batch.h"
 #include "support/test.h"
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -238,6 +239,50 @@ static void describe_topics(struct wire *wire, const char *from, int32_t index, 
     if (response && response->next_cursor)
         snprintf(text + at, size - at, " > %.*s %d", response->next_cursor->topic_name.size,
                  response->next_cursor->topic_name.data, response->next_cursor->partition_index);
+}
+
+/* Sets (or, null, takes back) min.insync.replicas of WIRE_TOPIC. */
+static void alter(struct wire *wire, const char *value)
+{
+    struct incremental_alter_configs_request *request =
+        TAKE(wire, incremental_alter_configs_request);
+    request->resources = TAKE(wire, incremental_alter_configs_request_alter_configs_resource);
+    request->resources->resource_type = 2;
+    request->resources->resource_name = STRING(WIRE_TOPIC);
+    request->resources->configs = TAKE(wire, incremental_alter_configs_request_alterable_config);
+    request->resources->configs->name = STRING("min.insync.replicas");
+    request->resources->configs->value = string_of(value);
+    request->resources->configs->config_operation = value ? 0 : 1;
+    request->resources->configs_count = 1;
+    request->resources_count = 1;
+    const struct incremental_alter_configs_response *response =
+        wire_call(wire, api_find(API_INCREMENTAL_ALTER_CONFIGS), 1, request);
+    if (TRUE_(response && response->responses_count == 1))
+        EQ(response->responses->error_code, ERROR_NONE);
+}
+
+/* On partitions that are open, and after a kill and a start. */
+TEST(answers, an_altered_setting_counts_at_once_and_stays)
+{
+    struct wire *wire = wire_start(NULL);
+    if (!wire)
+        return;
+    EQ(produce(wire, 0, -1), ERROR_NONE);
+    alter(wire, "2");
+    EQ(produce(wire, 0, -1), ERROR_NOT_ENOUGH_REPLICAS);
+    process_stop(&wire->broker, SIGKILL);
+    if (TRUE_(process_start(&wire->broker))) {
+        EQ(produce(wire, 0, -1), ERROR_NOT_ENOUGH_REPLICAS);
+        const struct describe_configs_response_describe_configs_result *result =
+            describe(wire, 2, WIRE_TOPIC, "min.insync.replicas");
+        if (TRUE_(result->configs_count == 1)) {
+            EQ(result->configs->config_source, 1); /* DYNAMIC_TOPIC_CONFIG */
+            TRUE_(string_equal(result->configs->value, STRING("2")));
+        }
+        alter(wire, NULL);
+        EQ(produce(wire, 0, -1), ERROR_NONE);
+    }
+    wire_end(wire);
 }
 
 TEST(answers, topics_are_described_from_a_cursor_on)
