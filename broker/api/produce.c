@@ -13,14 +13,18 @@
  *     below the high watermark.
  *  4. A batch whose codec is not the topic's (compression.type) is recompressed into a buffer, held
  *     as long as the frame.
- *  5. What waits past timeout_ms is answered REQUEST_TIMED_OUT; it may still become durable. */
+ *  5. A batch that takes long to judge (produce.inline.bytes) is judged by a helper thread, one of
+ * a request at a time; the connection's next request waits, other connections don't.
+ *  6. What waits past timeout_ms is answered REQUEST_TIMED_OUT; it may still become durable. */
+#include "api/judge.h"
 #include "api/route.h"
 #include "api/scatter.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/reached.h"
 #include "net/connection.h"
-#include "protocol/batch.h"
+
+enum { PARTITION_BYTES = 64 }; /* what a partition without records counts for in a step */
 
 struct produce_item {
     struct scatter_item base;
@@ -28,6 +32,13 @@ struct produce_item {
     struct produce_response_partition_produce_response *out;
     struct log_append_result result;
     bool appended;
+};
+
+/* A batch with a helper thread. */
+struct judging {
+    struct judgement judgement;
+    struct op op;
+    bool is_away;
 };
 
 struct produce_part {
@@ -42,8 +53,11 @@ struct produce_part {
 struct produce {
     struct call call;
     struct scatter scatter;
-    int32_t uncopied;    /* parts that still read from the frame */
-    struct list recoded; /* of buffers: batches that were recompressed */
+    int32_t topic_at, partition_at; /* what is to be judged next */
+    size_t spent_bytes;             /* read and made in this step */
+    struct judging *judging;        /* with a helper thread; null before the first */
+    int32_t uncopied;               /* parts that still read from the frame */
+    struct list recoded;            /* of buffers: batches that were recompressed */
 };
 const uint16_t produce_call_size = sizeof(struct produce);
 
@@ -196,42 +210,6 @@ static void refuse_records(struct call *call, const struct batch_report *report,
     }
 }
 
-/* Judges what one partition was sent; fills in the errors of the answer. */
-static enum error check_records(struct call *call, struct records records,
-                                const struct batch_rules *rules,
-                                struct produce_response_partition_produce_response *out)
-{
-    struct batch_report report;
-    struct batch batch;
-    if (records.whole.size <= 0) {
-        out->error_message = STRING("there are no records");
-        return ERROR_INVALID_RECORD;
-    }
-    if (batch_view(records.whole.data, (size_t)records.whole.size, &batch) == ERROR_NONE &&
-        batch.producer_id >= 0) {
-        out->error_message = STRING("idempotent and transactional producers are not supported by "
-                                    "this version");
-        return ERROR_INVALID_RECORD;
-    }
-    struct arena *scratch = &call->shard->api->scratch;
-    enum error error = batch_validate(records.whole, rules, scratch, &report);
-    arena_reset(scratch, SCRATCH_KEPT_BYTES);
-    if (error == ERROR_NO_MEMORY) {
-        error = ERROR_MESSAGE_TOO_LARGE;
-        report.text = "the batch is too large when decompressed";
-    }
-    if (error != ERROR_NONE) {
-        refuse_records(call, &report, out);
-        return error;
-    }
-    /* The frame is this request's own memory: the leader's timestamp goes into it in place. */
-    batch_stamp((void *)records.whole.data, (size_t)records.whole.size, rules->append_time,
-                report.max_timestamp);
-    if (rules->append_time)
-        out->log_append_time_ms = report.max_timestamp;
-    return ERROR_NONE;
-}
-
 static void rules_of(const struct call *call, const struct topic_settings *settings,
                      struct batch_rules *rules)
 {
@@ -249,122 +227,169 @@ static void rules_of(const struct call *call, const struct topic_settings *setti
 
 /* What is the same for all partitions of a topic in a request. */
 struct produce_topic {
-    const struct image_topic *topic; /* null: there is none */
+    const struct image_topic *topic; /* null: there is none, as `error` says */
+    enum error error;
     struct topic_settings settings;
     struct batch_rules rules;
 };
 
-/* The codec that a topic wants, unless it keeps the producer's, and its level. */
-static enum codec wanted_codec(const struct topic_settings *settings, int *ret_level)
+/* The recompressed batch in a buffer that lives as long as the frame. */
+static struct bytes keep_recoded(struct produce *produce, struct bytes recoded)
 {
-    *ret_level = 0;
-    switch ((enum compression_type)settings->compression_type) {
-    case COMPRESSION_GZIP:
-        *ret_level = settings->compression_gzip_level;
-        return CODEC_GZIP;
-    case COMPRESSION_SNAPPY:
-        return CODEC_SNAPPY;
-    case COMPRESSION_LZ4:
-        *ret_level = settings->compression_lz4_level;
-        return CODEC_LZ4;
-    case COMPRESSION_ZSTD:
-        *ret_level = settings->compression_zstd_level;
-        return CODEC_ZSTD;
-    default:
-        return CODEC_NONE;
-    }
+    struct shard *shard = produce->call.shard;
+    struct buffer *buffer = buffers_take_always(&shard->core.buffers, (size_t)recoded.size);
+    memcpy(buffer->data, recoded.data, (size_t)recoded.size);
+    list_push(&produce->recoded, &buffer->link);
+    return (struct bytes){buffer->data, recoded.size};
 }
 
-/* Gives a valid batch the topic's codec: as it is if it has it, else a copy in a buffer that lives
- * as long as the frame. Its size counts anew, as in Kafka. */
-static enum error recode(struct produce *produce, const struct produce_topic *topic,
-                         struct bytes *batches)
+/* Judges at once, if that is short. False: it is not, or the budget for that was too small. */
+static bool judge_at_once(struct produce *produce, struct judgement *judgement)
 {
     struct shard *shard = produce->call.shard;
     struct arena *scratch = &shard->api->scratch;
-    int level;
-    enum codec codec = wanted_codec(&topic->settings, &level);
-    struct batch batch;
-    enum error error = batch_view(batches->data, (size_t)batches->size, &batch);
-    check(error == ERROR_NONE);
-    if (topic->settings.compression_type == COMPRESSION_PRODUCER ||
-        (batch.attributes & BATCH_CODEC_MASK) == (int)codec)
-        return ERROR_NONE;
-    struct bytes recoded;
-    error = batch_recode(&batch, codec, level, scratch, &recoded);
-    if (error == ERROR_NONE && recoded.size > topic->rules.size_max_bytes)
-        error = ERROR_MESSAGE_TOO_LARGE;
-    if (error == ERROR_NONE && recoded.size > topic->rules.segment_max_bytes)
-        error = ERROR_RECORD_LIST_TOO_LARGE;
-    if (error == ERROR_NONE) {
-        struct buffer *buffer = buffers_take_always(&shard->core.buffers, (size_t)recoded.size);
-        memcpy(buffer->data, recoded.data, (size_t)recoded.size);
-        list_push(&produce->recoded, &buffer->link);
-        *batches = (struct bytes){buffer->data, recoded.size};
-    }
+    size_t budget, whole_budget = scratch->budget_bytes;
+    if (!judgement_is_short(judgement, shard->broker->settings->produce_inline_bytes, &budget))
+        return false;
+    scratch->budget_bytes = budget;
+    bool is_judged = judge(judgement, scratch);
+    scratch->budget_bytes = whole_budget;
+    if (is_judged && judgement->stored.data != judgement->batches.data)
+        judgement->stored = keep_recoded(produce, judgement->stored);
+    produce->spent_bytes += scratch->used_bytes;
     arena_reset(scratch, SCRATCH_KEPT_BYTES);
-    return error == ERROR_NO_MEMORY ? ERROR_MESSAGE_TOO_LARGE : error;
+    return is_judged;
 }
 
-/* One partition of the request: into its core's part, or an error of its own. False: budget. */
-static bool add_partition(struct produce *produce, const struct produce_topic *to,
-                          const struct produce_request_partition_produce_data *in,
-                          struct produce_response_partition_produce_response *out)
+/* Hands it to a helper thread. False: budget. */
+static bool judge_away(struct produce *produce, const struct judgement *judgement)
 {
-    const struct image_topic *topic = to->topic;
-    struct bytes batches = in->records.whole;
+    struct judging *judging = produce->judging;
+    if (!judging)
+        judging = produce->judging = call_take(&produce->call, 1, sizeof *judging);
+    if (!judging)
+        return false;
+    REACHED("a batch is judged by a helper thread");
+    judging->judgement = *judgement;
+    judging->is_away = true;
+    judging->op = (struct op){.kind = OP_WORK,
+                              .flow = &produce->call.flow,
+                              .work = judge_apart,
+                              .data = &judging->judgement};
+    op_start(produce->call.shard->core.port, &judging->op);
+    return true;
+}
+
+/* It is back: its outcome, with what was recompressed in a buffer. */
+static void take_back(struct produce *produce, struct judgement *ret_judgement)
+{
+    struct judging *judging = produce->judging;
+    struct judgement *judgement = &judging->judgement;
+    judging->is_away = false;
+    if (judging->op.result < 0) /* no thread was to be had: so this one does it */
+        judge_apart(judgement);
+    *ret_judgement = *judgement;
+    if (judgement->stored.data != judgement->batches.data) {
+        ret_judgement->stored = keep_recoded(produce, judgement->stored);
+        memory_free((void *)judgement->stored.data);
+    }
+}
+
+/* One partition of the request: into its core's part, or an error of its own. AGAIN: a helper
+ * thread has its batch, and releases the flow. FAIL: budget. */
+static enum step add_partition(struct produce *produce, const struct produce_topic *to,
+                               const struct produce_request_partition_produce_data *in,
+                               struct produce_response_partition_produce_response *out)
+{
     struct call *call = &produce->call;
-    enum error error = ERROR_NONE;
+    struct judgement judgement = {.error = to->error};
+    bool is_back = produce->judging && produce->judging->is_away;
+    int32_t core = -1;
+    if (is_back)
+        take_back(produce, &judgement);
+    if (to->error)
+        judgement.error = to->error;
+    else if (!judgement.error)
+        core = route_partition(call, to->topic, in->index, &judgement.error);
+    if (core >= 0 && !is_back) {
+        judgement_init(&judgement, in->records.whole, &to->rules, &to->settings);
+        if (!judge_at_once(produce, &judgement))
+            return judge_away(produce, &judgement) ? STEP_AGAIN : STEP_FAIL;
+    }
     out->index = in->index;
     out->base_offset = -1;
-    int32_t core = topic ? route_partition(call, topic, in->index, &error) : -1;
-    if (core >= 0)
-        error = check_records(call, in->records, &to->rules, out);
-    if (core >= 0 && error == ERROR_NONE)
-        error = recode(produce, to, &batches);
-    if (error != ERROR_NONE || core < 0) {
-        if (out->error_code == ERROR_NONE)
-            out->error_code = (int16_t)error_for_wire(error);
-        return true;
-    }
+    out->error_code = (int16_t)error_for_wire(judgement.error);
+    if (judgement.report.text)
+        refuse_records(call, &judgement.report, out);
+    if (judgement.error)
+        return STEP_NEXT;
+    if (to->rules.append_time)
+        out->log_append_time_ms = judgement.report.max_timestamp;
     struct produce_item *item = call_take(call, 1, sizeof *item);
     if (!item)
-        return false;
-    item->base.topic_id = topic->id;
+        return STEP_FAIL;
+    item->base.topic_id = to->topic->id;
     item->base.index = in->index;
-    item->batches = batches;
+    item->batches = judgement.stored;
     item->out = out;
-    return scatter_add(&produce->scatter, core, &item->base);
+    return scatter_add(&produce->scatter, core, &item->base) ? STEP_NEXT : STEP_FAIL;
 }
 
-static bool add_topic(struct produce *produce, const struct produce_request_topic_produce_data *in,
-                      struct produce_response_topic_produce_response *out)
+/* What the request's topic is now: it is looked up again after every wait. */
+static void find_topic(const struct produce *produce,
+                       const struct produce_request_topic_produce_data *in,
+                       struct produce_topic *ret_topic)
 {
-    struct call *call = &produce->call;
+    const struct call *call = &produce->call;
     const struct produce_request *request = call->in;
-    enum error error = ERROR_NONE;
-    struct produce_topic topic = {0};
+    *ret_topic = (struct produce_topic){0};
     if (request->acks < -1 || request->acks > 1)
-        error = ERROR_INVALID_REQUIRED_ACKS;
+        ret_topic->error = ERROR_INVALID_REQUIRED_ACKS;
     else
-        topic.topic = route_topic(call, call->version >= 13, in->topic_id, in->name, &error);
-    if (topic.topic) {
-        image_topic_settings(topic.topic, call->shard->broker->settings, &topic.settings);
-        rules_of(call, &topic.settings, &topic.rules);
-    }
+        ret_topic->topic = route_topic((struct call *)call, call->version >= 13, in->topic_id,
+                                       in->name, &ret_topic->error);
+    if (!ret_topic->topic)
+        return;
+    image_topic_settings(ret_topic->topic, call->shard->broker->settings, &ret_topic->settings);
+    rules_of(call, &ret_topic->settings, &ret_topic->rules);
+}
+
+static bool begin_topic(struct call *call, const struct produce_request_topic_produce_data *in,
+                        struct produce_response_topic_produce_response *out)
+{
     out->name = call_copy_string(call, in->name); /* the frame is gone when this is encoded */
     out->topic_id = in->topic_id;
     out->partition_responses = call_take_messages(
         call, &produce_response_partition_produce_response_message, in->partition_data_count);
-    if (!out->partition_responses)
-        return false;
-    out->partition_responses_count = in->partition_data_count;
-    for (int32_t i = 0; i < in->partition_data_count; i++) {
-        out->partition_responses[i].error_code = (int16_t)error;
-        if (!add_partition(produce, &topic, &in->partition_data[i], &out->partition_responses[i]))
-            return false;
+    out->partition_responses_count = out->partition_responses ? in->partition_data_count : 0;
+    return out->partition_responses;
+}
+
+/* Judges what is left of one topic. NEXT: all of it is done. */
+static enum step check_topic(struct produce *produce)
+{
+    struct call *call = &produce->call;
+    const struct produce_request *request = call->in;
+    const struct produce_request_topic_produce_data *in = &request->topic_data[produce->topic_at];
+    struct produce_response *response = call->out;
+    struct produce_response_topic_produce_response *out = &response->responses[produce->topic_at];
+    size_t most_bytes = (size_t)call->shard->broker->settings->produce_inline_bytes;
+    struct produce_topic topic;
+    find_topic(produce, in, &topic);
+    if (!out->partition_responses && !begin_topic(call, in, out))
+        return STEP_FAIL;
+    while (produce->partition_at < in->partition_data_count) {
+        int32_t at = produce->partition_at;
+        const struct produce_request_partition_produce_data *data = &in->partition_data[at];
+        if (produce->spent_bytes > most_bytes)
+            return STEP_AGAIN;
+        enum step step = add_partition(produce, &topic, data, &out->partition_responses[at]);
+        if (step != STEP_NEXT)
+            return step;
+        produce->spent_bytes += (size_t)max_i64(data->records.whole.size, 0) + PARTITION_BYTES;
+        produce->partition_at++;
     }
-    return true;
+    return STEP_NEXT;
 }
 
 static enum step produce_check(struct flow *flow)
@@ -372,16 +397,22 @@ static enum step produce_check(struct flow *flow)
     struct produce *produce = (struct produce *)flow;
     const struct produce_request *in = produce->call.in;
     struct produce_response *out = produce->call.out;
-    list_init(&produce->recoded);
-    if (!scatter_init(&produce->scatter, &produce->call, sizeof(struct produce_part)))
-        return STEP_FAIL;
-    out->responses = call_take_messages(
-        &produce->call, &produce_response_topic_produce_response_message, in->topic_data_count);
-    if (!out->responses)
-        return STEP_FAIL;
-    for (int32_t i = 0; i < in->topic_data_count; i++)
-        if (!add_topic(produce, &in->topic_data[i], &out->responses[i]))
+    if (!out->responses) {
+        list_init(&produce->recoded);
+        if (!scatter_init(&produce->scatter, &produce->call, sizeof(struct produce_part)))
             return STEP_FAIL;
+        out->responses = call_take_messages(
+            &produce->call, &produce_response_topic_produce_response_message, in->topic_data_count);
+        if (!out->responses)
+            return STEP_FAIL;
+    }
+    produce->spent_bytes = 0;
+    for (; produce->topic_at < in->topic_data_count; produce->topic_at++) {
+        enum step step = check_topic(produce);
+        if (step != STEP_NEXT)
+            return step;
+        produce->partition_at = 0;
+    }
     out->responses_count = in->topic_data_count;
     return STEP_NEXT;
 }

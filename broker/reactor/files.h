@@ -6,8 +6,8 @@
 /* Bytes and vectors of one call, as Linux limits them; what is more makes a short transfer. */
 enum { TRANSFER_MAX = 0x7ffff000, VECTORS_MAX = 1024 };
 
-/* Carries `op`, of a file kind, out and returns its result. Blocks. From any thread; `op` is only
- * read, and what it points to written. */
+/* Carries `op`, of a file kind or OP_WORK, out and returns its result. Blocks. From any thread;
+ * `op` is only read, and what it points to written. */
 int64_t file_call(const struct op *op);
 
 /* The flags of open(2) for those of enum open_flags. */

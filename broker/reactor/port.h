@@ -56,6 +56,10 @@ enum op_kind {
     OP_RENAME,    /* path, path_to: replaces what is there -> 0 */
     OP_REMOVE,    /* path: a file or an empty folder -> 0 */
     OP_MAKE_DIRECTORY, /* path -> 0, ERROR_ALREADY_EXISTS */
+    /* neither: what would take a turn too long */
+    OP_WORK, /* work, data: work(data) is called on a helper thread, once -> what it returns.
+                ERROR_CANCELLED, ERROR_NO_MEMORY: it was not called. It ends by itself, and touches
+                nothing but what `data` leads to, which nobody else does until the completion */
     OP_KIND_COUNT
 };
 
@@ -102,6 +106,7 @@ struct op {
     void *data;
     const struct iovec *vectors;
     const char *path, *path_to;
+    int64_t (*work)(void *data); /* of OP_WORK: a pure function of what `data` leads to */
     struct address *address;
     int32_t
         pool_buffer; /* OP_RECEIVE with data null: the pool's buffer, to be given back; -1 none */

@@ -23,7 +23,7 @@
 #include <unistd.h>
 
 enum {
-    HELPER_THREADS = 1,
+    HELPER_THREADS = 2,         /* so that a file need not wait for OP_WORK */
     COMPLETIONS_PER_ENTRY = 16, /* idle receives complete in bursts far above the queue depth */
     SUBMIT_ROUNDS_MAX = 100000,
 };

@@ -1,6 +1,6 @@
 #pragma once
-/* Threads that make blocking file calls for one port, so that its core never blocks. They are
- * started when first needed and each takes the next operation of one queue.
+/* Threads that make blocking file calls and OP_WORK for one port, so that its core never blocks.
+ * They are started when first needed and each takes the next operation of one queue.
  *
  * Invariants
  *  1. An operation is in `queue`, with a thread, or in `done`; only its owner port takes it out.

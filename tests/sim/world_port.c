@@ -180,7 +180,7 @@ static void world_submit(struct port *at, struct op *op)
         draw_faults(port, op);
     if (op->kind <= OP_SHUTDOWN)
         net_submit(op);
-    else if (op->kind == OP_CLOSE)
+    else if (op->kind == OP_CLOSE || op->kind == OP_WORK)
         op_schedule(op);
     else
         file_submit(op);
@@ -202,6 +202,17 @@ static int64_t close_handle(struct op *op)
     return file_close(machine, handle.object);
 }
 
+/* At the time of its completion; cancelled work is sometimes not begun with. */
+static int64_t do_work(struct world_port *port, struct op *op)
+{
+    const struct op_state *state = op_state(op);
+    if (state->error)
+        return -state->error;
+    if (state->cancelled && random_once_in(&port->world->random, 2))
+        return -ERROR_CANCELLED;
+    return op->work(op->data);
+}
+
 /* Does what `op` asks. False: it can't go on yet, and waits where it is. */
 static bool perform(struct world_port *port, struct op *op)
 {
@@ -213,6 +224,8 @@ static bool perform(struct world_port *port, struct op *op)
         result = net_execute(op, &again);
     else if (op->kind == OP_CLOSE)
         result = close_handle(op); /* closed even where an error is injected */
+    else if (op->kind == OP_WORK)
+        result = do_work(port, op);
     else
         result = file_execute(op);
     if (op->kind == OP_CLOSE && state->error)

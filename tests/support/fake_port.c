@@ -77,7 +77,8 @@ static int64_t send_some(struct fake_socket *socket, struct op *op)
 /* Can `op` complete now? Then its result is in *ret. */
 static bool is_ready(struct fake_port *fake, struct op *op, int64_t *ret)
 {
-    struct fake_socket *socket = op->kind == OP_LISTEN ? NULL : &fake->network->sockets[op->handle];
+    bool has_socket = op->kind != OP_LISTEN && op->kind != OP_WORK;
+    struct fake_socket *socket = has_socket ? &fake->network->sockets[op->handle] : NULL;
     *ret = op->scratch[0] ? -ERROR_CANCELLED : 0;
     if (op->scratch[0])
         return true;
@@ -118,6 +119,12 @@ static bool is_ready(struct fake_port *fake, struct op *op, int64_t *ret)
     case OP_CLOSE:
         check(socket->open);
         socket->open = false;
+        return true;
+    case OP_WORK:
+        if (fake->holds_work)
+            return false;
+        fake->work_count++;
+        *ret = op->work(op->data);
         return true;
     default:
         *ret = -ERROR_NOT_SUPPORTED;

@@ -31,6 +31,8 @@ struct fake_port {
     int pool_used_count, pool_used_most;
     size_t receive_limit; /* bytes a receive takes */
     int no_buffers;       /* times NO_BUFFERS was answered */
+    bool holds_work;      /* OP_WORK waits until this is false */
+    int work_count;       /* OP_WORK that was done */
 };
 
 /* `pool_count` receive buffers of `pool_size` bytes. */
