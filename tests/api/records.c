@@ -369,3 +369,121 @@ TEST(list_offsets, knows_the_special_timestamps)
     }
     bench_close(bench);
 }
+
+/* A batch whose one record is a megabyte of zeros, as zstd has it: some hundred bytes. */
+static struct bytes bomb_of(struct bench *bench)
+{
+    enum { PLAIN_BYTES = 1 << 20 };
+    size_t capacity = PLAIN_BYTES + 200;
+    struct batch_builder builder;
+    batch_builder_init(&builder, arena_take(&bench->arena, capacity), capacity);
+    struct record record = {.timestamp = 1700000000000,
+                            .key = BYTES_NULL,
+                            .value = {arena_take(&bench->arena, PLAIN_BYTES), PLAIN_BYTES}};
+    EQ(batch_builder_add(&builder, &record), ERROR_NONE);
+    struct batch_fields fields = BATCH_FIELDS_PLAIN;
+    batch_builder_end(&builder, &fields);
+    struct batch batch;
+    struct bytes packed = {0};
+    EQ(batch_view(builder.data, builder.size_bytes, &batch), ERROR_NONE);
+    EQ(batch_recode(&batch, CODEC_ZSTD, 3, &bench->arena, &packed), ERROR_NONE);
+    TRUE_(packed.size < 1000);
+    return packed;
+}
+
+/* Work of the helper threads waits, or is done. */
+static void hold_work(struct bench *bench, bool holds)
+{
+    for (int i = 0; i < BENCH_CORES; i++)
+        bench->ports[i].holds_work = holds;
+    bench_settle(bench);
+}
+
+static int work_count(const struct bench *bench)
+{
+    int count = 0;
+    for (int i = 0; i < BENCH_CORES; i++)
+        count += bench->ports[i].work_count;
+    return count;
+}
+
+/* While it is decompressed elsewhere, others are served; the connection's own next request waits
+ * its turn. */
+TEST(produce, what_takes_long_holds_up_only_its_connection)
+{
+    struct bench *bench = bench_open();
+    struct uuid topic = bench_topic(bench, "t", 1);
+    int32_t slow = bench_connect(bench), quick = bench_connect(bench);
+    struct bytes small = bench_batch(bench, "small", 1);
+    hold_work(bench, true);
+    bench_send(bench, slow, API_PRODUCE, 13, produce_of(bench, topic, 1, bomb_of(bench)));
+    bench_send(bench, slow, API_PRODUCE, 13, produce_of(bench, topic, 1, small));
+    for (int i = 0; i < 3; i++)
+        EQ(produce(bench, quick, produce_of(bench, topic, 1, small))->base_offset, i);
+    TRUE_(bench_answer(bench, slow, API_PRODUCE, 13) == NULL);
+    EQ(work_count(bench), 0);
+    hold_work(bench, false);
+    EQ(work_count(bench), 1);
+    for (int i = 3; i < 5; i++) {
+        struct produce_response *out = bench_answer(bench, slow, API_PRODUCE, 13);
+        if (!TRUE_(out != NULL))
+            break;
+        EQ(out->responses[0].partition_responses[0].error_code, 0);
+        EQ(out->responses[0].partition_responses[0].base_offset, i);
+    }
+    bench_close(bench);
+}
+
+/* Whoever it is, the topic may be gone when the batch comes back, and so may the client. */
+TEST(produce, what_took_long_finds_its_topic_gone)
+{
+    struct bench *bench = bench_open();
+    struct uuid topic = bench_topic(bench, "t", 1), other = bench_topic(bench, "o", 1);
+    int32_t slow = bench_connect(bench), lost = bench_connect(bench);
+    hold_work(bench, true);
+    bench_send(bench, slow, API_PRODUCE, 13, produce_of(bench, topic, 1, bomb_of(bench)));
+    bench_send(bench, lost, API_PRODUCE, 13, produce_of(bench, other, 1, bomb_of(bench)));
+    struct delete_topics_request *removal = bench_request(bench, API_DELETE_TOPICS);
+    struct delete_topics_request_delete_topic_state state = {.topic_id = topic,
+                                                             .name = STRING_NULL};
+    removal->topics = &state;
+    removal->topics_count = 1;
+    int32_t admin = bench_connect(bench);
+    struct delete_topics_response *gone = bench_ask(bench, admin, API_DELETE_TOPICS, 6, removal);
+    EQ(gone->responses[0].error_code, 0);
+    fake_end(&bench->ports[0], lost);
+    bench_settle(bench);
+    hold_work(bench, false);
+    EQ(work_count(bench), 2);
+    struct produce_response *out = bench_answer(bench, slow, API_PRODUCE, 13);
+    if (TRUE_(out != NULL))
+        EQ(out->responses[0].partition_responses[0].error_code, ERROR_UNKNOWN_TOPIC_ID);
+    TRUE_(!bench_is_open(bench, lost));
+    bench_close(bench);
+}
+
+/* Also where the codec changes, and for a batch that is no zstd at all. */
+TEST(produce, judges_apart_as_it_does_at_once)
+{
+    struct bench *bench = bench_open();
+    bench->settings.compression_type = COMPRESSION_GZIP;
+    struct uuid topic = bench_topic(bench, "t", 1);
+    int32_t handle = bench_connect(bench);
+    int32_t sizes[2];
+    for (int apart = 0; apart < 2; apart++) {
+        bench->settings.produce_inline_bytes = apart ? 0 : 131072;
+        struct bytes batch = bench_batch(bench, "a value a value a value", 20);
+        EQ(produce(bench, handle, produce_of(bench, topic, 1, batch))->error_code, 0);
+        const struct log *log = bench_partition(bench, topic, 0)->log;
+        sizes[apart] = log->sizes[log->count - 1];
+        batch = bomb_of(bench);
+        uint8_t *bytes = (uint8_t *)batch.data;
+        bytes[BATCH_RECORDS_AT + 20] ^= 0xff;
+        batch_stamp(bytes, (size_t)batch.size, false, 1700000000001); /* a CRC that is right */
+        EQ(produce(bench, handle, produce_of(bench, topic, 1, batch))->error_code,
+           ERROR_INVALID_RECORD);
+    }
+    EQ(sizes[0], sizes[1]);
+    TRUE_(work_count(bench) >= 2);
+    bench_close(bench);
+}

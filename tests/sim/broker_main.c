@@ -42,11 +42,17 @@ static const struct {
 
 /* What a campaign must have reached. */
 static const char *const wanted_marks[] = {
-    "roll during a flush", "ring wraps",
-    "ring full",           "pool empty",
-    "torn end met",        "late completion",
-    "recovery crashed",    "ENOBUFS met",
-    "mail to a busy core", "pool of journal memory empty",
+    "roll during a flush",
+    "ring wraps",
+    "ring full",
+    "pool empty",
+    "torn end met",
+    "late completion",
+    "recovery crashed",
+    "ENOBUFS met",
+    "mail to a busy core",
+    "pool of journal memory empty",
+    "a batch is judged by a helper thread",
 };
 
 /* Not killed here but by the crash tests of storage, which see every cut. */
