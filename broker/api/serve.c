@@ -4,10 +4,19 @@
 #include "base/check.h"
 #include "base/memory.h"
 
-enum { IDLE_MS_LEAST = 1 };
+enum { IDLE_MS_LEAST = 1, OWED_PART = 4, OWED_BYTES_LEAST = 1 << 20 };
 
-static struct net_limits limits_of(const struct settings *settings)
+/* Of a core: the part of its budget of memory (memory.buffers.bytes) that answers may hold which
+ * their peers do not take. */
+static size_t owed_bytes_max(const struct broker *broker)
 {
+    size_t bytes = broker->shards[0].core.buffers.budget_bytes / OWED_PART;
+    return bytes > OWED_BYTES_LEAST ? bytes : OWED_BYTES_LEAST;
+}
+
+static struct net_limits limits_of(const struct broker *broker)
+{
+    const struct settings *settings = broker->settings;
     int64_t idle_ms = settings->connections_max_idle_ms;
     return (struct net_limits){
         .request_bytes_max = settings->socket_request_max_bytes,
@@ -16,6 +25,7 @@ static struct net_limits limits_of(const struct settings *settings)
         .connections_per_ip_max = settings->max_connections_per_ip,
         .idle_ms = idle_ms == 0 ? IDLE_MS_LEAST : idle_ms,
         .frame_ms = settings->frame_timeout_ms,
+        .owed_bytes_max = owed_bytes_max(broker),
         .arena_bytes = (size_t)settings->request_arena_bytes,
     };
 }
@@ -36,7 +46,7 @@ void api_open(struct broker *broker)
         broker->shards[i].net = nets[i] = memory_zeroed(sizeof(struct net));
     for (size_t i = 0; i < count; i++) {
         struct shard *shard = &broker->shards[i];
-        struct net_options options = {.limits = limits_of(broker->settings),
+        struct net_options options = {.limits = limits_of(broker),
                                       .handler = &api_handler,
                                       .owner = shard,
                                       .nets = nets,

@@ -1,4 +1,4 @@
-#include "net/connection.h"
+#include "net/owing.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "metrics/metrics.h"
@@ -35,6 +35,7 @@ void connection_close(struct connection *c)
 {
     if (c->closed)
         return;
+    owing_forget(c);
     c->closed = true;
     waiter_cancel(&c->waiter);
     timer_cancel(&c->retry, c->net->core);
@@ -305,7 +306,17 @@ static void wait_for_more(struct connection *c)
 static bool may_decide(const struct connection *c)
 {
     return !c->deciding && c->in_flight < c->net->limits.in_flight_max &&
-           c->queued_bytes < QUEUED_BYTES;
+           c->queued_bytes < QUEUED_BYTES && owing_has_room(c) && owing_has_room_at_all(c->net);
+}
+
+/* Waits until a request ends, or until others take their answers. */
+static void wait_to_decide(struct connection *c)
+{
+    leave_pool(c);
+    if (owing_has_room_at_all(c->net))
+        pause_reading(c);
+    else
+        waiter_park(&c->waiter, &c->net->owed_waiters, &c->flow);
 }
 
 static enum step connection_read(struct flow *flow)
@@ -322,12 +333,10 @@ static enum step connection_read(struct flow *flow)
     if (c->closed)
         return STEP_NEXT;
     mark_half(c, bytes);
-    if (may_decide(c)) {
+    if (may_decide(c))
         wait_for_more(c);
-    } else {
-        leave_pool(c);
-        pause_reading(c);
-    }
+    else
+        wait_to_decide(c);
     return STEP_AGAIN;
 }
 

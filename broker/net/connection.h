@@ -10,8 +10,8 @@
  *     its own from the core's budget; what has arrived is copied there and the rest received into
  * it.
  *  3. Nothing is read while a request is being decided, while in_flight_max are under way, while a
- *     megabyte of answers waits to be sent, or while the budget has no room: the peer feels it
- *     through TCP.
+ *     megabyte of answers waits to be sent, or too much on this core (owing.h), or while the budget
+ *     has no room: the peer feels it through TCP.
  *  4. A closed connection waits for its operations and requests; no other is touched by it. */
 #include "net/request.h"
 
@@ -68,6 +68,8 @@ struct connection {
     struct list requests;
     int32_t in_flight;   /* taken and not done */
     size_t queued_bytes; /* memory of requests that are answered and not sent */
+    struct list owing;   /* in net->owing while there are any */
+    int64_t owing_ns;    /* when they began to wait, or the peer last took some */
     bool deciding;
     struct send *send;
     struct turn_hook flush;

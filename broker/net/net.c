@@ -1,4 +1,4 @@
-#include "net/connection.h"
+#include "net/owing.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "metrics/metrics.h"
@@ -71,7 +71,10 @@ static enum step watch_run(struct flow *flow)
         expire_half(net);
     while (idle_deadline(net) <= now_ns)
         expire_idle(net);
-    int64_t deadline_ns = min_i64(half_deadline(net), idle_deadline(net));
+    while (owing_deadline(net) <= now_ns)
+        say_closed(net, owing_first(net), "does not take its answers, of which too many wait");
+    int64_t deadline_ns =
+        min_i64(owing_deadline(net), min_i64(half_deadline(net), idle_deadline(net)));
     if (net->stopping && net->connection_count == 0)
         return STEP_NEXT;
     net->watch_parked = deadline_ns == INT64_MAX;
@@ -147,6 +150,7 @@ static void hand_over(struct acceptor *acceptor, int32_t handle)
     c->local = acceptor->local;
     list_init(&c->link);
     list_init(&c->half);
+    list_init(&c->owing);
     list_init(&c->requests);
     list_init(&c->waiter.link);
     c->retry = TIMER_INIT;
@@ -415,6 +419,8 @@ void net_init(struct net *net, struct core *core, const struct net_options *opti
     list_init(&net->connections);
     list_init(&net->halves);
     list_init(&net->pool_waiters);
+    list_init(&net->owing);
+    list_init(&net->owed_waiters);
     list_init(&net->kept_requests);
     list_init(&net->kept_sends);
     list_init(&net->room_waiters);

@@ -23,9 +23,10 @@ struct net_limits {
     int32_t in_flight_max;     /* max.requests.in.flight: requests of one connection */
     int32_t connections_max;   /* max.connections, of all cores; accepting pauses there */
     int32_t connections_per_ip_max;
-    int64_t idle_ms;    /* connections.max.idle.ms; negative: never */
-    int64_t frame_ms;   /* for each further 64 KiB of a frame that has begun */
-    size_t arena_bytes; /* of one request, for what it is decoded into and its answer */
+    size_t owed_bytes_max; /* of answers on this core that their peers have not taken (owing.h) */
+    int64_t idle_ms;       /* connections.max.idle.ms; negative: never */
+    int64_t frame_ms;      /* for each further 64 KiB of a frame that has begun */
+    size_t arena_bytes;    /* of one request, for what it is decoded into and its answer */
 };
 
 /* What the layer above gives. Called on the connection's core. */
@@ -60,6 +61,9 @@ struct net {
     struct list halves;
     int32_t connection_count; /* that live on this core */
     struct list pool_waiters;
+    struct list owing; /* connections with answers that wait, longest without progress first */
+    struct list owed_waiters;
+    size_t owed_bytes;
     int32_t pool_held; /* receive buffers of the port that requests or connections hold */
     struct list kept_requests, kept_sends;
     int32_t kept_request_count, kept_send_count;

@@ -1,4 +1,4 @@
-#include "net/connection.h"
+#include "net/owing.h"
 #include "base/check.h"
 #include "base/memory.h"
 
@@ -102,7 +102,7 @@ void request_answer(struct request *request, struct iovec *vectors, int32_t coun
     request->cancel = NULL;
     request->ready = true;
     request->queued_bytes = request->arena.used_bytes;
-    request->connection->queued_bytes += request->queued_bytes;
+    owing_add(request->connection, request->queued_bytes);
     if (sent)
         flow_hold(sent);
     request_next(request);
@@ -115,8 +115,8 @@ void request_answer(struct request *request, struct iovec *vectors, int32_t coun
 void request_sent(struct request *request)
 {
     struct connection *c = request->connection;
-    check(request->ready && c->queued_bytes >= request->queued_bytes);
-    c->queued_bytes -= request->queued_bytes;
+    check(request->ready);
+    owing_remove(c, request->queued_bytes);
     list_remove(&request->link);
     if (!list_is_empty(&c->requests))
         waiter_cancel(&CONTAINER_OF(c->requests.next, struct request, link)->turn);

@@ -1,7 +1,7 @@
 /* Answers on their way out: a connection borrows a `struct send` only while it sends, so that idle
  * ones cost nothing for it. What is ready at the end of a turn, in order, leaves in one OP_SEND of
  * at most SEND_VECTORS pieces; a short one goes on where it stopped. */
-#include "net/connection.h"
+#include "net/owing.h"
 #include "base/check.h"
 #include "base/memory.h"
 
@@ -60,6 +60,7 @@ static enum step send_run(struct flow *flow)
         if (send->op.result > 0) {
             if (!c->closed)
                 connection_mark_active(c);
+            owing_mark_progress(c);
             advance(c, (size_t)send->op.result);
         } else {
             connection_close(c);

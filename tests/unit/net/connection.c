@@ -83,6 +83,7 @@ static struct bench *bench_open(uint32_t pool_size, uint32_t pool_count)
                                              .connections_per_ip_max = 3,
                                              .idle_ms = 10000,
                                              .frame_ms = 500,
+                                             .owed_bytes_max = 1 << 20,
                                              .arena_bytes = 1 << 20},
                                   .handler = &handler,
                                   .owner = bench,
@@ -296,6 +297,68 @@ TEST(connection, a_slow_reader_is_not_read_from)
     fake_settle(&bench->fake, &bench->core);
     EQ(bench->decided, 100);
     EQ(socket->out_size, 100 * size);
+    bench_close(bench);
+}
+
+/* Five clients ask and ask and take nothing: what they hold is bounded, whoever takes his answers
+ * is served all the same, and after a second without a byte taken they are closed, one by one,
+ * until there is room. */
+TEST(connection, answers_that_nobody_takes_are_bounded_in_all)
+{
+    enum { HOSTILE = 5, LIMIT_BYTES = 1000, ANSWER_BYTES = 200 };
+    struct bench *bench = bench_open(64, 16);
+    bench->net.limits.connections_per_ip_max = 8;
+    bench->net.limits.owed_bytes_max = LIMIT_BYTES;
+    uint8_t stream[64];
+    size_t size = put_frame(stream, "e", 50);
+    int32_t reader = connect_one(bench), hostile[HOSTILE];
+    for (int i = 0; i < HOSTILE; i++) {
+        hostile[i] = connect_one(bench);
+        bench->fake.sockets[hostile[i]].send_limit = 0;
+        for (int j = 0; j < 100; j++)
+            fake_feed(&bench->fake, hostile[i], stream, size);
+    }
+    fake_settle(&bench->fake, &bench->core);
+    TRUE_(bench->net.owed_bytes > LIMIT_BYTES);
+    TRUE_(bench->net.owed_bytes <= 2 * LIMIT_BYTES + ANSWER_BYTES);
+    TRUE_(bench->decided < 4 * HOSTILE); /* in_flight_max alone would allow as many */
+    int decided = bench->decided;
+    fake_feed(&bench->fake, reader, stream, size);
+    fake_settle(&bench->fake, &bench->core);
+    fake_pass_ms(&bench->fake, 1000);
+    fake_settle(&bench->fake, &bench->core);
+    EQ(bench->decided, decided + 1);
+    EQ(bench->fake.sockets[reader].out_size, size);
+    TRUE_(bench->net.owed_bytes <= 2 * LIMIT_BYTES);
+    TRUE_(bench->lines > 0 && strstr(bench->last_line, "does not take its answers"));
+    TRUE_(bench->fake.sockets[reader].open);
+    bench_close(bench);
+}
+
+/* Who takes a little now and then is slow, not stalled. */
+TEST(connection, who_takes_a_little_is_not_closed)
+{
+    struct bench *bench = bench_open(64, 4);
+    bench->net.limits.owed_bytes_max = 100;
+    uint8_t stream[64];
+    size_t size = put_frame(stream, "e", 50);
+    int32_t handle = connect_one(bench);
+    struct fake_socket *socket = &bench->fake.sockets[handle];
+    socket->send_limit = 0;
+    for (int i = 0; i < 20; i++)
+        fake_feed(&bench->fake, handle, stream, size);
+    for (int i = 0; i < 150; i++) {
+        fake_settle(&bench->fake, &bench->core);
+        fake_pass_ms(&bench->fake, 900);
+        socket->send_limit = 7;
+        core_turn(&bench->core, false);
+        socket->send_limit = 0;
+    }
+    socket->send_limit = FAKE_BYTES;
+    fake_settle(&bench->fake, &bench->core);
+    test_expect(bench->lines == 0, __FILE__, __LINE__, "%s", bench->last_line);
+    TRUE_(socket->open && bench->lines == 0);
+    EQ(socket->out_size, 20 * size);
     bench_close(bench);
 }
 
