@@ -98,14 +98,15 @@ static void write_text(struct writer *writer, const char *text)
 static void describe_row(struct writer *writer, const struct setting *setting)
 {
     static const char *const treatments[] = {"honoured", "no effect", "refused"};
-    static const char *const dynamics[] = {"static", "cluster-wide", "per broker"};
+    bool is_topic = setting->scope == SETTING_TOPIC;
     char head[640];
     snprintf(head, sizeof head, "%s%s\n    %s, default %s%s%s, %s\n    %s: %s\n", setting->name,
              setting->internal ? " (internal)" : "", setting_type_name(setting),
              !setting->default_text    ? "none"
              : !*setting->default_text ? "empty"
                                        : setting->default_text,
-             *setting->valid ? ", valid " : "", setting->valid, dynamics[setting->dynamic],
+             *setting->valid ? ", valid " : "", setting->valid,
+             is_topic ? "may be changed at any time" : "read at the start",
              treatments[setting->treatment], setting->text);
     write_text(writer, head);
 }

@@ -294,9 +294,9 @@ TEST(settings_describe, prints_every_row)
     EQ(writer.error, ERROR_NONE);
     text[writer.size] = 0;
     TRUE_(strstr(text, "\njournal.bytes\n    LONG, default 67108864, valid "
-                       "[65536,...,68719476736], static\n    honoured: ") != NULL);
+                       "[65536,...,68719476736], read at the start\n    honoured: ") != NULL);
     TRUE_(strstr(text, "\nauthorizer.class.name\n    STRING, default empty, valid non-null string, "
-                       "static\n    refused: ") != NULL);
+                       "read at the start\n    refused: ") != NULL);
     for (int i = 0; i < SETTING_COUNT; i++)
         TRUE_(strstr(text, setting_table[i].name) != NULL);
     free(text);
