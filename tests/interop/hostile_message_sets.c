@@ -55,7 +55,8 @@ static struct bytes wrapped(struct stage *stage, int8_t magic, enum codec codec)
     struct bytes inner = set_of(stage, magic, 3);
     struct codec_output output = {.arena = &stage->arena, .limit_bytes = 1 << 20};
     struct writer writer;
-    EQ(codec_compress(codec, inner.data, (size_t)inner.size, &output), ERROR_NONE);
+    EQ(codec_compress(codec, codec_usual_level(codec), inner.data, (size_t)inner.size, &output),
+       ERROR_NONE);
     writer_init(&writer, arena_take(&stage->arena, SET_BYTES_MAX), SET_BYTES_MAX);
     write_message(&writer, magic, codec, 2, BYTES_NULL,
                   (struct bytes){output.data, (int32_t)output.size});
