@@ -185,6 +185,26 @@ static enum error check_roles(const struct settings *settings, struct sentence *
     return ERROR_NONE;
 }
 
+/* What a batch takes of its quarter of the journal beyond its own bytes (journal_largest of
+ * storage): headers, the rest of a sector, and the anchors' share, which the ring does not have. */
+enum { JOURNAL_REST_BYTES = 8192 };
+
+int64_t settings_largest_batch(const struct settings *settings)
+{
+    return settings->journal_bytes / 4 - JOURNAL_REST_BYTES;
+}
+
+enum error settings_check_batch(const struct settings *settings, const char *name, int64_t value,
+                                struct sentence *sentence)
+{
+    int64_t most = settings_largest_batch(settings);
+    if (value <= most)
+        return ERROR_NONE;
+    return sentence_say(sentence, ERROR_INVALID_CONFIG,
+                        "%s=%lld: must be at most journal.bytes / 4 - %d, which is %lld", name,
+                        (long long)value, JOURNAL_REST_BYTES, (long long)most);
+}
+
 /* a <= b, or the sentence: "a=9 must be at most b / divisor = 4". */
 struct at_most {
     const char *name;
@@ -197,7 +217,6 @@ static enum error check_sizes(const struct settings *settings, struct sentence *
 {
     const struct settings *s = settings;
     const struct at_most rows[] = {
-        {"message.max.bytes", s->message_max_bytes, "journal.bytes", s->journal_bytes, 4},
         {"message.max.bytes", s->message_max_bytes, "socket.request.max.bytes",
          s->socket_request_max_bytes, 1},
         {"journal.initial.bytes", s->journal_initial_bytes, "journal.bytes", s->journal_bytes, 1},
@@ -220,6 +239,9 @@ static enum error check_sizes(const struct settings *settings, struct sentence *
 enum error settings_check(const struct settings *settings, struct sentence *sentence)
 {
     enum error error = check_roles(settings, sentence);
+    if (!error)
+        error = settings_check_batch(settings, "message.max.bytes", settings->message_max_bytes,
+                                     sentence);
     if (!error)
         error = check_sizes(settings, sentence);
     if (error)

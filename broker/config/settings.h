@@ -54,6 +54,14 @@ enum error settings_set_pair(struct settings *settings, const char *pair,
 enum error settings_load(struct settings *settings, const char *text, size_t size,
                          struct sentence *sentence);
 
+/* The largest batch, in bytes, that any journal of this size can take. */
+int64_t settings_largest_batch(const struct settings *settings);
+
+/* Is a limit on batches, by the name of its setting, no larger than that? INVALID_CONFIG with a
+ * sentence. */
+enum error settings_check_batch(const struct settings *settings, const char *name, int64_t value,
+                                struct sentence *sentence);
+
 /* What must hold between settings, and what their texts must parse to (listeners). Call it once all
  * are set; the sentence says the first thing that is wrong. */
 enum error settings_check(const struct settings *settings, struct sentence *sentence);

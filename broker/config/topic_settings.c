@@ -31,18 +31,6 @@ void topic_settings_init(struct topic_settings *topic, const struct settings *br
     }
 }
 
-/* What must hold beyond a single row. */
-static enum error check_topic(const struct topic_settings *topic, const struct settings *broker,
-                              struct sentence *sentence)
-{
-    if (topic->max_message_bytes > broker->journal_bytes / 4)
-        return sentence_say(sentence, ERROR_INVALID_CONFIG,
-                            "max.message.bytes=%d: must be at most journal.bytes / 4, which is "
-                            "%lld",
-                            topic->max_message_bytes, (long long)(broker->journal_bytes / 4));
-    return ERROR_NONE;
-}
-
 enum error topic_settings_set(struct topic_settings *topic, const struct settings *broker,
                               struct string name, struct string value, struct sentence *sentence)
 {
@@ -61,7 +49,8 @@ enum error topic_settings_set(struct topic_settings *topic, const struct setting
         if (setting->offset >= 0)
             setting_store(setting, &changed, &parsed);
     }
-    enum error error = check_topic(&changed, broker, sentence);
+    enum error error =
+        settings_check_batch(broker, "max.message.bytes", changed.max_message_bytes, sentence);
     if (!error)
         *topic = changed;
     return error;

@@ -83,9 +83,10 @@ static struct sentence checked(const char *const *pairs)
 
 TEST(settings, are_checked_against_each_other)
 {
-    EQ_TEXT(CHECKED("message.max.bytes=16777216"), "");
-    EQ_TEXT(CHECKED("message.max.bytes=16777217"),
-            "message.max.bytes=16777217: must be at most journal.bytes / 4, which is 16777216");
+    EQ_TEXT(CHECKED("message.max.bytes=16769024"), "");
+    EQ_TEXT(CHECKED("message.max.bytes=16769025"),
+            "message.max.bytes=16769025: must be at most journal.bytes / 4 - 8192, which is "
+            "16769024");
     EQ_TEXT(CHECKED("socket.request.max.bytes=1000"),
             "message.max.bytes=1048588: must be at most socket.request.max.bytes / 1, which is "
             "1000");
@@ -96,7 +97,7 @@ TEST(settings, are_checked_against_each_other)
             "journal.block.bytes=1048576: must be at most journal.initial.bytes / 4, which is "
             "16384");
     EQ_TEXT(CHECKED("journal.bytes=65536", "journal.initial.bytes=65536",
-                    "journal.block.bytes=16384", "message.max.bytes=16384", "drain.bytes=16384"),
+                    "journal.block.bytes=16384", "message.max.bytes=8192", "drain.bytes=16384"),
             "");
     EQ_TEXT(CHECKED("process.roles=broker"),
             "process.roles=broker: must be broker,controller: a node of one role needs a quorum, "

@@ -45,7 +45,8 @@ TEST(topic_settings, are_set_and_refused)
         {"compression.type", "uncompressed", ""},
         {"compression.type", "gzip", ""},
         {"max.message.bytes", "16777217",
-         "max.message.bytes=16777217: must be at most journal.bytes / 4, which is 16777216"},
+         "max.message.bytes=16777217: must be at most journal.bytes / 4 - 8192, which is 16769024"},
+        {"max.message.bytes", "16769024", ""},
         {"remote.storage.enable", "false", ""},
         {"remote.storage.enable", "true",
          "remote.storage.enable=true: refused, since there is no tiered storage; only its default "
