@@ -87,6 +87,7 @@ static enum step machine_decide(struct flow *flow)
     struct machine_request *request = request_of(flow);
     struct shard *shard = &broker_of(request)->shards[0];
     record_list_init(&request->records, request->arena);
+    request->batch = BYTES_NULL;
     request->handle(request, &shard->image);
     if (request->records.overflowed)
         return fail(request, ERROR_NO_MEMORY);
@@ -106,16 +107,20 @@ static enum step machine_append(struct flow *flow)
 {
     struct machine_request *request = request_of(flow);
     struct broker *broker = broker_of(request);
-    struct bytes batch;
-    enum error error = metadata_log_encode(&request->records, broker->shards[0].core.now.wall_ms,
-                                           request->arena, &batch);
+    enum error error = ERROR_NONE;
+    if (!request->batch.data)
+        error = metadata_log_encode(&request->records, broker->shards[0].core.now.wall_ms,
+                                    request->arena, &request->batch);
     struct log_append_result appended;
     if (!error)
-        error = partition_append(broker->metadata, batch, &appended, &request->waiter, flow);
+        error =
+            partition_append(broker->metadata, request->batch, &appended, &request->waiter, flow);
     if (error == ERROR_WOULD_WAIT)
         return STEP_AGAIN;
+    if (error)
+        return fail(request, error);
     request->end_offset = appended.end_offset;
-    return error ? fail(request, error) : STEP_NEXT;
+    return STEP_NEXT;
 }
 
 static enum step machine_await(struct flow *flow)

@@ -22,6 +22,7 @@ struct machine_request {
     struct flow flow;
     struct waiter waiter;
     struct application *applications;
+    struct bytes batch; /* the records, encoded once however often the append has to wait */
     int64_t end_offset;
     bool has_turn;
 };
