@@ -258,21 +258,36 @@ static void flush_size(struct inode *inode, uint64_t bound)
             (size_t)inode->sizes_count * sizeof inode->sizes[0]);
 }
 
-static void lose(struct inode *inode, uint64_t bound)
+void inode_note_loss(struct disk *disk, struct inode *inode)
 {
+    disk->losses++;
+    inode->losses++;
+    inode->unreported = true;
+}
+
+/* Returns whether there was anything to lose. */
+static bool lose(struct inode *inode, uint64_t bound)
+{
+    bool any = false;
     for (int32_t i = 0; i < inode->dirty_count; i++)
         for (struct version *version = inode->slots[inode->dirty[i]].oldest; version;
-             version = version->next)
+             version = version->next) {
+            any |= !version->lost && version->sequence < bound;
             version->lost |= version->sequence < bound;
-    for (int32_t i = 0; i < inode->sizes_count; i++)
+        }
+    for (int32_t i = 0; i < inode->sizes_count; i++) {
+        any |= !inode->sizes[i].lost && inode->sizes[i].sequence < bound;
         inode->sizes[i].lost |= inode->sizes[i].sequence < bound;
+    }
+    return any;
 }
 
 void disk_flush_file(struct disk *disk, struct inode *inode, uint64_t bound, bool fails)
 {
     inode->written_direct = false;
     if (fails) {
-        lose(inode, bound);
+        if (lose(inode, bound))
+            inode_note_loss(disk, inode);
         return;
     }
     int32_t kept = 0;
@@ -409,7 +424,8 @@ int64_t disk_write(struct disk *disk, struct inode *inode, const struct disk_cha
 
 int64_t disk_truncate(struct disk *disk, struct inode *inode, int64_t size)
 {
-    if (size == inode->size)
+    /* To the same size it is a change all the same, when that size was lost by a flush. */
+    if (size == inode->size && inode->sizes_count == 0)
         return 0;
     disk->sequence++;
     int32_t first = (int32_t)(size / DISK_PAGE_BYTES);
@@ -459,17 +475,16 @@ int64_t disk_allocate(struct disk *disk, struct inode *inode, int64_t offset, in
 static int64_t flush(struct disk *disk, const struct disk_change *change)
 {
     struct inode *inode = disk->inodes[change->inode];
-    if (change->kind == OP_FLUSH) {
-        if (inode->is_directory)
-            disk_flush_names(disk, inode, change->bound, change->fails);
-        else
-            disk_flush_file(disk, inode, change->bound, change->fails);
-        return change->fails ? -ERROR_INPUT_OUTPUT : 0;
+    if (change->kind == OP_FLUSH && inode->is_directory) {
+        disk_flush_names(disk, inode, change->bound, change->fails);
+    } else if (change->kind == OP_FLUSH) {
+        disk_flush_file(disk, inode, change->bound, change->fails);
+    } else {
+        disk_flush_names(disk, NULL, change->bound, change->fails);
+        for (uint32_t i = 0; i < disk->inode_count; i++)
+            if (disk->inodes[i] && !disk->inodes[i]->is_directory)
+                disk_flush_file(disk, disk->inodes[i], change->bound, change->fails);
     }
-    disk_flush_names(disk, NULL, change->bound, change->fails);
-    for (uint32_t i = 0; i < disk->inode_count; i++)
-        if (disk->inodes[i] && !disk->inodes[i]->is_directory)
-            disk_flush_file(disk, disk->inodes[i], change->bound, change->fails);
     return change->fails ? -ERROR_INPUT_OUTPUT : 0;
 }
 

@@ -55,6 +55,8 @@ struct inode {
     bool is_directory;
     bool locked;            /* OPEN_LOCK */
     bool written_direct;    /* directly, since the last flush */
+    bool unreported;        /* nobody was told of its last loss */
+    uint32_t losses;        /* flushes that lost something of it: each open file is told once */
     int32_t direct_writers; /* open files with OPEN_DIRECT and OPEN_WRITE */
     int64_t size, durable_size;
     struct slot *slots;
@@ -96,6 +98,7 @@ struct disk {
     int64_t limit_bytes; /* of pages in use; 0: none */
     int64_t used_bytes;
     uint64_t sequence;
+    uint32_t losses;       /* of any file, for those who flush all */
     struct inode **inodes; /* by id; null: gone */
     uint32_t inode_count, inode_capacity;
     struct list pending_names; /* of struct name_change, oldest first */
@@ -183,6 +186,8 @@ void disk_crash_in_flight(struct disk *disk, const struct disk_change *change,
 int64_t disk_write(struct disk *disk, struct inode *inode, const struct disk_change *change);
 int64_t disk_truncate(struct disk *disk, struct inode *inode, int64_t size);
 int64_t disk_allocate(struct disk *disk, struct inode *inode, int64_t offset, int64_t size);
+/* Something of it was lost by a flush that failed. */
+void inode_note_loss(struct disk *disk, struct inode *inode);
 void disk_flush_file(struct disk *disk, struct inode *inode, uint64_t bound, bool fails);
 void disk_flush_names(struct disk *disk, struct inode *directory, uint64_t bound, bool fails);
 int64_t disk_change_names(struct disk *disk, const struct disk_change *change);

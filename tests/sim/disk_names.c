@@ -163,8 +163,12 @@ void disk_flush_names(struct disk *disk, struct inode *directory, uint64_t bound
         if (change->lost)
             continue;
         change->lost = fails;
-        if (fails)
+        if (fails) {
+            inode_note_loss(disk, change->directory);
+            if (change->directory_to && change->directory_to != change->directory)
+                inode_note_loss(disk, change->directory_to);
             continue;
+        }
         name_change_apply(disk, change);
         name_change_free(disk, change);
     }

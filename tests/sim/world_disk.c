@@ -232,7 +232,11 @@ static int64_t execute_open(struct machine *machine, struct op *op)
         return handle;
     }
     inode_reference(inode);
-    *file = (struct open_file){.inode = inode, .flags = op->flags, .references = 1};
+    *file = (struct open_file){.inode = inode,
+                               .flags = op->flags,
+                               .references = 1,
+                               .losses_told = inode->losses - inode->unreported,
+                               .all_losses_told = machine->disk->losses};
     list_push(&machine->files, &file->link);
     inode->locked |= (op->flags & OPEN_LOCK) != 0;
     inode->direct_writers += (op->flags & OPEN_DIRECT) && (op->flags & OPEN_WRITE);
@@ -253,6 +257,24 @@ static int64_t execute_stat(struct machine *machine, const struct op *op,
     return 0;
 }
 
+/* Linux keeps errors of writing back with the file and with the file system (errseq_t): whoever has
+ * them open is told once, whosever flush it was that failed; one that nobody was told of also to
+ * those who open the file later. */
+static bool was_loss(struct machine *machine, uint8_t kind, struct open_file *file)
+{
+    struct inode *inode = file->inode;
+    bool all = kind == OP_FLUSH_ALL;
+    bool lost =
+        all ? file->all_losses_told != machine->disk->losses : file->losses_told != inode->losses;
+    if (all) {
+        file->all_losses_told = machine->disk->losses;
+    } else {
+        file->losses_told = inode->losses;
+        inode->unreported = false;
+    }
+    return lost;
+}
+
 static int64_t execute(struct machine *machine, struct op *op)
 {
     struct op_state *state = op_state(op);
@@ -264,12 +286,14 @@ static int64_t execute(struct machine *machine, struct op *op)
     case OP_WRITE:
         return execute_write(machine, op);
     case OP_FLUSH:
-    case OP_FLUSH_ALL:
+    case OP_FLUSH_ALL: {
         if (!file)
             break;
         change.fails = state->error != 0;
         (void)change_disk(machine, op, &change); /* fails only where it is told to */
-        return -state->error;
+        bool lost = was_loss(machine, op->kind, file);
+        return state->error ? -state->error : lost ? -ERROR_INPUT_OUTPUT : 0;
+    }
     default:
         break;
     }

@@ -72,8 +72,9 @@ struct open_file {
     struct list link; /* in machine->files */
     struct inode *inode;
     uint32_t flags;
-    int32_t references; /* the handle, and operations in flight */
-    uint64_t cookie;    /* of OP_LIST */
+    int32_t references;                    /* the handle, and operations in flight */
+    uint64_t cookie;                       /* of OP_LIST */
+    uint32_t losses_told, all_losses_told; /* of the inode's and the disk's */
 };
 
 struct listener {

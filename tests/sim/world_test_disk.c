@@ -264,6 +264,50 @@ TEST(world_disk, a_failed_flush_is_not_made_good_by_the_next)
     TRUE_(lost > 0 && lost < SEEDS);
 }
 
+TEST(world_disk, a_failed_flush_of_all_is_told_to_each_who_has_the_file_open)
+{
+    struct one one = one_create(1, NULL);
+    int32_t first = durable_file(&one), second = open_at(&one, "f", OPEN_READ | OPEN_WRITE);
+    int32_t untouched = create_at(&one, "g");
+    int32_t root = open_at(&one, ".", OPEN_READ | OPEN_DIRECTORY);
+    int32_t other_root = open_at(&one, ".", OPEN_READ | OPEN_DIRECTORY);
+    EQ(flush(&one, untouched), 0);
+    EQ(flush_folder(&one, "."), 0);
+    fill(&one, first, 0, SECTOR, 'b', 0);
+    world_fail(one.world, 0, OP_FLUSH_ALL, 1, ERROR_INPUT_OUTPUT);
+    EQ(call(&one, (struct op){.kind = OP_FLUSH_ALL, .handle = root}), -ERROR_INPUT_OUTPUT);
+    EQ(call(&one, (struct op){.kind = OP_FLUSH_ALL, .handle = other_root}), -ERROR_INPUT_OUTPUT);
+    EQ(call(&one, (struct op){.kind = OP_FLUSH_ALL, .handle = other_root}), 0);
+    int32_t later = open_at(&one, "f", OPEN_READ | OPEN_WRITE);
+    EQ(flush(&one, untouched), 0);
+    EQ(flush(&one, second), -ERROR_INPUT_OUTPUT);
+    EQ(flush(&one, second), 0);
+    EQ(flush(&one, first), -ERROR_INPUT_OUTPUT);
+    EQ(flush(&one, later), -ERROR_INPUT_OUTPUT); /* opened before anybody was told */
+    EQ(flush(&one, open_at(&one, "f", OPEN_READ | OPEN_WRITE)), 0);
+    world_destroy(one.world);
+}
+
+TEST(world_disk, a_lost_size_comes_back_by_a_truncate_to_it)
+{
+    for (uint64_t seed = 0; seed < SEEDS; seed++) {
+        struct one one = one_create(seed, NULL);
+        int32_t handle = durable_file(&one);
+        int64_t longer = size_at(&one, "f") + SECTOR;
+        struct op cut = {.kind = OP_TRUNCATE, .handle = handle, .size = (size_t)longer};
+        fill(&one, handle, longer - SECTOR, SECTOR, 'b', 0);
+        world_fail(one.world, 0, OP_FLUSH, 1, ERROR_INPUT_OUTPUT);
+        EQ(flush(&one, handle), -ERROR_INPUT_OUTPUT);
+        fill(&one, handle, longer - SECTOR, SECTOR, 'b', 0);
+        EQ(call(&one, cut), 0);
+        EQ(flush(&one, handle), 0);
+        one_crash(&one);
+        EQ(size_at(&one, "f"), longer);
+        EQ(byte_at(&one, "f", longer - 1), 'b');
+        world_destroy(one.world);
+    }
+}
+
 TEST(world_disk, a_name_needs_a_flush_of_its_folder)
 {
     for (int prefix = 0; prefix < 2; prefix++) {
