@@ -1,5 +1,6 @@
 #include "api/credit.h"
 #include "base/check.h"
+#include "base/reached.h"
 
 void credit_init(struct credit *credit, int32_t limit)
 {
@@ -15,6 +16,7 @@ bool credit_take(struct credit *credit, struct list *node)
         credit->in_flight++;
         return true;
     }
+    REACHED("credit wait");
     list_push(&credit->waiting, node);
     return false;
 }

@@ -1,6 +1,7 @@
 #include "api/api.h"
 #include "api/scrape.h"
 #include "base/check.h"
+#include "base/reached.h"
 #include <stdio.h>
 
 enum { HANDLER_KEYS_END = 96, FRAME_BORROWED = 1, FRAME_OWNED = 0 };
@@ -149,6 +150,9 @@ void call_reply(struct call *call, struct flow *sent)
     store_be32(data, (uint32_t)(gather.size_bytes - 4));
     for (int32_t i = 0; i < gather.count; i++)
         vectors[i] = (struct iovec){(void *)gather.slices[i].data, (size_t)gather.slices[i].size};
+    /* The answer has all it needs: a peer that takes its time to read it keeps nobody else out. */
+    call->request->client_id = STRING_NULL;
+    request_release_frame(call->request);
     request_answer(call->request, vectors, gather.count, sent);
 }
 
@@ -247,6 +251,8 @@ static struct call *decode(struct request *request, struct reader *reader, bool 
             return NULL;
         }
     }
+    if (version < api->newest)
+        REACHED("a request of an old version");
     call->request = request;
     call->shard = request->net->owner;
     call->api = api;

@@ -2,6 +2,7 @@
 #include "api/api.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 
 /* What fits into a step, in terms of produce.inline.bytes (128 KiB): bytes and records that are
  * only read go some 16 times as fast as gzip is decompressed, and it is compressed some 8 times as
@@ -74,6 +75,10 @@ static enum error recode(struct judgement *judgement, struct arena *arena)
         batch_recode(&judgement->report.batch, judgement->codec, judgement->level, arena, &recoded);
     if (error)
         return error;
+    if (MUTANT(recompress_keeps_old_crc))
+        store_be32((uint8_t *)recoded.data + BATCH_CRC_AT, judgement->report.batch.crc);
+    if (MUTANT(recompress_loses_timestamp))
+        batch_stamp((void *)recoded.data, (size_t)recoded.size, judgement->rules.append_time, -1);
     if (recoded.size > judgement->rules.size_max_bytes)
         return ERROR_MESSAGE_TOO_LARGE;
     if (recoded.size > judgement->rules.segment_max_bytes)

@@ -21,6 +21,7 @@
 #include "api/scatter.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "base/reached.h"
 #include "net/connection.h"
 
@@ -121,7 +122,7 @@ static enum step copied_done(struct flow *flow)
 {
     struct produce_part *part = CONTAINER_OF(flow, struct produce_part, copied);
     struct produce *produce = (struct produce *)part->base.call;
-    if (--produce->uncopied == 0) {
+    if (--produce->uncopied == 0 || MUTANT(budget_given_back_early)) {
         produce->call.request->client_id = STRING_NULL;
         request_release_frame(produce->call.request);
         drop_recoded(produce);
@@ -240,6 +241,7 @@ static struct bytes keep_recoded(struct produce *produce, struct bytes recoded)
     struct buffer *buffer = buffers_take_always(&shard->core.buffers, (size_t)recoded.size);
     memcpy(buffer->data, recoded.data, (size_t)recoded.size);
     list_push(&produce->recoded, &buffer->link);
+    REACHED("recompressed");
     return (struct bytes){buffer->data, recoded.size};
 }
 

@@ -1,5 +1,6 @@
 #include "api/scatter.h"
 #include "base/check.h"
+#include "base/mutant.h"
 
 _Static_assert(offsetof(struct scatter_part, flow) == 0, "part_of rests on it");
 
@@ -84,7 +85,8 @@ void scatter_start(struct scatter_part *part, const struct flow_kind *kind)
 static enum step back_give(struct flow *flow)
 {
     struct scatter_part *part = CONTAINER_OF(flow, struct scatter_part, back);
-    struct list *next = credit_give(credit_of(part));
+    bool keeps = MUTANT(credit_leaked) && request_is_abandoned(part->call->request);
+    struct list *next = keeps ? NULL : credit_give(credit_of(part));
     if (next)
         post(CONTAINER_OF(next, struct scatter_part, line));
     flow_release(&part->call->flow);

@@ -1,6 +1,8 @@
 #include "logic/fetch_session.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/mutant.h"
+#include "base/reached.h"
 #include <string.h>
 
 /* One partition of a session. Its key: the topic's id or name, and the index. */
@@ -34,8 +36,10 @@ struct topic_key {
 void fetch_sessions_init(struct fetch_sessions *sessions, int32_t slots, uint64_t seed)
 {
     check(slots >= 0);
-    *sessions = (struct fetch_sessions){
-        .slots = slots, .partitions_max = (int64_t)slots * FETCH_SESSION_PARTITIONS, .seed = seed};
+    *sessions = (struct fetch_sessions){.slots = slots,
+                                        .partitions_max = (int64_t)slots * FETCH_SESSION_PARTITIONS,
+                                        .eviction_ms = FETCH_SESSION_EVICTION_MS,
+                                        .seed = seed};
     map_init(&sessions->by_id, seed);
     list_init(&sessions->by_use);
 }
@@ -131,7 +135,7 @@ static struct fetch_session *find_session(const struct fetch_sessions *sessions,
 
 static void touch(struct fetch_sessions *sessions, struct fetch_session *session, int64_t now_ms)
 {
-    bool is_old = now_ms - session->created_ms > FETCH_SESSION_EVICTION_MS;
+    bool is_old = now_ms - session->created_ms > sessions->eviction_ms;
     session->used_ms = now_ms;
     session->evictable = is_old;
     session->evictable_privileged = is_old || !session->privileged;
@@ -172,11 +176,12 @@ static bool make_room(struct fetch_sessions *sessions, bool privileged, int32_t 
         return false;
     struct fetch_session *oldest = CONTAINER_OF(sessions->by_use.next, struct fetch_session, link);
     struct fetch_session *victim = oldest;
-    if (now_ms - oldest->used_ms <= FETCH_SESSION_EVICTION_MS) {
+    if (now_ms - oldest->used_ms <= sessions->eviction_ms) {
         victim = least_valuable(sessions, privileged);
         if (!victim || !is_below(victim, privileged, count, 0))
             return false;
     }
+    REACHED("session evicted");
     sessions->evicted++;
     close_session(sessions, victim);
     return true;
@@ -242,8 +247,10 @@ static bool update(struct fetch_sessions *sessions, struct fetch_session *sessio
         struct topic_key key = topic_key(session->by_id, &topic->topic_id, topic->topic);
         for (int32_t j = 0; j < topic->partitions_count; j++) {
             struct session_partition *known = find(session, key, topic->partitions[j]);
-            if (known)
+            if (known) {
+                REACHED("session partition forgotten");
                 drop(sessions, session, known);
+            }
         }
     }
     return true;
@@ -306,7 +313,7 @@ static void go_on(struct fetch_sessions *sessions, const struct fetch_request *r
     struct fetch_session *session = find_session(sessions, request->session_id);
     if (!session) {
         fail(context, ERROR_FETCH_SESSION_ID_NOT_FOUND);
-    } else if (session->epoch != request->session_epoch) {
+    } else if (session->epoch != request->session_epoch && !MUTANT(session_epoch_not_checked)) {
         fail(context, ERROR_INVALID_FETCH_SESSION_EPOCH);
     } else if (session->by_id != context->by_id) {
         fail(context, ERROR_FETCH_SESSION_TOPIC_ID_ERROR);
@@ -357,6 +364,8 @@ static bool remember(struct session_partition *partition,
                    told->preferred_read_replica >= 0 || told->diverging_epoch.end_offset >= 0 ||
                    partition->high_watermark != told->high_watermark ||
                    partition->log_start_offset != told->log_start_offset;
+    if (MUTANT(session_forgets_a_change) && told->records.whole.size > 0)
+        is_news = partition->high_watermark == told->high_watermark;
     partition->log_start_offset = told->log_start_offset;
     /* After an error it is told again, whatever its ends. */
     partition->high_watermark = told->error_code == ERROR_NONE ? told->high_watermark : -1;
@@ -402,9 +411,11 @@ static void leave_out(struct fetch_session *session, const struct fetch_context 
             struct session_partition *known =
                 find(session, key, from->partitions[j].partition_index);
             check(known); /* the epoch is still ours, so no other request has changed it */
-            if (!remember(known, &from->partitions[j]))
+            if (!remember(known, &from->partitions[j])) {
+                REACHED("session answered with what changed only");
                 continue;
-            if (from->partitions[j].records.whole.size > 0) {
+            }
+            if (from->partitions[j].records.whole.size > 0 && !MUTANT(session_order_not_rotated)) {
                 list_remove(&known->link);
                 list_push(&session->partitions, &known->link);
             }

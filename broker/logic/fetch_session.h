@@ -13,7 +13,7 @@
  * Invariants
  *  1. count <= slots; partition_count is the sum over all sessions and <= partitions_max.
  *  2. by_use is in order of last use.
- *  3. A session is evicted for another only if it was not used for FETCH_SESSION_EVICTION_MS, or is
+ *  3. A session is evicted for another only if it was not used for eviction_ms, or is
  *     no younger than that and smaller than the new one (or the new one is a follower's and it is
  *     not), as in Kafka's FetchSessionCache. */
 #include "base/arena.h"
@@ -34,6 +34,7 @@ struct fetch_sessions {
     struct list by_use; /* the longest unused first */
     int32_t count, slots;
     int64_t partition_count, partitions_max;
+    int64_t eviction_ms; /* FETCH_SESSION_EVICTION_MS, unless a test is in a hurry */
     uint64_t seed;
     uint64_t evicted; /* since the start */
 };

@@ -1,5 +1,6 @@
 #include "net/owing.h"
 #include "base/check.h"
+#include "base/mutant.h"
 #include "base/memory.h"
 #include "metrics/metrics.h"
 #include "base/reached.h"
@@ -86,6 +87,7 @@ static void leave_pool(struct connection *c)
         return;
     memcpy(copy->data, c->next, size);
     net_give_back(c->net, slot->pool_buffer);
+    buffer_set_aside(copy); /* its first frame may need a buffer of its own */
     slot->copy = copy;
     c->next = copy->data;
     c->input_end = c->next + size;
@@ -275,6 +277,7 @@ static void wait_for_more(struct connection *c)
 {
     struct net *net = c->net;
     if (c->wants_buffer) {
+        REACHED("budget wait");
         waiter_park(&c->waiter, &net->core->buffers.waiters, &c->flow);
         return;
     }
@@ -350,7 +353,8 @@ static enum step connection_drain(struct flow *flow)
     c->shutdown_due = false;
     list_remove(&c->half);
     drop_input(c);
-    buffer_release(c->frame);
+    if (!MUTANT(budget_leaked))
+        buffer_release(c->frame);
     c->frame = NULL;
     struct list *next;
     for (struct list *node = c->requests.next; node != &c->requests; node = next) {

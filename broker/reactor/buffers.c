@@ -3,6 +3,8 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/mutant.h"
+#include "base/reached.h"
 
 void buffers_init(struct buffers *buffers, size_t budget_bytes, size_t keep_bytes)
 {
@@ -34,11 +36,17 @@ static int class_of(size_t size)
     return class < BUFFER_CLASSES ? class : -1;
 }
 
+/* What a buffer of `size` bytes takes of the budget. */
+static size_t charged_size(size_t size)
+{
+    int class = class_of(size);
+    return class >= 0 ? (size_t)BUFFER_ALIGNMENT << class : align_up(size, BUFFER_ALIGNMENT);
+}
+
 struct buffer *buffers_take_always(struct buffers *buffers, size_t size)
 {
     int class = class_of(size);
-    size_t rounded =
-        class >= 0 ? (size_t)BUFFER_ALIGNMENT << class : align_up(size, BUFFER_ALIGNMENT);
+    size_t rounded = charged_size(size);
     struct list *node = class >= 0 ? list_pop(&buffers->kept[class]) : NULL;
     struct buffer *buffer;
     if (node) {
@@ -60,18 +68,28 @@ struct buffer *buffers_take_always(struct buffers *buffers, size_t size)
 
 struct buffer *buffers_take(struct buffers *buffers, size_t size)
 {
-    if (buffers->used_bytes > 0 && buffers->used_bytes + size > buffers->budget_bytes)
-        return NULL;
+    if (buffers->used_bytes + charged_size(size) > buffers->budget_bytes) {
+        if (buffers->used_bytes > buffers->aside_bytes || MUTANT(budget_too_small_waits_for_ever))
+            return NULL;
+        REACHED("let through alone");
+    }
     return buffers_take_always(buffers, size);
 }
 
 void buffer_move(struct buffer *buffer, struct buffers *to)
 {
-    check(buffer->references > 0);
+    check(buffer->references > 0 && !buffer->set_aside);
     buffer->owner->used_bytes -= buffer->size;
     waiters_wake(&buffer->owner->waiters);
     to->used_bytes += buffer->size;
     buffer->owner = to;
+}
+
+void buffer_set_aside(struct buffer *buffer)
+{
+    check(buffer->references == 1 && !buffer->set_aside);
+    buffer->set_aside = true;
+    buffer->owner->aside_bytes += buffer->size;
 }
 
 void buffer_reference(struct buffer *buffer)
@@ -88,6 +106,9 @@ void buffer_release(struct buffer *buffer)
     if (--buffer->references > 0)
         return;
     struct buffers *owner = buffer->owner;
+    if (buffer->set_aside)
+        owner->aside_bytes -= buffer->size;
+    buffer->set_aside = false;
     owner->used_bytes -= buffer->size;
     if (buffer->class >= 0 && owner->kept_bytes + buffer->size <= owner->keep_bytes) {
         owner->kept_bytes += buffer->size;

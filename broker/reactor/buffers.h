@@ -4,6 +4,7 @@
  * as long as a reference is kept for them. Charged at its whole size. Released buffers are kept for
  * the next use up to `keep_bytes`, so the warm path allocates nothing. */
 #include "base/list.h"
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -15,12 +16,14 @@ struct buffer {
     uint8_t *data; /* aligned to BUFFER_ALIGNMENT */
     size_t size;   /* bytes of data */
     int32_t references;
-    int8_t class; /* -1: exact size */
+    int8_t class;   /* -1: exact size */
+    bool set_aside; /* buffer_set_aside */
 };
 
 struct buffers {
     struct list kept[BUFFER_CLASSES];
     size_t used_bytes;   /* in buffers that are referenced */
+    size_t aside_bytes;  /* of these, set aside */
     size_t kept_bytes;   /* in free lists */
     size_t budget_bytes; /* buffers_take returns null beyond it */
     size_t keep_bytes;
@@ -33,7 +36,8 @@ void buffers_init(struct buffers *buffers, size_t budget_bytes, size_t keep_byte
 void buffers_done(struct buffers *buffers);
 
 /* A buffer of at least `size` bytes with one reference, or null when the budget does not allow it.
- * One request is always let through when nothing else is used, however large. */
+ * One request is always let through when nothing else is used but what was set aside, however
+ * large. */
 struct buffer *buffers_take(struct buffers *buffers, size_t size);
 
 /* The same, past the budget: for what must not wait (the metadata log, recovery). Never null. */
@@ -41,6 +45,10 @@ struct buffer *buffers_take_always(struct buffers *buffers, size_t size);
 
 /* From here on it is charged to `to` and given back there, with all its references. */
 void buffer_move(struct buffer *buffer, struct buffers *to);
+
+/* Says that whoever holds it may have to wait for the budget before it can be given back. It stays
+ * charged, but nobody waits for it: else a few such would lock out each other and all the rest. */
+void buffer_set_aside(struct buffer *buffer);
 
 void buffer_reference(struct buffer *buffer);
 void buffer_release(struct buffer *buffer); /* null is accepted */

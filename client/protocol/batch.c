@@ -1,6 +1,7 @@
 /* Views of a batch, walking and changing one. */
 #include "protocol/batch.h"
 #include "base/check.h"
+#include "base/mutant.h"
 #include "codec/codec.h"
 #include "codec/crc32c.h"
 
@@ -71,6 +72,8 @@ static enum error plain_records(const struct batch *batch, struct arena *arena,
     if (codec >= CODECS_END)
         return ERROR_UNSUPPORTED_COMPRESSION_TYPE;
     check(arena);
+    if (MUTANT(decompress_unbounded))
+        arena->budget_bytes = SIZE_MAX;
     size_t left = arena->budget_bytes - arena->used_bytes;
     struct codec_output output = {.arena = arena,
                                   .limit_bytes = left < INT32_MAX ? left : INT32_MAX};
