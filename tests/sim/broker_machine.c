@@ -1,14 +1,35 @@
 #include "sim/broker_machine.h"
+#include "api/api.h"
 #include "api/serve.h"
 #include "base/check.h"
 #include "net/connection.h"
 #include "sim/machine_memory.h"
 #include "sim/reached.h"
+#include "sim/world_parts.h"
 
 #include "storage/store.h"
 #include <stdio.h>
 
 static const int64_t stop_limit_ns = 600 * 1000000000ll;
+
+/* A file system that could not write names is not written to any more until it is mounted anew
+ * (ext4 aborts its journal): to the process that comes next that is as if the power had gone. */
+static bool has_lost_names(const struct world *world, int machine)
+{
+    const struct list *all = &world->machines[machine]->disk->pending_names;
+    for (const struct list *node = all->next; node != all; node = node->next)
+        if (CONTAINER_OF(node, struct name_change, link)->lost)
+            return true;
+    return false;
+}
+
+static void kill_process(struct world *world, int machine)
+{
+    if (has_lost_names(world, machine))
+        world_crash(world, machine);
+    else
+        world_kill(world, machine);
+}
 
 static void crash_now(struct world_action *action, struct world *world)
 {
@@ -19,7 +40,7 @@ static void crash_now(struct world_action *action, struct world *world)
         REACHED("recovery crashed");
     machine->has_crashed = true;
     if (machine->crash_is_kill)
-        world_kill(world, machine->machine);
+        kill_process(world, machine->machine);
     else
         world_crash(world, machine->machine);
 }
@@ -52,7 +73,7 @@ static void end(struct broker_machine *machine, bool power_lost)
         if (power_lost)
             world_crash(world, machine->machine);
         else
-            world_kill(world, machine->machine);
+            kill_process(world, machine->machine);
     }
     drop(machine);
 }
@@ -92,6 +113,42 @@ bool broker_machine_is_fenced(const struct broker_machine *machine)
     return false;
 }
 
+static int describe_connection(const struct shard *shard, const struct connection *connection,
+                               char *text, size_t size)
+{
+    const struct request *request =
+        connection->in_flight > 0 ? CONTAINER_OF(connection->requests.next, struct request, link)
+                                  : NULL;
+    const struct buffers *buffers = &shard->core.buffers;
+    return snprintf(
+        text, size,
+        "core %d, peer %d: closed %d, receiving %d, sending %d, frame %d (own %d, there "
+        "%d), waits for a buffer %d, for anything %d, pool held %d; in flight %d, of "
+        "which the first asks %d and is %s; buffers %zu of %zu\n",
+        shard->core.id, connection->peer.bytes[15] - 1, connection->closed, connection->receiving,
+        connection->send != NULL, connection->frame_size, connection->frame != NULL,
+        connection->frame_have, connection->wants_buffer, connection->waiter.flow != NULL,
+        shard->net->pool_held, connection->in_flight, request ? request->api_key : -1,
+        request && request->ready ? "ready" : "not ready", buffers->used_bytes,
+        buffers->budget_bytes);
+}
+
+void broker_machine_describe(const struct broker_machine *machine, int peer, char *text,
+                             size_t size)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (int i = 0; machine->state == BROKER_UP && i < machine->cores; i++) {
+        const struct shard *shard = &machine->broker.shards[i];
+        const struct list *all = &shard->net->connections;
+        for (const struct list *node = all->next; node != all && used < size; node = node->next) {
+            const struct connection *connection = CONTAINER_OF(node, struct connection, link);
+            if (peer < 0 || connection->peer.bytes[15] - 1 == peer)
+                used += (size_t)describe_connection(shard, connection, text + used, size - used);
+        }
+    }
+}
+
 /* ---- boot ---- */
 
 static void on_stopped(struct broker *broker)
@@ -120,6 +177,8 @@ static enum error open_all(struct broker_machine *machine)
     }
     broker->stopped = on_stopped;
     api_open(broker);
+    for (int i = 0; i < machine->cores; i++)
+        broker->shards[i].api->sessions.eviction_ms = machine->session_eviction_ms;
     struct address address = world_address(machine->machine, BROKER_PORT);
     error = api_listen(broker, &address);
     if (error) {
@@ -173,18 +232,11 @@ static void note_stuck(struct broker_machine *machine)
         struct list *node = net->connections.next;
         if (node != &net->connections) {
             const struct connection *connection = CONTAINER_OF(node, struct connection, link);
-            const struct request *request =
-                connection->in_flight > 0
-                    ? CONTAINER_OF(connection->requests.next, struct request, link)
-                    : NULL;
+            char text[400];
+            describe_connection(shard, connection, text, sizeof text);
             world_violation(machine->world,
-                            "a stop waits for %d connections of core %d; the first "
-                            "of machine %d, closed %d, receiving %d, sending %d, in flight %d, of "
-                            "which the first asks %d and is %s",
-                            net->connection_count, i, connection->peer.bytes[15] - 1,
-                            connection->closed, connection->receiving, connection->send != NULL,
-                            connection->in_flight, request ? request->api_key : -1,
-                            request && request->ready ? "ready" : "not ready");
+                            "a stop waits for %d connections; the first of machine %d, %s",
+                            net->connection_count, connection->peer.bytes[15] - 1, text);
         } else if (!shard->core.stopping) {
             const struct store *store = shard->store;
             world_violation(machine->world,
@@ -195,6 +247,16 @@ static void note_stuck(struct broker_machine *machine)
                             (long long)store->journal.live_bytes);
         }
     }
+}
+
+/* No connection is left, so nothing is under way from this core to another. */
+static void check_idle(const struct broker_machine *machine, const struct shard *shard)
+{
+    for (int i = 0; i < machine->cores; i++)
+        if (shard->api->credits[i].in_flight != 0 ||
+            !list_is_empty(&shard->api->credits[i].waiting))
+            world_violation(machine->world, "a stop leaves %d credits of core %d for core %d",
+                            shard->api->credits[i].in_flight, shard->core.id, i);
 }
 
 bool broker_machine_stop(struct broker_machine *machine)
@@ -214,6 +276,8 @@ bool broker_machine_stop(struct broker_machine *machine)
     bool ended = !machine->has_crashed && cores_have_stopped(machine), clean = ended;
     for (int i = 0; ended && i < machine->cores; i++)
         clean = clean && !broker->shards[i].store->fenced;
+    for (int i = 0; ended && i < machine->cores; i++)
+        check_idle(machine, &broker->shards[i]);
     if (ended && machine_begin(machine->machine) == 0) {
         api_close(broker);
         broker_close(broker);

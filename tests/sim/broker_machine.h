@@ -23,6 +23,7 @@ struct broker_machine {
     int cores;
     size_t buffers_bytes;     /* budget of each core */
     uint32_t flush_all_files; /* 0: as the broker has it */
+    int64_t session_eviction_ms;
     struct broker broker;
     enum broker_state state;
     uint64_t boots;        /* begun; seeds the broker's randomness */
@@ -55,6 +56,11 @@ void broker_machine_crash_in(struct broker_machine *machine, int64_t delay_ns, b
 
 /* Takes that back. */
 void broker_machine_crash_never(struct broker_machine *machine);
+
+/* Where the connections of another machine (-1: of all) stand, and the budgets of their cores: text
+ * for a message, a line each. */
+void broker_machine_describe(const struct broker_machine *machine, int peer, char *text,
+                             size_t size);
 
 /* Has a store been fenced? Then a process of its kind would end. */
 bool broker_machine_is_fenced(const struct broker_machine *machine);

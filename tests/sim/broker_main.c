@@ -53,11 +53,27 @@ static const char *const wanted_marks[] = {
     "mail to a busy core",
     "pool of journal memory empty",
     "a batch is judged by a helper thread",
+    "session evicted",
+    "session answered with what changed only",
+    "budget wait",
+    "session partition forgotten",
+    "let through alone",
+    "credit wait",
+    "recompressed",
+    "gzip decompressed",
+    "snappy decompressed",
+    "lz4 decompressed",
+    "zstd decompressed",
+    "a request of an old version",
+    "read past the budget",
+    "partitions created under produce",
 };
 
-/* Not killed here but by the crash tests of storage, which see every cut. */
-static const enum mutant left_to_crash_tests[] = {MUTANT_recreated_topic_sees_old_files,
-                                                  MUTANT_resume_forgets_live_blocks};
+/* Not killed here but by the crash tests of storage, which see every cut; and by a unit test, which
+ * has a batch that grows a thousandfold. */
+static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_files,
+                                             MUTANT_resume_forgets_live_blocks,
+                                             MUTANT_decompress_unbounded};
 
 /* For on_crash, which has no argument of ours. */
 static uint64_t current_seed, current_events;
@@ -180,8 +196,8 @@ static bool is_noticed(const struct options *options, enum mutant mutant, uint64
 
 static bool is_left(enum mutant mutant)
 {
-    for (int i = 0; i < ARRAY_COUNT(left_to_crash_tests); i++)
-        if (left_to_crash_tests[i] == mutant)
+    for (int i = 0; i < ARRAY_COUNT(left_to_others); i++)
+        if (left_to_others[i] == mutant)
             return true;
     return false;
 }

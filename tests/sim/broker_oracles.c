@@ -4,15 +4,20 @@
  *   high watermark: never back within an incarnation; never above the durable end; the ends in
  * order (log start <= drained <= durable <= appended); not below what was promised to clients.
  *   journal: no block that is not written counts as durable.
+ *   credits, fetch sessions, connections: within their limits; nobody waits for what is there.
+ *   buffers: the budget of a core is passed only as buffers.h says (a stop checks that all of it is
+ *     given back).
  *   metadata: between two requests the log is committed to its end.
  * After a clean stop, on the disk:
  *   journals are empty, the mark of a clean stop is there; every log is a dense run of whole
  * batches of records that were sent there, has all that was promised, nothing behind its end; index
  *     entries point at batches, in order; folders of deleted topics are gone. */
+#include "api/api.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "cluster/catalogue.h"
 #include "cluster/partition.h"
+#include "net/net.h"
 #include "protocol/batch.h"
 #include "sim/broker_sim.h"
 #include "sim/machine_memory.h"
@@ -85,6 +90,39 @@ static void check_metadata(struct simulation *sim)
                         (long long)metadata->replica.high_watermark);
 }
 
+/* What one core may have under way at another, and what it may remember, is bounded. */
+static void check_bounds(struct simulation *sim, const struct shard *shard)
+{
+    const struct api_state *api = shard->api;
+    for (int i = 0; i < sim->broker.cores; i++)
+        if (api->credits[i].in_flight > api->credits[i].limit ||
+            (api->credits[i].in_flight < api->credits[i].limit &&
+             !list_is_empty(&api->credits[i].waiting)))
+            world_violation(sim->world,
+                            "core %d has %d of %d credits for core %d, and somebody waits",
+                            shard->core.id, api->credits[i].in_flight, api->credits[i].limit, i);
+    if (api->sessions.count > api->sessions.slots ||
+        api->sessions.partition_count > api->sessions.partitions_max)
+        world_violation(sim->world, "core %d has %d fetch sessions of %d", shard->core.id,
+                        api->sessions.count, api->sessions.slots);
+    if (shard->net->assigned_total > sim->broker.settings.max_connections)
+        world_violation(sim->world, "%d connections of %d", shard->net->assigned_total,
+                        sim->broker.settings.max_connections);
+}
+
+/* In the place of buffers_take for the rest of the program: beyond the budget is only who comes
+ * when nobody else has anything of it but what was set aside. */
+struct buffer *__real_buffers_take(struct buffers *buffers, size_t size);
+struct buffer *__wrap_buffers_take(struct buffers *buffers, size_t size);
+
+struct buffer *__wrap_buffers_take(struct buffers *buffers, size_t size)
+{
+    bool is_alone = buffers->used_bytes == buffers->aside_bytes;
+    struct buffer *buffer = __real_buffers_take(buffers, size);
+    check(!buffer || is_alone || buffers->used_bytes <= buffers->budget_bytes);
+    return buffer;
+}
+
 void oracle_event(struct world *world, void *argument)
 {
     struct simulation *sim = argument;
@@ -96,6 +134,7 @@ void oracle_event(struct world *world, void *argument)
         for (struct partition *partition; (partition = map_next(&shard->partitions, &position));)
             check_partition(sim, partition);
         check_journal_ends(sim, shard);
+        check_bounds(sim, shard);
     }
     check_metadata(sim);
 }

@@ -10,6 +10,7 @@
 #include "base/memory.h"
 #include "sim/machine_memory.h"
 #include "storage/store.h"
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -74,22 +75,74 @@ static void draw_broker(struct simulation *sim)
     settings->connections_max_idle_ms = draw(sim, 5000, 60000);
     if (sim->seed % 4 == 3) /* no draw: other seeds, and the known ones, stay what they are */
         settings->produce_inline_bytes = 0;
-    machine->buffers_bytes = (size_t)draw_power(sim, 16, 22);
+    settings->mail_in_flight = random_once_in(&sim->random, 2) ? (int32_t)draw(sim, 1, 4) : 1024;
+    settings->max_incremental_fetch_session_cache_slots = (int32_t)draw(sim, 0, 8);
+    if (random_once_in(&sim->random, 3))
+        settings->max_connections = (int32_t)draw(sim, SIM_CLIENTS_MAX, 2 * SIM_CLIENTS_MAX);
+    if (random_once_in(&sim->random, 3))
+        settings->max_connections_per_ip = (int32_t)draw(sim, 1, 3);
+    machine->session_eviction_ms = draw_power(sim, 6, 14);
+    machine->buffers_bytes = (size_t)draw_power(sim, 12, 22);
     machine->flush_all_files = (uint32_t)draw(sim, 1, 32);
+}
+
+/* The settings of the topics of one name. */
+static void draw_rules(struct simulation *sim, struct model_rules *rules)
+{
+    int64_t most = min_i64(settings_largest_batch(&sim->broker.settings), 1048588);
+    *rules = (struct model_rules){
+        .codec = random_once_in(&sim->random, 2) ? MODEL_CODEC_SENT
+                                                 : (int)draw(sim, CODEC_NONE, CODECS_END - 1),
+        .append_time = random_once_in(&sim->random, 3),
+        .old_is_refused = random_once_in(&sim->random, 3),
+        .size_max_bytes =
+            random_once_in(&sim->random, 4) ? (int32_t)draw_power(sim, 9, 13) : (int32_t)most,
+        .min_insync = random_once_in(&sim->random, 8) ? 2 : 1,
+    };
+}
+
+static void set(struct simulation *sim, const char *name, const char *format, ...)
+{
+    char text[32];
+    struct sentence sentence;
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    enum error error =
+        settings_set(&sim->broker.settings, string_of(name), string_of(text), &sentence);
+    check(error == ERROR_NONE);
+}
+
+/* Those of the automatic ones are the broker's own. */
+static void draw_topics(struct simulation *sim)
+{
+    for (int kind = 0; kind < MODEL_KINDS; kind++) {
+        sim->topics[kind] = (int32_t)draw(sim, 1, kind == MODEL_FIXED ? 4 : 2);
+        for (int i = 0; i < MODEL_NAMES_MAX; i++)
+            draw_rules(sim, &sim->model.rules[kind][i]);
+    }
+    const struct model_rules *rules = &sim->model.rules[MODEL_AUTOMATIC][0];
+    for (int i = 1; i < MODEL_NAMES_MAX; i++)
+        sim->model.rules[MODEL_AUTOMATIC][i] = *rules;
+    set(sim, "compression.type", "%s", model_compression(rules));
+    set(sim, "log.message.timestamp.type", "%s",
+        rules->append_time ? "LogAppendTime" : "CreateTime");
+    set(sim, "log.message.timestamp.before.max.ms", "%lld",
+        rules->old_is_refused ? 3600000ll : (long long)INT64_MAX);
+    set(sim, "message.max.bytes", "%d", rules->size_max_bytes);
+    set(sim, "min.insync.replicas", "%d", rules->min_insync);
 }
 
 static void draw_clients(struct simulation *sim)
 {
-    sim->fixed_topics = (int32_t)draw(sim, 1, 4);
-    sim->passing_topics = (int32_t)draw(sim, 1, 3);
-    int producers = (int)draw(sim, 1, 5), consumers = (int)draw(sim, 1, 4);
-    int admins = (int)draw(sim, 1, 2);
-    for (int i = 0; i < producers + consumers + admins; i++)
-        client_start(&sim->clients[sim->client_count++],
-                     i < producers               ? &producer_kind
-                     : i < producers + consumers ? &consumer_kind
-                                                 : &admin_kind,
-                     sim);
+    int counts[] = {(int)draw(sim, 1, 5), (int)draw(sim, 1, 3), (int)draw(sim, 0, 3),
+                    (int)draw(sim, 1, 2)};
+    const struct client_kind *const kinds[] = {&producer_kind, &consumer_kind, &fetcher_kind,
+                                               &admin_kind};
+    for (int kind = 0; kind < ARRAY_COUNT(kinds); kind++)
+        for (int i = 0; i < counts[kind]; i++)
+            client_start(&sim->clients[sim->client_count++], kinds[kind], sim);
     if (random_once_in(&sim->random, 2))
         hostile_start(sim);
 }
@@ -233,7 +286,7 @@ static void run_with_faults(struct simulation *sim)
         } else if (broker_machine_is_fenced(&sim->broker)) {
             SAY(sim, "fenced");
             sim->fences++;
-            world_run(world, (struct world_stop){.events = random_below(&sim->random, 2000)});
+            world_run(world, (struct world_stop){.events = 1 + random_below(&sim->random, 2000)});
             if (!failed(sim))
                 broker_machine_kill(&sim->broker);
         } else {
@@ -353,6 +406,7 @@ struct sim_result sim_run(uint64_t seed, uint64_t events, bool verbose)
     model_init(&sim->model, sim->world);
     broker_machine_init(&sim->broker, sim->world);
     draw_broker(sim);
+    draw_topics(sim);
     world_on_event(sim->world, oracle_event, sim);
     boot(sim);
     if (!failed(sim)) {
@@ -361,6 +415,11 @@ struct sim_result sim_run(uint64_t seed, uint64_t events, bool verbose)
     }
     if (!failed(sim))
         run_calm(sim);
+    if (failed(sim) && sim->verbose) {
+        char text[8192];
+        broker_machine_describe(&sim->broker, -1, text, sizeof text);
+        printf("%s", text);
+    }
     struct sim_result result = result_of(sim);
     free_all(sim);
     memory_free(sim);

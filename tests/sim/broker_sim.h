@@ -17,7 +17,7 @@ struct simulation {
     struct hostile *hostile;
     bool calm; /* no faults any more: what is asked must be answered */
     int64_t calm_ns;
-    int32_t fixed_topics, passing_topics; /* names "fixed-i" and "passing-i" */
+    int32_t topics[MODEL_KINDS]; /* names of each kind */
     bool verbose, disk_faults;
     /* counted */
     uint64_t crashes, kills, stops, failed_boots, fences, cuts;
@@ -27,7 +27,7 @@ struct simulation {
 struct sim_result {
     bool failed;
     uint64_t hash, events, failed_event;
-    char message[256];
+    char message[640];
     uint64_t records, acknowledged, read, crashes, kills, stops, failed_boots, fences, losses;
 };
 

@@ -48,9 +48,12 @@ static void watch(struct client *client)
     if (waited_ns <= answer_limit_ns)
         return;
     int64_t since_ns = client->asked_ns[client->asked_first];
-    if (client->sim->calm && since_ns > client->sim->calm_ns)
-        world_violation(client->sim->world, "%s: a request has no answer after %lld ms",
-                        client->kind->name, (long long)(waited_ns / 1000000));
+    if (client->sim->calm && since_ns > client->sim->calm_ns) {
+        char text[400];
+        broker_machine_describe(&client->sim->broker, client->machine, text, sizeof text);
+        world_violation(client->sim->world, "%s: a request has no answer after %lld ms: %s",
+                        client->kind->name, (long long)(waited_ns / 1000000), text);
+    }
     client_reconnect(client);
 }
 
@@ -117,6 +120,24 @@ static enum step wait_a_little(struct client *client)
     return STEP_NEXT;
 }
 
+/* Each connection speaks old versions of some APIs, and the newest of the others. */
+static void draw_versions(struct client *client)
+{
+    static const struct {
+        enum api_key key;
+        int16_t oldest, newest;
+    } ranges[] = {
+        {API_PRODUCE, 3, 12},         {API_FETCH, 4, 17},           {API_LIST_OFFSETS, 1, 10},
+        {API_METADATA, 0, 12},        {API_CREATE_TOPICS, 2, 6},    {API_CREATE_PARTITIONS, 0, 2},
+        {API_DESCRIBE_CONFIGS, 1, 3}, {API_DESCRIBE_CLUSTER, 0, 1},
+    };
+    for (int i = 0; i < ARRAY_COUNT(ranges); i++)
+        if (random_once_in(&client->random, 3))
+            session_limit(
+                &client->session, ranges[i].key,
+                (int16_t)random_between(&client->random, ranges[i].oldest, ranges[i].newest));
+}
+
 static enum step reader_connected(struct flow *flow)
 {
     struct client *client = CONTAINER_OF(flow, struct client, reader);
@@ -124,6 +145,7 @@ static enum step reader_connected(struct flow *flow)
         return wait_a_little(client);
     client->handle = (int32_t)client->receive.result;
     session_init(&client->session, SESSION_SETTINGS_DEFAULT);
+    draw_versions(client);
     client->kind->init(client);
     client->connected = true;
     client->closing = client->shut = false;

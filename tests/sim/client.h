@@ -61,8 +61,12 @@ void client_reconnect(struct client *client);
 
 struct now client_now(const struct client *client);
 
-extern const struct client_kind producer_kind, consumer_kind, admin_kind;
+extern const struct client_kind producer_kind, consumer_kind, fetcher_kind, admin_kind;
 
-/* Of the admin, and used by others: asks for all topics, and takes the answer. */
+/* client_topics.c: asks for all topics, and takes the answer, of all or of one. */
+struct metadata_response_topic;
 bool client_ask_topics(struct client *client);
-void client_take_topics(struct client *client, const void *message, int64_t asked_ns);
+void client_take_topics(struct client *client, const struct session_response *response,
+                        int64_t asked_ns);
+void client_take_topic(struct client *client, const struct metadata_response_topic *topic,
+                       int16_t version, int64_t asked_ns);

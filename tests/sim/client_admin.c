@@ -1,9 +1,11 @@
-/* An admin: creates, deletes and re-creates topics, asks for topics, some of which that creates,
- * and for offsets. One request at a time. */
+/* An admin: creates, grows, deletes and re-creates topics, asks for topics, some of which that
+ * creates, for offsets, and for descriptions. One request at a time. */
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/reached.h"
 #include "protocol/messages.h"
 #include "sim/broker_sim.h"
+#include "sim/client_describe.h"
 #include <stdio.h>
 
 struct admin {
@@ -13,6 +15,8 @@ struct admin {
     struct model_topic *topic;
     int64_t timestamp, promised_end;
     bool all_topics;
+    int32_t grown;
+    struct client_describe describe;
 };
 
 static void init(struct client *client)
@@ -21,49 +25,35 @@ static void init(struct client *client)
         client->state = memory_zeroed(sizeof(struct admin));
 }
 
-bool client_ask_topics(struct client *client)
+static const struct model_rules *draw_name(struct client *client, char *name, enum model_kind kind)
 {
-    struct metadata_request request;
-    message_set_defaults(&metadata_request_message, &request);
-    request.topics = NULL;
-    request.topics_count = -1;
-    request.allow_auto_topic_creation = false;
-    return client_ask(client, API_METADATA, &request, true);
-}
-
-static void take_topic(struct client *client, const struct metadata_response_topic *topic,
-                       int64_t asked_ns)
-{
-    if (topic->error_code == ERROR_NONE && !topic->is_internal)
-        model_topic_seen(&client->sim->model, topic->topic_id, topic->name, topic->partitions_count,
-                         asked_ns);
-}
-
-void client_take_topics(struct client *client, const void *message, int64_t asked_ns)
-{
-    struct model *model = &client->sim->model;
-    const struct metadata_response *metadata = message;
-    for (int32_t i = 0; i < metadata->topics_count; i++) {
-        if (metadata->topics[i].error_code)
-            world_violation(client->sim->world, "metadata: a topic of all with %s",
-                            error_name((enum error)metadata->topics[i].error_code));
-        take_topic(client, &metadata->topics[i], asked_ns);
-    }
-    for (int32_t i = 0; i < model->topic_count; i++) {
-        bool there = false;
-        for (int32_t j = 0; j < metadata->topics_count && !there; j++)
-            there = uuid_equal(metadata->topics[j].topic_id, model->topics[i]->id);
-        if (!there)
-            model_topic_missing(model, model->topics[i], asked_ns);
-    }
-}
-
-static void draw_name(struct client *client, char *name, bool fixed)
-{
+    static const char *const prefixes[MODEL_KINDS] = {"fixed", "passing", "auto"};
     struct simulation *sim = client->sim;
-    int32_t count = fixed ? sim->fixed_topics : sim->passing_topics;
-    snprintf(name, MODEL_NAME_SIZE, "%s-%d", fixed ? "fixed" : "passing",
-             (int)random_below(&client->random, (uint64_t)count));
+    int index = (int)random_below(&client->random, (uint64_t)sim->topics[kind]);
+    snprintf(name, MODEL_NAME_SIZE, "%s-%d", prefixes[kind], index);
+    return &sim->model.rules[kind][index];
+}
+
+enum { CONFIGS = 5 };
+
+/* What makes a topic one of these rules. */
+static void write_configs(const struct model_rules *rules, char text[CONFIGS][24],
+                          struct create_topics_request_creatable_topic_config *configs)
+{
+    static const char *const names[CONFIGS] = {"compression.type", "message.timestamp.type",
+                                               "message.timestamp.before.max.ms",
+                                               "max.message.bytes", "min.insync.replicas"};
+    snprintf(text[0], sizeof text[0], "%s", model_compression(rules));
+    snprintf(text[1], sizeof text[1], "%s", rules->append_time ? "LogAppendTime" : "CreateTime");
+    snprintf(text[2], sizeof text[2], "%lld",
+             rules->old_is_refused ? 3600000ll : (long long)INT64_MAX);
+    snprintf(text[3], sizeof text[3], "%d", rules->size_max_bytes);
+    snprintf(text[4], sizeof text[4], "%d", rules->min_insync);
+    for (int i = 0; i < CONFIGS; i++) {
+        message_set_defaults(&create_topics_request_creatable_topic_config_message, &configs[i]);
+        configs[i].name = string_of(names[i]);
+        configs[i].value = string_of(text[i]);
+    }
 }
 
 static bool create(struct client *client)
@@ -73,8 +63,14 @@ static bool create(struct client *client)
     struct create_topics_request_creatable_topic topic;
     message_set_defaults(&create_topics_request_message, &request);
     message_set_defaults(&create_topics_request_creatable_topic_message, &topic);
-    draw_name(client, admin->name, random_once_in(&client->random, 2));
+    struct create_topics_request_creatable_topic_config configs[CONFIGS];
+    char text[CONFIGS][24];
+    write_configs(draw_name(client, admin->name,
+                            random_once_in(&client->random, 2) ? MODEL_FIXED : MODEL_PASSING),
+                  text, configs);
     topic.name = string_of(admin->name);
+    topic.configs = configs;
+    topic.configs_count = CONFIGS;
     topic.num_partitions = (int32_t)random_between(&client->random, 1, MODEL_PARTITIONS_MAX);
     topic.replication_factor = 1;
     request.topics = &topic;
@@ -92,8 +88,7 @@ static bool delete (struct client *client)
     message_set_defaults(&delete_topics_request_delete_topic_state_message, &topic);
     admin->topic = NULL;
     for (int32_t i = 0; i < model->topic_count; i++)
-        if (model->topics[i]->deleted_ns == INT64_MAX &&
-            strncmp(model->topics[i]->name, "passing", 7) == 0 &&
+        if (model->topics[i]->deleted_ns == INT64_MAX && model->topics[i]->kind == MODEL_PASSING &&
             (!admin->topic || random_once_in(&client->random, 2)))
             admin->topic = model->topics[i];
     if (!admin->topic || session_version(&client->session, API_DELETE_TOPICS) < 6)
@@ -108,6 +103,37 @@ static bool delete (struct client *client)
     return true;
 }
 
+/* Any topic that is known may grow while it is written to. */
+static bool grow(struct client *client)
+{
+    struct admin *admin = client->state;
+    const struct model *model = &client->sim->model;
+    struct create_partitions_request request;
+    struct create_partitions_request_create_partitions_topic topic;
+    message_set_defaults(&create_partitions_request_message, &request);
+    message_set_defaults(&create_partitions_request_create_partitions_topic_message, &topic);
+    if (model->topic_count == 0)
+        return false;
+    admin->topic = model->topics[random_below(&client->random, (uint64_t)model->topic_count)];
+    if (admin->topic->kind == MODEL_PASSING)
+        return false; /* by name: which of them would be meant? */
+    admin->grown = (int32_t)random_between(&client->random, 1, MODEL_PARTITIONS_MAX);
+    topic.name = string_of(admin->topic->name);
+    topic.count = admin->grown;
+    topic.assignments_count = -1;
+    request.topics = &topic;
+    request.topics_count = 1;
+    request.timeout_ms = 20000;
+    request.validate_only = random_once_in(&client->random, 8);
+    if (!client_ask(client, API_CREATE_PARTITIONS, &request, true))
+        return false;
+    if (!request.validate_only)
+        model_grow_asked(admin->topic, admin->grown);
+    else
+        admin->grown = 0;
+    return true;
+}
+
 /* One topic by name, which makes it if it is not there. */
 static bool ask_topic(struct client *client)
 {
@@ -116,7 +142,7 @@ static bool ask_topic(struct client *client)
     struct metadata_request_topic topic;
     message_set_defaults(&metadata_request_message, &request);
     message_set_defaults(&metadata_request_topic_message, &topic);
-    draw_name(client, admin->name, random_once_in(&client->random, 2));
+    draw_name(client, admin->name, MODEL_AUTOMATIC);
     topic.name = string_of(admin->name);
     request.topics = &topic;
     request.topics_count = 1;
@@ -138,16 +164,17 @@ static bool list_offsets(struct client *client)
     if (model->topic_count == 0)
         return false;
     admin->topic = model->topics[random_below(&client->random, (uint64_t)model->topic_count)];
-    if (strncmp(admin->topic->name, "passing", 7) == 0)
+    if (admin->topic->kind == MODEL_PASSING)
         return false; /* by name: which of them would be meant? */
     partition.partition_index =
         (int32_t)random_below(&client->random, (uint64_t)admin->topic->partition_count);
     int kind = (int)random_below(&client->random, 4);
-    partition.timestamp =
-        kind == 0   ? -1
-        : kind == 1 ? -2
-        : kind == 2 ? -3
-                    : client->core.now.wall_ms - random_between(&client->random, 0, 20000);
+    bool knows_max = session_version(&client->session, API_LIST_OFFSETS) >= 7;
+    partition.timestamp = kind == 0                ? -1
+                          : kind == 1              ? -2
+                          : kind == 2 && knows_max ? -3
+                                                   : client->core.now.wall_ms -
+                                                         random_between(&client->random, 0, 20000);
     admin->timestamp = partition.timestamp;
     admin->promised_end = admin->topic->partitions[partition.partition_index].promised_end;
     topic.name = string_of(admin->topic->name);
@@ -167,7 +194,7 @@ static void work(struct client *client)
     if (admin->asked || client->sim->calm || now_ns < client->next_ns)
         return;
     client->next_ns = now_ns + random_between(&client->random, 0, 300000000);
-    switch (random_below(&client->random, 8)) {
+    switch (random_below(&client->random, 14)) {
     case 0:
     case 1:
         admin->asked = create(client);
@@ -183,14 +210,24 @@ static void work(struct client *client)
         admin->all_topics = true;
         admin->asked = client_ask_topics(client);
         break;
+    case 6:
+    case 7:
+    case 8:
+    case 9:
+        admin->asked = client_describe(client, &admin->describe);
+        break;
+    case 10:
+        admin->asked = grow(client);
+        break;
     default:
         admin->asked = list_offsets(client);
     }
 }
 
-static void take_created(struct client *client, const struct create_topics_response *created,
+static void take_created(struct client *client, const struct session_response *response,
                          int64_t asked_ns)
 {
+    const struct create_topics_response *created = response->message;
     const struct create_topics_response_creatable_topic_result *topic = created->topics;
     if (created->topics_count != 1) {
         world_violation(client->sim->world, "create: %d topics answered", created->topics_count);
@@ -198,6 +235,8 @@ static void take_created(struct client *client, const struct create_topics_respo
     }
     switch ((enum error)topic->error_code) {
     case ERROR_NONE:
+        if (response->version < 7)
+            break; /* without its id */
         model_topic_seen(&client->sim->model, topic->topic_id, topic->name, topic->num_partitions,
                          asked_ns);
         break;
@@ -206,8 +245,34 @@ static void take_created(struct client *client, const struct create_topics_respo
     case ERROR_REQUEST_TIMED_OUT:
         break;
     default:
-        world_violation(client->sim->world, "create: %s",
-                        error_name((enum error)topic->error_code));
+        world_violation(client->sim->world, "create: %s: %.*s",
+                        error_name((enum error)topic->error_code), topic->error_message.size,
+                        topic->error_message.data);
+    }
+}
+
+static void take_grown(struct client *client, const struct create_partitions_response *grown)
+{
+    struct admin *admin = client->state;
+    struct simulation *sim = client->sim;
+    int16_t error = grown->results_count == 1 ? grown->results[0].error_code : -1;
+    switch ((enum error)error) {
+    case ERROR_NONE:
+        if (admin->grown > 0)
+            model_count_seen(&sim->model, admin->topic, admin->grown, INT64_MIN);
+        if (admin->topic->in_flight > 0)
+            REACHED("partitions created under produce");
+        break;
+    case ERROR_INVALID_PARTITIONS: /* no more than there are */
+    case ERROR_KAFKA_STORAGE_ERROR:
+    case ERROR_REQUEST_TIMED_OUT:
+        break;
+    default:
+        world_violation(sim->world, "create partitions: %s of %s: %.*s (%d results)",
+                        error_name((enum error)error), admin->topic->name,
+                        grown->results_count > 0 ? grown->results[0].error_message.size : 0,
+                        grown->results_count > 0 ? grown->results[0].error_message.data : "",
+                        grown->results_count);
     }
 }
 
@@ -249,16 +314,16 @@ static void answer(struct client *client, const struct session_response *respons
     const struct metadata_response *metadata = response->message;
     switch (response->api->key) {
     case API_CREATE_TOPICS:
-        take_created(client, response->message, asked_ns);
+        take_created(client, response, asked_ns);
         break;
     case API_DELETE_TOPICS:
         take_deleted(client, response->message);
         break;
     case API_METADATA:
         if (admin->all_topics)
-            client_take_topics(client, response->message, asked_ns);
+            client_take_topics(client, response, asked_ns);
         else if (metadata->topics_count == 1)
-            take_topic(client, &metadata->topics[0], asked_ns);
+            client_take_topic(client, &metadata->topics[0], response->version, asked_ns);
         else
             world_violation(client->sim->world, "metadata: %d topics for one",
                             metadata->topics_count);
@@ -266,8 +331,11 @@ static void answer(struct client *client, const struct session_response *respons
     case API_LIST_OFFSETS:
         take_offsets(client, response->message);
         break;
+    case API_CREATE_PARTITIONS:
+        take_grown(client, response->message);
+        break;
     default:
-        check(!"never asked");
+        client_take_description(client, &admin->describe, response, asked_ns);
     }
 }
 

@@ -1,7 +1,6 @@
 #include "sim/client_model.h"
 #include "base/check.h"
 #include "base/memory.h"
-#include "protocol/batch.h"
 #include "sim/machine_memory.h"
 
 void model_init(struct model *model, struct world *world)
@@ -24,9 +23,33 @@ void model_done(struct model *model)
 
 /* ---- topics ---- */
 
+const char *model_compression(const struct model_rules *rules)
+{
+    return rules->codec == MODEL_CODEC_SENT ? "producer"
+           : rules->codec == CODEC_NONE     ? "uncompressed"
+                                            : codec_name((enum codec)rules->codec);
+}
+
 struct model_topic *model_find(const struct model *model, struct uuid id)
 {
     return map_get(&model->by_id, &id, sizeof id);
+}
+
+static bool find_rules(struct model *model, struct model_topic *topic)
+{
+    static const char *const prefixes[MODEL_KINDS] = {"fixed-", "passing-", "auto-"};
+    topic->rules = &model->rules[0][0];
+    for (int kind = 0; kind < MODEL_KINDS; kind++) {
+        size_t size = strlen(prefixes[kind]);
+        int index = topic->name[size] - '0';
+        if (strncmp(topic->name, prefixes[kind], size) != 0)
+            continue;
+        topic->kind = (enum model_kind)kind;
+        if (index >= 0 && index < MODEL_NAMES_MAX)
+            topic->rules = &model->rules[kind][index];
+        return index >= 0 && index < MODEL_NAMES_MAX;
+    }
+    return false;
 }
 
 static struct model_topic *add_topic(struct model *model, struct uuid id, struct string name,
@@ -42,12 +65,14 @@ static struct model_topic *add_topic(struct model *model, struct uuid id, struct
     struct model_topic *topic = memory_zeroed(sizeof *topic);
     topic->id = id;
     memcpy(topic->name, name.data, (size_t)name.size);
-    topic->partition_count = partition_count;
+    if (!find_rules(model, topic))
+        world_violation(model->world, "topic %s was never asked for", topic->name);
+    topic->partition_count = topic->grow_asked = partition_count;
     topic->deleted_ns = INT64_MAX;
     topic->seen_ns = model->world->now_ns;
     for (int i = 0; i < MODEL_PARTITIONS_MAX; i++)
-        topic->partitions[i] =
-            (struct model_partition){.topic = topic, .index = i, .high_watermark_seen = -1};
+        topic->partitions[i] = (struct model_partition){
+            .topic = topic, .index = i, .high_watermark_seen = -1, .seen_ns = model->world->now_ns};
     if (model->topic_count == model->topic_capacity) {
         model->topic_capacity = model->topic_capacity ? 2 * model->topic_capacity : 16;
         model->topics =
@@ -65,13 +90,34 @@ struct model_topic *model_topic_seen(struct model *model, struct uuid id, struct
     struct model_topic *topic = model_find(model, id);
     if (!topic)
         return add_topic(model, id, name, partition_count);
-    if (!string_equal(string_of(topic->name), name) || topic->partition_count != partition_count)
-        world_violation(model->world, "topic %s is now %.*s with %d partitions", topic->name,
-                        name.size, name.data, partition_count);
+    if (!string_equal(string_of(topic->name), name))
+        world_violation(model->world, "topic %s is now %.*s", topic->name, name.size, name.data);
+    model_count_seen(model, topic, partition_count, asked_ns);
     if (asked_ns > topic->deleted_ns)
         world_violation(model->world, "topic %s was deleted at %lld ns and is back", topic->name,
                         (long long)topic->deleted_ns);
     return topic;
+}
+
+void model_grow_asked(struct model_topic *topic, int32_t count)
+{
+    topic->grow_asked = topic->grow_asked > count ? topic->grow_asked : count;
+}
+
+void model_count_seen(struct model *model, struct model_topic *topic, int32_t count,
+                      int64_t asked_ns)
+{
+    if (count > topic->grow_asked) {
+        world_violation(model->world, "topic %s has %d partitions, asked were %d", topic->name,
+                        count, topic->grow_asked);
+        return;
+    }
+    const struct model_partition *last = &topic->partitions[topic->partition_count - 1];
+    if (count < topic->partition_count && asked_ns > last->seen_ns + MODEL_SPREAD_NS)
+        world_violation(model->world, "topic %s has %d partitions and had %d", topic->name, count,
+                        topic->partition_count);
+    for (; topic->partition_count < count; topic->partition_count++)
+        topic->partitions[topic->partition_count].seen_ns = model->world->now_ns;
 }
 
 void model_topic_missing(struct model *model, struct model_topic *topic, int64_t asked_ns)
@@ -88,7 +134,8 @@ void model_topic_deleted(struct model *model, struct model_topic *topic)
 
 /* ---- records ---- */
 
-uint64_t model_send(struct model *model, struct model_partition *partition, uint32_t size)
+uint64_t model_send(struct model *model, struct model_partition *partition, uint32_t size,
+                    int64_t timestamp, enum codec codec)
 {
     check(size >= MODEL_VALUE_MIN);
     if (model->record_count >= model->record_capacity) {
@@ -98,20 +145,72 @@ uint64_t model_send(struct model *model, struct model_partition *partition, uint
             memory_resized(model->records, model->record_capacity * sizeof model->records[0]);
         machine_memory_enter(before);
     }
-    model->records[model->record_count] =
-        (struct model_record){.partition = partition, .offset = -1, .size = size};
+    model->records[model->record_count] = (struct model_record){
+        .partition = partition,
+        .offset = -1,
+        .size = size,
+        .timestamp = partition->topic->rules->append_time ? MODEL_NO_TIME : timestamp,
+        .codec = (uint8_t)codec};
     return model->record_count++;
+}
+
+void model_refuse(struct model *model, uint64_t uid)
+{
+    check(uid > 0 && uid < model->record_count);
+    model->records[uid].refused = true;
 }
 
 void model_value(uint64_t uid, uint8_t *value, uint32_t size)
 {
     store_be64(value, uid);
     uint64_t state = uid * 0x9e3779b97f4a7c15u + 1;
+    bool repeats = uid & 1; /* every other one can be compressed */
     for (uint32_t i = 8; i < size; i++) {
-        if (i % 8 == 0)
+        if (i % 8 == 0 && !(repeats && i > 16))
             state = (state ^ (state >> 29)) * 0xbf58476d1ce4e5b9u + 1;
         value[i] = (uint8_t)(state >> (8 * (i % 8)));
     }
+}
+
+static struct bytes of_uid(uint8_t *bytes, uint64_t uid, int32_t size)
+{
+    for (int32_t i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(uid >> (8 * (i & 7)));
+    return (struct bytes){bytes, size};
+}
+
+void model_extras(uint64_t uid, struct model_bytes *bytes, struct record *ret_record)
+{
+    uint64_t kind = (uid * 0x9e3779b97f4a7c15u) >> 32;
+    int32_t key_size = (int32_t)(kind % 4 * 5) - 5; /* null, empty, 5, 10 */
+    uint8_t value[8];
+    ret_record->key = key_size < 0 ? BYTES_NULL : of_uid(bytes->key, uid, key_size);
+    ret_record->headers_count = (int32_t)max_i64((int64_t)(kind >> 8) % 6 - 3, 0);
+    struct writer writer;
+    writer_init(&writer, bytes->headers, sizeof bytes->headers);
+    for (int32_t i = 0; i < ret_record->headers_count; i++) {
+        struct record_header header = {
+            .key = {(const uint8_t *)"name", i * 2},
+            .value = (kind >> 16) % 3 == 0 ? BYTES_NULL : of_uid(value, uid + (uint64_t)i, 7)};
+        record_write_header(&writer, &header);
+    }
+    check(writer.error == ERROR_NONE);
+    ret_record->headers = (struct bytes){bytes->headers, (int32_t)writer.size};
+}
+
+static bool same_bytes(struct bytes a, struct bytes b)
+{
+    return a.size == b.size && (a.size <= 0 || memcmp(a.data, b.data, (size_t)a.size) == 0);
+}
+
+/* Key and headers, which records of the batch have as they were sent. */
+static bool extras_are(uint64_t uid, const struct record *record)
+{
+    struct model_bytes bytes;
+    struct record wanted;
+    model_extras(uid, &bytes, &wanted);
+    return same_bytes(record->key, wanted.key) && record->headers_count == wanted.headers_count &&
+           (wanted.headers_count == 0 || same_bytes(record->headers, wanted.headers));
 }
 
 static bool value_is(uint64_t uid, struct bytes value)
@@ -168,6 +267,8 @@ static struct model_slot *place(struct model *model, uint64_t uid, int64_t offse
                         partition->index, (unsigned long long)uid, what, (long long)offset,
                         (long long)record->offset);
     record->offset = offset;
+    if (slot->uid != uid)
+        slot->crc = 0;
     slot->uid = uid;
     return slot;
 }
@@ -179,37 +280,78 @@ static void promise(struct model_partition *partition, struct model_slot *slot, 
     partition->promised_end = max_i64(partition->promised_end, offset + 1);
 }
 
-void model_acknowledge(struct model *model, uint64_t uid, int64_t offset)
+/* The time of a record stays what it was; the leader's is known from the first time it is seen. */
+static void check_time(struct model *model, uint64_t uid, int64_t timestamp)
+{
+    struct model_record *record = &model->records[uid];
+    const struct model_partition *partition = record->partition;
+    if (record->timestamp == MODEL_NO_TIME)
+        record->timestamp = timestamp;
+    if (record->timestamp != timestamp)
+        world_violation(model->world, "%s-%d: record %llu has time %lld and had %lld",
+                        partition->topic->name, partition->index, (unsigned long long)uid,
+                        (long long)timestamp, (long long)record->timestamp);
+}
+
+void model_acknowledge(struct model *model, uint64_t uid, int64_t offset, int64_t append_time_ms)
 {
     check(uid > 0 && uid < model->record_count);
+    const struct model_partition *partition = model->records[uid].partition;
     struct model_slot *slot = place(model, uid, offset, "acknowledged");
     model->acknowledged++;
+    if (model->records[uid].refused)
+        world_violation(model->world, "%s-%d: record %llu is acknowledged, and was to be refused",
+                        partition->topic->name, partition->index, (unsigned long long)uid);
+    if ((append_time_ms >= 0) != partition->topic->rules->append_time)
+        world_violation(model->world, "%s-%d: acknowledged with append time %lld",
+                        partition->topic->name, partition->index, (long long)append_time_ms);
+    else if (append_time_ms >= 0)
+        check_time(model, uid, append_time_ms);
     if (slot)
         promise(model->records[uid].partition, slot, offset);
 }
 
-void model_read(struct model *model, struct model_partition *partition, int64_t offset,
-                struct bytes value, bool promises)
+/* Is it a record that was sent there, whole? Returns its uid, or 0. */
+static uint64_t recognise(const struct model *model, const struct model_partition *partition,
+                          const struct record *record)
 {
-    const char *topic = partition->topic->name;
+    struct bytes value = record->value;
     uint64_t uid = value.size >= MODEL_VALUE_MIN ? load_be64(value.data) : 0;
     if (uid == 0 || uid >= model->record_count || model->records[uid].partition != partition ||
-        model->records[uid].size != (uint32_t)value.size || !value_is(uid, value)) {
-        world_violation(model->world,
-                        "%s-%d offset %lld: %d bytes that were not sent there (uid "
-                        "%llu)",
-                        topic, partition->index, (long long)offset, (int)value.size,
-                        (unsigned long long)uid);
-        return;
-    }
-    struct model_slot *slot = place(model, uid, offset, "read");
+        model->records[uid].size != (uint32_t)value.size || !value_is(uid, value) ||
+        !extras_are(uid, record))
+        return 0;
+    return uid;
+}
+
+/* The record that is known to lie at `offset` was read there. */
+static void note_read(struct model *model, struct model_partition *partition, int64_t offset,
+                      bool promises)
+{
+    struct model_slot *slot = &partition->slots[offset];
     model->read++;
-    if (!slot)
-        return;
     if (promises)
         promise(partition, slot, offset);
     partition->verified_count += slot->is_promised && !slot->is_verified;
     slot->is_verified = slot->is_promised;
+}
+
+void model_read(struct model *model, struct model_partition *partition, const struct record *record,
+                bool promises)
+{
+    uint64_t uid = recognise(model, partition, record);
+    if (uid == 0 || model->records[uid].refused) {
+        world_violation(model->world,
+                        "%s-%d offset %lld: %d bytes that were not sent there, or refused (uid "
+                        "%llu)",
+                        partition->topic->name, partition->index, (long long)record->offset,
+                        (int)record->value.size, (unsigned long long)uid);
+        return;
+    }
+    struct model_slot *slot = place(model, uid, record->offset, "read");
+    check_time(model, uid, record->timestamp);
+    if (slot)
+        note_read(model, partition, record->offset, promises);
 }
 
 void model_verify_begin(struct model *model)
@@ -228,21 +370,53 @@ bool model_verified(const struct model_partition *partition)
     return partition->verified_count == partition->promised_count;
 }
 
+/* Codec, kind of time and size are what the topic's rules say; max_timestamp is what Kafka says. */
+static bool obeys_rules(const struct model *model, const struct model_partition *partition,
+                        const struct batch *batch, uint64_t uid, int64_t max_timestamp)
+{
+    const struct model_rules *rules = partition->topic->rules;
+    int codec = rules->codec == MODEL_CODEC_SENT ? model->records[uid].codec : rules->codec;
+    return (batch->attributes & BATCH_CODEC_MASK) == codec &&
+           !(batch->attributes & BATCH_APPEND_TIME) == !rules->append_time &&
+           batch->whole.size <= rules->size_max_bytes && batch->max_timestamp == max_timestamp;
+}
+
+/* These very bytes were read before: a record is sent once, so what begins with the same one and
+ * has the same CRC is the same batch. */
+static bool was_read(const struct model_partition *partition, const struct batch *batch)
+{
+    int64_t offset = batch->base_offset;
+    return offset >= 0 && batch_last_offset(batch) < partition->capacity && batch->crc != 0 &&
+           partition->slots[offset].crc == batch->crc;
+}
+
 static bool read_batch(struct model *model, struct model_partition *partition,
                        const struct batch *batch, bool promises)
 {
+    if (was_read(partition, batch)) {
+        for (int64_t offset = batch->base_offset; offset <= batch_last_offset(batch); offset++)
+            note_read(model, partition, offset, promises);
+        return true;
+    }
     struct arena arena;
     struct batch_iterator iterator;
     struct record record;
     int32_t count = 0;
+    uint64_t uid = 0;
+    int64_t max_timestamp = -1;
     arena_init(&arena, 64u << 20);
     if (batch_iterate(batch, &arena, &iterator) == ERROR_NONE)
         while (batch_next(&iterator, &record)) {
-            model_read(model, partition, record.offset, record.value, promises);
-            count++;
+            model_read(model, partition, &record, promises);
+            max_timestamp = max_i64(max_timestamp, record.timestamp);
+            uid = count++ == 0 ? recognise(model, partition, &record) : uid;
         }
     arena_done(&arena);
-    return count == batch->count && count == batch->last_offset_delta + 1;
+    bool good = count == batch->count && count == batch->last_offset_delta + 1 &&
+                (uid == 0 || obeys_rules(model, partition, batch, uid, max_timestamp));
+    if (good && uid != 0)
+        slot_at(partition, batch->base_offset)->crc = batch->crc;
+    return good;
 }
 
 void model_read_batches(struct model *model, struct model_partition *partition, struct bytes data,
@@ -264,8 +438,11 @@ void model_read_batches(struct model *model, struct model_partition *partition, 
                             partition->index, (long long)batch.base_offset, (long long)*next);
         *next = batch_last_offset(&batch) + 1;
         if (!read_batch(model, partition, &batch, promises))
-            world_violation(model->world, "%s-%d: the batch at %lld has not its %d records", topic,
-                            partition->index, (long long)batch.base_offset, batch.count);
+            world_violation(model->world,
+                            "%s-%d: the batch at %lld has not its %d records, or is not as the "
+                            "topic's settings say (attributes %d)",
+                            topic, partition->index, (long long)batch.base_offset, batch.count,
+                            batch.attributes);
         data.data += batch.whole.size;
         data.size -= batch.whole.size;
     }

@@ -1,36 +1,37 @@
 /* A producer: batches of records with unique ids to one or several partitions of the topics it has
- * heard of, several requests in flight. What is not acknowledged is given up, not sent again. */
+ * heard of, several requests in flight. What is not acknowledged is given up, not sent again; what
+ * is refused must be refused for what is wrong with it. */
 #include "base/check.h"
 #include "base/memory.h"
-#include "protocol/batch.h"
 #include "protocol/messages.h"
 #include "sim/broker_sim.h"
+#include "sim/client_batch.h"
 
-enum { PARTS_MAX = 4, BATCH_BYTES_MAX = 160 << 10, FLIGHTS_MAX = 16 };
+enum { PARTS_MAX = 4, FLIGHTS_MAX = 16, CALM_ASKS = 2 };
 
 struct producer_flight {
     int part_count;
-    struct producer_part {
-        struct model_partition *partition;
-        uint64_t first_uid;
-        int32_t count;
-    } parts[PARTS_MAX];
+    struct client_batch parts[PARTS_MAX];
 };
 
 struct producer {
     int16_t acks;
-    bool by_name; /* an old client: topics by name, so only those that stay */
     int pipeline;
-    uint32_t value_max;
-    int32_t records_max;
+    struct client_batch_habits habits;
     int64_t pause_ns;                            /* at most, between two requests */
     int64_t topics_ns;                           /* when to ask for topics again */
     struct producer_flight flights[FLIGHTS_MAX]; /* a ring, oldest first */
     int first, count;
     bool asks_topics;
+    int calm_asks; /* since all is calm: these must be answered */
     uint8_t *bytes[PARTS_MAX];
-    uint8_t value[64 << 10];
 };
+
+/* By name: only topics whose name always means the same one. */
+static bool asks_by_name(const struct client *client)
+{
+    return session_version(&client->session, API_PRODUCE) < 13;
+}
 
 static void init(struct client *client)
 {
@@ -39,26 +40,29 @@ static void init(struct client *client)
         static const int16_t acks[] = {-1, -1, 1, 1, 0};
         producer = client->state = memory_zeroed(sizeof *producer);
         producer->acks = acks[random_below(&client->random, 5)];
-        producer->by_name = random_once_in(&client->random, 3);
         producer->pipeline = (int)random_between(&client->random, 1, 8);
         static const uint32_t sizes[] = {40, 300, 300, 2000, 12000, 60000};
-        producer->value_max = sizes[random_below(&client->random, 6)];
-        producer->records_max = (int32_t)random_between(&client->random, 1, 12);
+        uint32_t value_max = sizes[random_below(&client->random, 6)];
+        producer->habits = (struct client_batch_habits){
+            .value_max = value_max,
+            /* much of what is large would cost more to compress than all the rest together */
+            .records_max = (int32_t)random_between(&client->random, 1, value_max > 2000 ? 3 : 12),
+            .codec = (int)random_between(&client->random, CODEC_NONE, CODECS_END),
+            /* who asks for no answer would lose its connection by it */
+            .lie_once_in = producer->acks == 0 ? 0 : 1ull << random_between(&client->random, 2, 8),
+        };
         producer->pause_ns = random_between(&client->random, 0, 30) * 1000000;
         for (int i = 0; i < PARTS_MAX; i++)
-            producer->bytes[i] = memory_aligned(16, BATCH_BYTES_MAX);
+            producer->bytes[i] = memory_aligned(16, CLIENT_BATCH_SPACE);
     }
     producer->count = 0;
     producer->topics_ns = 0;
-    if (producer->by_name)
-        session_limit(&client->session, API_PRODUCE,
-                      (int16_t)random_between(&client->random, 3, 12));
 }
 
-static bool is_wanted(const struct producer *producer, const struct model_topic *topic)
+static bool is_wanted(const struct client *client, const struct model_topic *topic)
 {
     return topic->deleted_ns == INT64_MAX &&
-           (!producer->by_name || strncmp(topic->name, "passing", 7) != 0);
+           (!asks_by_name(client) || topic->kind != MODEL_PASSING);
 }
 
 static struct model_topic *pick_topic(struct client *client)
@@ -67,45 +71,17 @@ static struct model_topic *pick_topic(struct client *client)
     for (int i = 0; i < 8 && model->topic_count > 0; i++) {
         struct model_topic *topic =
             model->topics[random_below(&client->random, (uint64_t)model->topic_count)];
-        if (is_wanted(client->state, topic))
+        if (is_wanted(client, topic))
             return topic;
     }
     return NULL;
-}
-
-/* A batch of new records for the partition; its bytes. */
-static struct bytes make_batch(struct client *client, struct producer_part *part, uint8_t *bytes)
-{
-    struct producer *producer = client->state;
-    struct model *model = &client->sim->model;
-    struct batch_builder builder;
-    batch_builder_init(&builder, bytes, BATCH_BYTES_MAX);
-    int32_t wanted = (int32_t)random_between(&client->random, 1, producer->records_max);
-    part->count = 0;
-    while (part->count < wanted) {
-        uint32_t size =
-            (uint32_t)random_between(&client->random, MODEL_VALUE_MIN, producer->value_max);
-        if (builder.size_bytes + size + 64 > BATCH_BYTES_MAX)
-            break;
-        uint64_t uid = model_send(model, part->partition, size);
-        model_value(uid, producer->value, size);
-        struct record record = {.timestamp = client->core.now.wall_ms,
-                                .key = {NULL, -1},
-                                .value = {producer->value, (int32_t)size}};
-        enum error error = batch_builder_add(&builder, &record);
-        check(error == ERROR_NONE);
-        if (part->count++ == 0)
-            part->first_uid = uid;
-    }
-    struct batch_fields fields = BATCH_FIELDS_PLAIN;
-    batch_builder_end(&builder, &fields);
-    return (struct bytes){bytes, (int32_t)builder.size_bytes};
 }
 
 static void produce(struct client *client, struct model_topic *topic)
 {
     struct producer *producer = client->state;
     struct producer_flight flight = {0};
+    producer->habits.version = session_version(&client->session, API_PRODUCE);
     struct produce_request request;
     struct produce_request_topic_produce_data data;
     struct produce_request_partition_produce_data parts[PARTS_MAX];
@@ -116,10 +92,11 @@ static void produce(struct client *client, struct model_topic *topic)
         topic->partition_count - first < PARTS_MAX ? topic->partition_count - first : PARTS_MAX;
     flight.part_count = (int)random_between(&client->random, 1, most);
     for (int i = 0; i < flight.part_count; i++) {
-        flight.parts[i].partition = &topic->partitions[first + i];
         message_set_defaults(&produce_request_partition_produce_data_message, &parts[i]);
         parts[i].index = first + i;
-        parts[i].records.whole = make_batch(client, &flight.parts[i], producer->bytes[i]);
+        parts[i].records.whole =
+            client_batch_make(client, &topic->partitions[first + i], &producer->habits,
+                              producer->bytes[i], &flight.parts[i]);
     }
     data.name = string_of(topic->name);
     data.topic_id = topic->id;
@@ -131,8 +108,10 @@ static void produce(struct client *client, struct model_topic *topic)
     request.topic_data_count = 1;
     if (!client_ask(client, API_PRODUCE, &request, producer->acks != 0))
         return;
-    if (producer->acks != 0)
-        producer->flights[(producer->first + producer->count++) % FLIGHTS_MAX] = flight;
+    if (producer->acks == 0)
+        return;
+    topic->in_flight++;
+    producer->flights[(producer->first + producer->count++) % FLIGHTS_MAX] = flight;
 }
 
 static void work(struct client *client)
@@ -143,47 +122,44 @@ static void work(struct client *client)
         producer->topics_ns = now_ns + 1000000000;
         producer->asks_topics = client_ask_topics(client);
     }
-    if (client->sim->calm || now_ns < client->next_ns || producer->count >= producer->pipeline)
+    bool has_done = client->sim->calm && producer->calm_asks == CALM_ASKS;
+    if (has_done || now_ns < client->next_ns || producer->count >= producer->pipeline)
         return;
+    producer->calm_asks += client->sim->calm;
     client->next_ns = now_ns + random_between(&client->random, 0, producer->pause_ns);
     struct model_topic *topic = pick_topic(client);
     if (topic)
         produce(client, topic);
 }
 
-static void take_part(struct client *client, const struct producer_part *part,
+static void take_part(struct client *client, const struct client_batch *part, int16_t version,
                       const struct produce_response_partition_produce_response *answer,
                       int64_t asked_ns)
 {
-    if (answer->index != part->partition->index) {
-        world_violation(client->sim->world, "produce: partition %d answered, %d was asked",
-                        answer->index, part->partition->index);
+    struct simulation *sim = client->sim;
+    const struct producer *producer = client->state;
+    const struct model_partition *partition = part->partition;
+    enum error error = (enum error)answer->error_code;
+    if (answer->index != partition->index) {
+        world_violation(sim->world, "produce: partition %d answered, %d was asked", answer->index,
+                        partition->index);
         return;
     }
-    switch ((enum error)answer->error_code) {
-    case ERROR_NONE:
-        for (int32_t i = 0; i < part->count; i++)
-            model_acknowledge(&client->sim->model, part->first_uid + (uint64_t)i,
-                              answer->base_offset + i);
-        break;
-    case ERROR_UNKNOWN_TOPIC_ID:
-    case ERROR_UNKNOWN_TOPIC_OR_PARTITION:
-    case ERROR_NOT_LEADER_OR_FOLLOWER:
-        if (!part->partition->topic->delete_asked &&
-            asked_ns > part->partition->topic->seen_ns + MODEL_SPREAD_NS)
-            world_violation(client->sim->world, "produce: %s-%d is gone",
-                            part->partition->topic->name, part->partition->index);
-        break;
-    case ERROR_KAFKA_STORAGE_ERROR:
-    case ERROR_MESSAGE_TOO_LARGE:
-    case ERROR_RECORD_LIST_TOO_LARGE:
-    case ERROR_REQUEST_TIMED_OUT:
-        break;
-    default:
-        world_violation(client->sim->world, "produce: %s-%d answered %s",
-                        part->partition->topic->name, part->partition->index,
-                        error_name((enum error)answer->error_code));
+    if (error == ERROR_UNKNOWN_TOPIC_ID || error == ERROR_UNKNOWN_TOPIC_OR_PARTITION ||
+        error == ERROR_NOT_LEADER_OR_FOLLOWER) {
+        if (!partition->topic->delete_asked && asked_ns > partition->seen_ns + MODEL_SPREAD_NS)
+            world_violation(sim->world, "produce: %s-%d is gone", partition->topic->name,
+                            partition->index);
+        return;
     }
+    if (!client_batch_may_fail(part, version, producer->acks,
+                               sim->broker.settings.log_segment_bytes, error))
+        world_violation(sim->world, "produce: %s-%d answered %s to %d bytes of codec %d, lie %d",
+                        partition->topic->name, partition->index, error_name(error),
+                        part->size_bytes, part->codec, part->lie);
+    for (int32_t i = 0; error == ERROR_NONE && i < part->count; i++)
+        model_acknowledge(&sim->model, part->first_uid + (uint64_t)i, answer->base_offset + i,
+                          answer->log_append_time_ms);
 }
 
 static void answer(struct client *client, const struct session_response *response, int64_t asked_ns)
@@ -191,12 +167,13 @@ static void answer(struct client *client, const struct session_response *respons
     struct producer *producer = client->state;
     if (response->api->key == API_METADATA) {
         producer->asks_topics = false;
-        client_take_topics(client, response->message, asked_ns);
+        client_take_topics(client, response, asked_ns);
         return;
     }
     const struct produce_response *produced = response->message;
     check(response->api->key == API_PRODUCE && producer->count > 0);
     struct producer_flight flight = producer->flights[producer->first];
+    flight.parts[0].partition->topic->in_flight--;
     producer->first = (producer->first + 1) % FLIGHTS_MAX;
     producer->count--;
     if (produced->responses_count != 1 ||
@@ -205,13 +182,17 @@ static void answer(struct client *client, const struct session_response *respons
         return;
     }
     for (int i = 0; i < flight.part_count; i++)
-        take_part(client, &flight.parts[i], &produced->responses[0].partition_responses[i],
-                  asked_ns);
+        take_part(client, &flight.parts[i], response->version,
+                  &produced->responses[0].partition_responses[i], asked_ns);
 }
 
 static void lost(struct client *client)
 {
     struct producer *producer = client->state;
+    for (int i = 0; i < producer->count; i++)
+        producer->flights[(producer->first + i) % FLIGHTS_MAX]
+            .parts[0]
+            .partition->topic->in_flight--;
     producer->count = 0;
     producer->asks_topics = false;
 }
@@ -219,7 +200,8 @@ static void lost(struct client *client)
 static bool is_over(struct client *client)
 {
     struct producer *producer = client->state;
-    return !producer || (producer->count == 0 && client->connected);
+    return producer && producer->calm_asks == CALM_ASKS && producer->count == 0 &&
+           client->connected;
 }
 
 const struct client_kind producer_kind = {"producer", init, work, answer, lost, is_over};

@@ -113,7 +113,7 @@ struct world {
     bool blocked[WORLD_MACHINES_MAX][WORLD_MACHINES_MAX]; /* from, to */
     struct list free_sockets, dead_ports;
     int violation_count;
-    char violation[256]; /* the first one */
+    char violation[640]; /* the first one */
     bool quiet;          /* violations are counted, not printed */
     void (*on_event)(struct world *world, void *argument);
     void *on_event_argument;

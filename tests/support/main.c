@@ -1,6 +1,10 @@
 /* Runs every TEST of the program, or those named on the command line, and ends with
  * "N passed, N failed". A crash or a time-out (SIGTERM)
- * names the test it happened in. */
+ * names the test it happened in.
+ *
+ * With --kills NAME (in a build with BOLE_MUTANTS) that fault is switched on, and the tests that
+ * are named must notice it: "1 passed" says that one of them failed. */
+#include "base/mutant.h"
 #include "support/test.h"
 #include <CUnit/Automated.h>
 #include <CUnit/CUnit.h>
@@ -57,8 +61,25 @@ static void print_failed(const CU_pTest test, const CU_pSuite suite, const CU_pF
     printf("%s %s.%s\n", program, suite->pName, test->pName);
 }
 
+/* How a run with a mutant ends: to fail is to pass. */
+static int end_kill(const char *name, unsigned failed)
+{
+    printf("%s: %s\n%d passed, %d failed\n", name, failed ? "killed" : "SURVIVED", failed > 0,
+           failed == 0);
+    CU_cleanup_registry();
+    return failed == 0;
+}
+
 int main(int count, char **arguments)
 {
+    const char *mutant = NULL;
+    if (count > 3 && strcmp(arguments[1], "--kills") == 0) {
+        mutant = arguments[2];
+        arguments += 2;
+        count -= 2;
+        if (mutant_find(mutant) == MUTANT_NONE || !mutant_activate(mutant_find(mutant)))
+            return 2;
+    }
     setvbuf(stdout, NULL, _IOLBF, 0);
     program = arguments[0];
     struct sigaction crash = {.sa_handler = on_crash, .sa_flags = SA_RESETHAND};
@@ -86,6 +107,8 @@ int main(int count, char **arguments)
     CU_set_test_complete_handler(print_failed);
     CU_run_all_tests();
     unsigned failed = CU_get_number_of_tests_failed();
+    if (mutant && added)
+        return end_kill(mutant, failed);
     printf("%u passed, %u failed\n", (unsigned)added - failed, failed);
     CU_cleanup_registry();
     return failed || !added ? 1 : 0;
