@@ -38,6 +38,12 @@ static bool take_slab(struct journal *journal, uint32_t size)
     uint32_t wanted = store->options.journal_block_bytes;
     wanted = size > wanted ? size : wanted;
     struct buffer *slab = buffers_take(&store->tails, align_up(wanted, journal->alignment));
+    if (!slab && journal->slab && journal->slab->references == 1) {
+        /* Nothing in it is used any more: who waits for the pool must hold nothing of it. */
+        buffer_release(journal->slab);
+        journal->slab = NULL;
+        slab = buffers_take(&store->tails, align_up(wanted, journal->alignment));
+    }
     if (!slab) {
         REACHED("pool of journal memory empty");
         return false;
