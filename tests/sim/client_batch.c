@@ -124,7 +124,7 @@ static void pack(struct client_batch *batch, uint8_t *bytes)
     arena_init(&arena, 8 << 20);
     enum error error = batch_view(bytes, (size_t)batch->size_bytes, &view);
     if (!error)
-        error = batch_recode(&view, batch->codec, &arena, &packed);
+        error = batch_recode(&view, batch->codec, codec_usual_level(batch->codec), &arena, &packed);
     check(error == ERROR_NONE && packed.size <= CLIENT_BATCH_SPACE);
     memcpy(bytes, packed.data, (size_t)packed.size);
     batch->size_bytes = packed.size;

@@ -325,6 +325,7 @@ void disk_crash(struct disk *disk, struct disk_choice *choice)
         struct inode *inode = disk->inodes[i];
         if (!inode || !inode->is_directory)
             continue;
+        inode->unreported = false; /* the kernel that would have told is gone */
         inode_reference(inode);
         inode_drop_entries(inode, false, disk);
         uint32_t position = 0;
