@@ -19,6 +19,10 @@ static const struct option_row rows[] = {
     {262, "rate", "N|max", "requests/s due, of all connections together (default max)"},
     {263, "seconds", "N", "measured (default 5)"},
     {264, "warmup", "N", "seconds before (default 1)"},
+    {272, "codec", "CODEC",
+     "of the batches: none (default), gzip, snappy, lz4, zstd; then the values are words, and "
+     "sizes\n"
+     "                               in results are those after compression"},
     {271, "requests", "N", "ends after so many, counted from the first, instead of by time"},
     {265, "acks", "N", "-1 every replica in sync (default), 1 the leader"},
     {266, "kind", "KIND", "of tiny: produce (default), apiversions or metadata"},
@@ -133,6 +137,11 @@ static bool take(struct options *options, struct bench_settings *settings, int i
     case 270:
         settings->is_json = true;
         return true;
+    case 272:
+        if (!codec_find(options->value, &settings->codec))
+            options_wrong(options, "--codec is none, gzip, snappy, lz4 or zstd, not '%s'",
+                          options->value);
+        return codec_find(options->value, &settings->codec);
     case 271:
         return options_number(options, 1, INT32_MAX, &settings->requests);
     case OPTION_ARGUMENT:

@@ -9,6 +9,7 @@
  *     in it, also those answered later; those never answered count at their age.
  *  3. Before the schedule begins every request was sent once and answered without error.
  *  4. Answers of a connection come in order; each is matched by its correlation id and decoded. */
+#include "codec/codec.h"
 #include "admin.h"
 #include "tools/histogram.h"
 #include "tools/schedule.h"
@@ -21,8 +22,9 @@ struct bench_settings {
     const char *kind; /* produce, tiny, partitions, idle */
     const char *broker, *topic;
     enum bench_request request;
-    int64_t partitions, per_request; /* per_request 0: all */
-    int64_t batch_bytes, record_bytes;
+    int64_t partitions, per_request;   /* per_request 0: all */
+    int64_t batch_bytes, record_bytes; /* before compression */
+    enum codec codec;
     int64_t connections, in_flight;
     struct schedule_plan plan;
     int64_t requests; /* in all; 0: by time. The plan is then "max" without a warm-up */

@@ -27,8 +27,44 @@ static int32_t value_that_fits(const struct batch_builder *builder, struct recor
     return -1;
 }
 
+/* Words of 3 to 10 letters out of 256, in random order. */
+static void fill_with_words(uint8_t *text, size_t size, struct random *random)
+{
+    uint8_t words[256][10];
+    for (int i = 0; i < 256; i++)
+        for (int j = 0; j < 10; j++)
+            words[i][j] = (uint8_t)('a' + random_below(random, 26));
+    for (size_t at = 0; at < size;) {
+        const uint8_t *word = words[random_below(random, 256)];
+        size_t length = 3 + word[0] % 8;
+        for (size_t i = 0; i < length && at < size; i++)
+            text[at++] = word[i];
+        if (at < size)
+            text[at++] = ' ';
+    }
+}
+
+/* In place, if that makes it smaller. */
+static void compress_batch(struct batch_builder *builder, enum codec codec)
+{
+    struct arena arena;
+    struct batch batch;
+    struct bytes packed;
+    arena_init(&arena, 16 * builder->size_bytes + (8u << 20));
+    enum error error = batch_view(builder->data, builder->size_bytes, &batch);
+    if (!error)
+        error = batch_recode(&batch, codec, codec_usual_level(codec), &arena, &packed);
+    check(!error);
+    if ((size_t)packed.size < builder->size_bytes) {
+        memcpy(builder->data, packed.data, (size_t)packed.size);
+        builder->size_bytes = (size_t)packed.size;
+    }
+    arena_done(&arena);
+}
+
 /* Fills a batch of at most `batch_bytes` with records of `record_bytes`; the last one is as long as
- * the rest. The values are random bytes of 6 bits: no disk or codec makes them smaller than 3/4. */
+ * the rest. The values are random bytes of 6 bits: no disk makes them smaller than 3/4. With a
+ * codec they are words, which each codec makes smaller. */
 static void build_batch(struct batch_builder *builder, const struct bench_settings *settings)
 {
     size_t capacity = (size_t)settings->batch_bytes;
@@ -38,6 +74,8 @@ static void build_batch(struct batch_builder *builder, const struct bench_settin
     random_seed(&random, 1);
     for (size_t i = 0; i < capacity; i++)
         value[i] = (uint8_t)(' ' + random_below(&random, 64));
+    if (settings->codec != CODEC_NONE)
+        fill_with_words(value, capacity, &random);
     struct record record = {.timestamp = wall_ms(), .key = BYTES_NULL, .headers_count = 0};
     for (;;) {
         int64_t left = settings->batch_bytes - (int64_t)builder->size_bytes;
@@ -53,6 +91,8 @@ static void build_batch(struct batch_builder *builder, const struct bench_settin
         check(!error);
     }
     batch_builder_end(builder, &BATCH_FIELDS_PLAIN);
+    if (settings->codec != CODEC_NONE)
+        compress_batch(builder, settings->codec);
     memory_free(value);
 }
 

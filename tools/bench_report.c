@@ -36,9 +36,9 @@ static void print_json(const struct bench_settings *s, const struct bench_result
 {
     const struct bench_work w = work_of(s, r);
     printf("{\"kind\":\"%s\",\"partitions\":%lld,\"batch_bytes\":%lld,\"in_flight\":%lld,"
-           "\"rate\":%lld,\"acks\":%lld",
+           "\"rate\":%lld,\"acks\":%lld,\"codec\":\"%s\"",
            s->kind, (long long)s->partitions, (long long)s->batch_bytes, (long long)s->in_flight,
-           (long long)s->plan.rate, (long long)s->acks);
+           (long long)s->plan.rate, (long long)s->acks, codec_name(s->codec));
 #define FIGURE(name, unit, decimals, known, value)                                                 \
     if (known)                                                                                     \
         printf(",\"" #name "\":%.*f", decimals, value);                                            \
