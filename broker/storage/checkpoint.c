@@ -59,6 +59,7 @@ void checkpoint_request(struct store *store, bool everything)
         return;
     }
     checkpoint->running = true;
+    checkpoint->everything = everything;
     checkpoint->again = false;
     checkpoint->forced = 0;
     checkpoint->phase = 0;
@@ -355,6 +356,7 @@ static enum step idle_tick(struct flow *flow)
     if (store->stopping || store->fenced)
         return STEP_FAIL;
     if (checkpoint->idle_timer.fired) {
+        producer_sweep(store);
         if (checkpoint->idle_appended == store->counters.appended_bytes &&
             !list_is_empty(&store->unsettled))
             checkpoint_request(store, true);

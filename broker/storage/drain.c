@@ -5,6 +5,7 @@
 #include "base/reached.h"
 #include "storage/folder.h"
 #include "storage/log_state.h"
+#include "storage/producer_save.h"
 #include "storage/store.h"
 #include <stdio.h>
 
@@ -35,6 +36,7 @@ static const struct flow_kind drain_flow = {"drain",
                                              {"write", drain_write},
                                              {"trim", drain_trim},
                                              {"index", drain_index},
+                                             {"producers", drain_producers},
                                              {"finish", drain_finish}}};
 
 void drain_init(struct store *store)
@@ -584,7 +586,7 @@ static enum step drain_finish(struct flow *flow)
     log->draining = false;
     if (log_is_settled(log) || store->fenced || log->removed)
         log_unforce(log);
-    if (!log->oldest && log_is_settled(log) && !log->forced) {
+    if (!log->oldest && log_is_settled(log) && !log->forced && !producer_state_lags(log)) {
         struct segment *active = log_active(log);
         if (!active || (active->allocated == active->size && segment_index_is_written(active)))
             list_remove(&log->unsettled);

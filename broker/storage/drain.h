@@ -1,7 +1,7 @@
 #pragma once
 /* Drains: each moves durable bytes of one log to its segment's file, one chunk at a time.
  *
- *   log -> folder -> open -> partial -> allocate -> write -> trim -> index -> finish
+ *   log -> folder -> open -> partial -> allocate -> write -> trim -> index -> producers -> finish
  *
  * A step with nothing to do passes at once. An unforced drain writes whole sectors and keeps the
  * rest in memory; a forced one (a checkpoint waits) writes all, with zeros behind the end, and
@@ -22,5 +22,6 @@ struct drain {
     int64_t from, end; /* aligned start of the write; end of its data */
     uint8_t phase;     /* within a step of several operations */
     int32_t handle;    /* of a small file being written */
+    bool names_to_flush; /* of indexes of transactions (producer_save.c) */
     char path[1024];
 };

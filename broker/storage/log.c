@@ -28,6 +28,7 @@ struct log *log_new(struct store *store, const struct log_identity *identity,
     list_init(&log->dirty_folder);
     list_init(&log->open_waiters);
     list_init(&log->idle_waiters);
+    producer_state_init(log);
     return log;
 }
 
@@ -43,6 +44,7 @@ void log_free(struct log *log)
     list_remove(&log->dirty_folder);
     for (int i = 0; i < log->segment_count; i++)
         segment_free(log->segments[i]);
+    producer_state_done(log);
     memory_free(log->segments);
     memory_free(log->resumed);
     memory_free(log->folder);
@@ -73,7 +75,7 @@ struct segment *log_untrimmed_segment(const struct log *log)
 bool log_is_settled(const struct log *log)
 {
     uint64_t mark = log->store->journal.mark_sequence;
-    if (log_untrimmed_segment(log))
+    if (log_untrimmed_segment(log) || producer_state_is_due(log))
         return false;
     if (log->oldest)
         return log->oldest->sequence >= mark;
@@ -172,12 +174,12 @@ struct list *log_room(struct log *log)
     return &log->store->room;
 }
 
-/* Walks whole batches, giving each its offset and epoch where `to` is not null. Returns the offset
- * after the last record, or -1 if `batches` does not end with a whole batch. */
-static int64_t number_batches(uint8_t *to, struct bytes batches, int64_t offset,
-                              int32_t leader_epoch)
+/* Walks whole batches. Returns the offset after the last record, the first being `offset`, or -1 if
+ * `batches` does not end with a whole batch. Says whether any batch has a producer. */
+static int64_t measure_batches(struct bytes batches, int64_t offset, bool *ret_has_producers)
 {
     int32_t at = 0;
+    uint8_t none = 0x80; /* stays if no producer id is 0 or more */
     while (at < batches.size) {
         const uint8_t *batch = batches.data + at;
         if (batches.size - at < BATCH_LAST_OFFSET_DELTA_AT + 4)
@@ -186,13 +188,22 @@ static int64_t number_batches(uint8_t *to, struct bytes batches, int64_t offset,
         int32_t last_delta = (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
         if (size < BATCH_LAST_OFFSET_DELTA_AT + 4 || size > batches.size - at || last_delta < 0)
             return -1;
-        if (to) {
-            batch_assign(to + at, offset, leader_epoch);
-        }
+        none &= size >= BATCH_RECORDS_AT ? batch[BATCH_PRODUCER_ID_AT] : 0x80;
         offset += last_delta + 1;
         at += (int32_t)size;
     }
+    *ret_has_producers = !(none & 0x80);
     return offset;
+}
+
+/* Gives each of the batches, which were measured, its offset and epoch. */
+static void number_batches(uint8_t *batch, int32_t size, int64_t offset, int32_t leader_epoch)
+{
+    for (const uint8_t *end = batch + size; batch < end;) {
+        batch_assign(batch, offset, leader_epoch);
+        offset += (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT) + 1;
+        batch += BATCH_OVERHEAD + load_be32(batch + BATCH_LENGTH_AT);
+    }
 }
 
 struct piece *log_new_piece(struct log *log)
@@ -227,6 +238,7 @@ static struct segment *segment_for(struct log *log, int32_t size, int64_t end_of
         REACHED("roll during a flush");
     log->store->counters.rolls++;
     active->trim = true;
+    producer_state_roll(log);
     return log_add_segment(log, log->appended_end);
 }
 
@@ -248,9 +260,13 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
         return log->state == LOG_FAILED ? log->error : ERROR_BAD_ARGUMENT;
     if (store->fenced)
         return ERROR_KAFKA_STORAGE_ERROR;
-    int64_t end_offset = number_batches(NULL, batches, log->appended_end, 0);
+    bool has_producers;
+    int64_t end_offset = measure_batches(batches, log->appended_end, &has_producers);
     if (batches.size <= 0 || end_offset < 0)
         return ERROR_CORRUPT_MESSAGE;
+    enum error error = has_producers ? producer_state_judge(log, batches, ret) : ERROR_NONE;
+    if (error)
+        return error;
     uint32_t most = ENTRY_BIND_SIZE_MAX + ENTRY_APPEND_HEADER_MAX + (uint32_t)batches.size;
     if (most > journal_largest(journal))
         return ERROR_MESSAGE_TOO_LARGE;
@@ -274,7 +290,7 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
     }
     used += (uint32_t)entry_append_header_encode(log->id, (uint32_t)batches.size, to + used);
     memcpy(to + used, batches.data, (size_t)batches.size);
-    number_batches(to + used, batches, log->appended_end, leader_epoch);
+    number_batches(to + used, batches.size, log->appended_end, leader_epoch);
 
     struct piece *piece = log_new_piece(log);
     piece->slab = journal_slab(journal);
@@ -289,11 +305,14 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
     log_note_piece(log, piece);
     segment->size += batches.size;
     log->appended_end = end_offset;
+    producer_state_applied(log, (struct bytes){piece->data, batches.size}, has_producers);
     store->counters.appended_bytes += (uint64_t)batches.size;
     if (list_is_empty(&log->unsettled))
         list_push(&store->unsettled, &log->unsettled);
     journal_commit(journal, used + (uint32_t)batches.size, entries, log);
-    *ret = (struct log_append_result){piece->base_offset, end_offset, log->log_start};
+    *ret = (struct log_append_result){.base_offset = piece->base_offset,
+                                      .end_offset = end_offset,
+                                      .log_start_offset = log->log_start};
     return ERROR_NONE;
 }
 

@@ -1,6 +1,7 @@
 /* Opening a log at first use: reads the folder, then the end of the newest segment.
  *
- *   folder -> list -> metadata -> older -> size -> index -> open -> scan -> finish
+ *   folder -> list -> metadata -> older -> size -> index -> open -> scan -> producers
+ *   -> finish
  *
  * `older` scans closed segments, if somebody wants to know of their batches (log_opening_floor).
  *
@@ -19,6 +20,7 @@
 #include "storage/log_batch.h"
 #include "storage/log_scan.h"
 #include "storage/log_state.h"
+#include "storage/producer_load.h"
 #include "storage/store.h"
 #include <stdio.h>
 
@@ -42,6 +44,7 @@ struct log_opening {
     const struct piece *next; /* of those that are resumed, to be taken */
     struct log_scan scan;
     char path[1024];
+    struct producer_load producers;
 };
 
 static enum step open_folder(struct flow *flow);
@@ -52,6 +55,7 @@ static enum step open_size(struct flow *flow);
 static enum step open_index(struct flow *flow);
 static enum step open_segment(struct flow *flow);
 static enum step open_scan(struct flow *flow);
+static enum step open_producers(struct flow *flow);
 static enum step open_finish(struct flow *flow);
 
 static const struct flow_kind open_flow = {"log open",
@@ -63,6 +67,7 @@ static const struct flow_kind open_flow = {"log open",
                                             {"index", open_index},
                                             {"segment", open_segment},
                                             {"scan", open_scan},
+                                            {"producers", open_producers},
                                             {"finish", open_finish}}};
 
 static struct log_opening *opening_of(struct flow *flow)
@@ -145,6 +150,8 @@ static void take_names(struct log_opening *opening)
             segment->size = -1;
             segment->exists = segment->sealed = true;
             segment->index_loaded = false;
+        } else if (names[at] == 'f') {
+            producer_state_name(opening->log, name);
         }
         at += 2 + (int64_t)strlen(name);
     }
@@ -496,6 +503,23 @@ static enum step open_scan(struct flow *flow)
     return STEP_AGAIN;
 }
 
+static enum step open_producers(struct flow *flow)
+{
+    struct log_opening *opening = opening_of(flow);
+    struct producer_load *load = &opening->producers;
+    enum error error = producer_load_step(load);
+    if (error == ERROR_WOULD_WAIT)
+        return STEP_AGAIN;
+    producer_load_done(load);
+    if (!error)
+        return STEP_NEXT;
+    opening->log->error = error;
+    opening->op.result = load->op.result;
+    snprintf(opening->path, sizeof opening->path, "%s", load->path);
+    opening->position = load->position;
+    return give_up(opening, load->fault);
+}
+
 /* Also the way of an empty, a stale and a failed one. */
 static enum step open_finish(struct flow *flow)
 {
@@ -511,6 +535,7 @@ static enum step open_finish(struct flow *flow)
         opening->stale = false;
         log->folder_exists = false;
         resumed_forget_files(log);
+        producer_state_reset(log);
         folder_clear_start(log->store, log->folder, NULL);
     }
     if (!log->removed && folder_clear_await(log->store, log->folder, &opening->waiter, flow))
@@ -535,6 +560,7 @@ static enum step open_finish(struct flow *flow)
     log->log_start = log->segment_count ? log->segments[0]->base_offset : 0;
     log->durable_end = log->appended_end;
     log->state = LOG_OPEN;
+    producer_state_opened(log);
     waiters_wake(&log->open_waiters);
     if (log->moved)
         log->moved(log, log->context);

@@ -2,6 +2,7 @@
 /* The inside of a log, shared by the files of this folder and by cluster/partition.c, which embeds
  * nothing of it but keeps a pointer. See log.h for what it does. */
 #include "storage/log.h"
+#include "storage/producer_state.h"
 #include "storage/resume.h"
 #include "storage/segment.h"
 
@@ -50,9 +51,10 @@ struct log {
     struct list open_waiters,
         idle_waiters; /* opened or failed; no drain or read at work any more */
     struct log_opening *opening;
-    struct log_resumed *resumed; /* until it is opened; null: the journal held nothing of it */
-    int32_t reads;               /* at work */
-    int32_t holders;             /* flows of the layers above that use it */
+    struct log_resumed *resumed;     /* until it is opened; null: the journal held nothing of it */
+    struct producer_state producers; /* of its batches */
+    int32_t reads;                   /* at work */
+    int32_t holders;                 /* flows of the layers above that use it */
     /* Told when durable_end has moved or the log has failed. May wake flows, nothing more. */
     void (*moved)(struct log *log, void *context);
     void *context;

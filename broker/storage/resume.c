@@ -194,6 +194,7 @@ bool resumed_take(struct log *log, const struct piece **next)
     for (int64_t bytes = 0; piece && bytes < STEP_BYTES; piece = piece->next) {
         bytes += piece->size;
         log_note_piece(log, piece);
+        producer_state_resumed(log, (struct bytes){piece->data, (int32_t)piece->size});
     }
     *next = piece;
     if (piece)

@@ -28,6 +28,8 @@ struct store_options {
     int64_t idle_ns;          /* nothing appended for so long: a checkpoint empties the journal */
     uint32_t flush_all_files; /* more dirty files than this are flushed by one OP_FLUSH_ALL */
     int32_t drains;           /* at once */
+    uint32_t producers_most;  /* of one log; 0: no limit */
+    int64_t producer_expiration_ms; /* 0: never */
 };
 
 /* Counters, for metrics and tests. Bytes are those on disk. */
@@ -41,7 +43,7 @@ struct checkpoint {
     struct flow flow;
     struct op op;
     bool running, again;           /* again: somebody waits for one that begins later */
-    bool everything;               /* drain and trim all, whatever its place (stop, idle) */
+    bool everything;               /* of a stop, or idle: producers' snapshots are written too */
     int32_t forced;                /* logs it still waits for */
     uint64_t last_sequence;        /* of a block, when the last one had settled */
     uint8_t phase;                 /* within a step */
@@ -86,6 +88,8 @@ struct store {
     void (*on_fence)(void *core_owner); /* told once, on this core; or null */
     uint64_t resumed_bytes;             /* of records that were found in the journal */
     bool stopping;
+    struct list producing;  /* logs that have producers (producer_state.sweep) */
+    uint64_t producer_seed; /* of their maps */
     uint32_t next_log_id;
     int32_t open_handles;
     int32_t openings; /* logs being opened; checkpoint.waiters are told of each end */

@@ -1,0 +1,496 @@
+#include "storage/producer_load.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/mutant.h"
+#include "base/reached.h"
+#include "codec/crc32c.h"
+#include "protocol/batch.h"
+#include "storage/producer_snapshot.h"
+#include "storage/store.h"
+#include "storage/txn_index.h"
+#include <stdio.h>
+
+enum { CHUNK_BYTES = 128 << 10, SMALL_BYTES_MAX = PRODUCER_SNAPSHOT_BYTES_MAX };
+
+enum {
+    LOAD_CHOOSE,
+    LOAD_SNAPSHOT,
+    LOAD_TXN_INDEX,
+    LOAD_SEGMENT_SIZE,
+    LOAD_SEGMENT_INDEX,
+    LOAD_SEGMENT_OPEN,
+    LOAD_SEGMENT_READ,
+    LOAD_REMOVE,
+    LOAD_FLUSH,
+    LOAD_END,
+};
+
+void producer_load_init(struct producer_load *load, struct log *log, struct flow *flow)
+{
+    *load = (struct producer_load){
+        .flow = flow, .log = log, .limit = log->appended_end, .handle = -1, .snapshot = -1};
+    if (MUTANT(snapshot_ahead_of_log_believed))
+        load->limit = INT64_MAX;
+}
+
+void producer_load_done(struct producer_load *load)
+{
+    buffer_release(load->buffer);
+    load->buffer = NULL;
+}
+
+static enum error start_op(struct producer_load *load, struct op op)
+{
+    load->op = op;
+    load->op.flow = load->flow;
+    op_start(load->log->store->core->port, &load->op);
+    return ERROR_WOULD_WAIT;
+}
+
+static enum error fail(struct producer_load *load, const char *fault)
+{
+    load->fault = fault;
+    load->phase = LOAD_END; /* a handle that is open is closed there */
+    return ERROR_NONE;
+}
+
+static void name_file(struct producer_load *load, int64_t offset, const char *suffix)
+{
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(offset, suffix, name);
+    snprintf(load->path, sizeof load->path, "%s/%s", load->log->folder, name);
+}
+
+static void take_buffer(struct producer_load *load, size_t size)
+{
+    if (load->buffer && load->buffer->size >= size)
+        return;
+    buffer_release(load->buffer);
+    load->buffer = buffers_take_always(&load->log->store->core->buffers, size);
+}
+
+/* ---- small files, read whole --------------------------------------------------------------- */
+
+/* Reads the file at load->path into the buffer. WOULD_WAIT: call again. NONE: *ret_size is its
+ * size, -1 if it can't be read. */
+static enum error read_file(struct producer_load *load, int64_t *ret_size)
+{
+    switch (load->file_phase++) {
+    case 0:
+        return start_op(load, (struct op){.kind = OP_OPEN, .path = load->path, .flags = OPEN_READ});
+    case 1:
+        if (load->op.result < 0)
+            break;
+        load->handle = (int32_t)load->op.result;
+        return start_op(load,
+                        (struct op){.kind = OP_STAT, .handle = load->handle, .data = &load->stat});
+    case 2:
+        load->got = 0;
+        if (load->op.result < 0 || load->stat.size_bytes > SMALL_BYTES_MAX)
+            load->stat.size_bytes = load->got = 0;
+        take_buffer(load, (size_t)load->stat.size_bytes + 1);
+        load->op.result = 0;
+        /* fall through */
+    case 3:
+        load->got += load->op.result > 0 ? (size_t)load->op.result : 0;
+        bool ended = load->file_phase == 4 && load->op.result <= 0; /* shorter than it was */
+        if (load->got < (size_t)load->stat.size_bytes && !ended) {
+            load->file_phase = 3;
+            return start_op(load, (struct op){.kind = OP_READ,
+                                              .handle = load->handle,
+                                              .data = load->buffer->data + load->got,
+                                              .size = (size_t)load->stat.size_bytes - load->got,
+                                              .offset = (int64_t)load->got});
+        }
+        load->file_phase = 4;
+        int32_t handle = load->handle;
+        load->handle = -1;
+        return start_op(load, (struct op){.kind = OP_CLOSE, .handle = handle});
+    default:
+        load->file_phase = 0;
+        *ret_size = (int64_t)load->got;
+        return ERROR_NONE;
+    }
+    load->file_phase = 0;
+    *ret_size = -1;
+    return ERROR_NONE;
+}
+
+/* ---- the snapshot -------------------------------------------------------------------------- */
+
+static enum error choose(struct producer_load *load)
+{
+    const struct producer_state *state = &load->log->producers;
+    load->snapshot = -1;
+    for (int32_t i = 0; i < state->snapshot_count && !MUTANT(forget_producers_at_open); i++)
+        if (state->snapshots[i] <= load->limit)
+            load->snapshot = state->snapshots[i];
+    load->phase = load->snapshot < 0 ? LOAD_TXN_INDEX : LOAD_SNAPSHOT;
+    load->index = load->segment = 0;
+    load->offset = max_i64(load->snapshot, 0); /* the segment that holds it, or the first */
+    if (load->snapshot >= 0)
+        name_file(load, load->snapshot, ".snapshot");
+    return ERROR_NONE;
+}
+
+/* Empties the table; the files stay known. */
+static void forget(struct producer_load *load)
+{
+    struct producer_state *state = &load->log->producers;
+    producers_done(&state->table);
+    producers_init(&state->table, load->log->store->producer_seed,
+                   load->log->store->options.producers_most);
+    state->aborted_count = state->aborted_saved = 0;
+}
+
+/* The file is of no use: it is removed with those beyond the end. */
+static void distrust(struct producer_load *load, const char *why)
+{
+    struct core *core = load->log->store->core;
+    event_write(&core->events, &core->now, EVENT_WARN, "snapshot_ignored", "file=%s reason=\"%s\"",
+                load->path, why);
+    load->limit = load->snapshot - 1;
+    load->phase = LOAD_CHOOSE;
+    forget(load);
+}
+
+static enum error load_snapshot(struct producer_load *load)
+{
+    int64_t size;
+    enum error error = read_file(load, &size);
+    if (error)
+        return error;
+    struct bytes file = {size > 0 ? load->buffer->data : NULL, size > 0 ? (int32_t)size : 0};
+    error = producer_snapshot_decode(file, load->snapshot, &load->log->producers.table);
+    load->phase = LOAD_TXN_INDEX;
+    if (error) {
+        REACHED("snapshot of producers not believed");
+        distrust(load, error_text(error));
+    }
+    return ERROR_NONE;
+}
+
+/* ---- indexes of aborted transactions ------------------------------------------------------- */
+
+/* Takes the entries below the snapshot; false: one can't be right. */
+static bool take_entries(struct producer_load *load, int64_t base, struct bytes file)
+{
+    struct producer_state *state = &load->log->producers;
+    int64_t last = state->aborted_count ? state->aborted[state->aborted_count - 1].last_offset : -1;
+    struct aborted_txn_entry entry;
+    for (int32_t i = 0; (int64_t)i * TXN_INDEX_ENTRY < file.size; i++) {
+        if (!txn_index_decode(file, i, base, &entry) || entry.last_offset <= last)
+            return false;
+        if (entry.last_offset >= load->snapshot)
+            return true; /* the replay makes the others again */
+        producer_state_add_aborted(state, &entry);
+        last = entry.last_offset;
+    }
+    return true;
+}
+
+static enum error load_txn_index(struct producer_load *load)
+{
+    struct producer_state *state = &load->log->producers;
+    if (load->index == state->txn_index_count ||
+        state->txn_indexes[load->index] >= load->snapshot) {
+        state->aborted_saved = state->aborted_count;
+        load->phase = LOAD_SEGMENT_SIZE;
+        return ERROR_NONE;
+    }
+    int64_t base = state->txn_indexes[load->index], size;
+    if (load->file_phase == 0)
+        name_file(load, base, ".txnindex");
+    enum error error = read_file(load, &size);
+    if (error)
+        return error;
+    load->index++;
+    if (size >= 0 && take_entries(load, base, (struct bytes){load->buffer->data, (int32_t)size}))
+        return ERROR_NONE;
+    REACHED("index of transactions not believed");
+    load->snapshot = base + 1; /* those up to its base do not rest on it */
+    distrust(load, "an index of transactions is damaged");
+    return ERROR_NONE;
+}
+
+/* ---- the replay ---------------------------------------------------------------------------- */
+
+static struct segment *segment_of(const struct producer_load *load)
+{
+    return load->log->segments[load->segment];
+}
+
+/* Bytes of it that are in the file. Of a log that the journal held something of, the rest follows
+ * (producer_state_resumed). */
+static int64_t file_end(const struct segment *segment)
+{
+    return segment->sealed ? segment->size : segment->drained;
+}
+
+/* The segment to go on in: the first that reaches beyond load->offset. */
+static enum error next_segment(struct producer_load *load)
+{
+    struct log *log = load->log;
+    while (load->segment + 1 < log->segment_count &&
+           log->segments[load->segment + 1]->base_offset <= load->offset)
+        load->segment++;
+    if (load->segment >= log->segment_count || load->offset >= log->appended_end) {
+        load->phase = LOAD_REMOVE;
+        return ERROR_NONE;
+    }
+    if (segment_of(load)->size >= 0 && file_end(segment_of(load)) == 0) {
+        load->segment++;
+        return ERROR_NONE;
+    }
+    if (segment_of(load)->size >= 0) {
+        load->phase = LOAD_SEGMENT_INDEX;
+        return ERROR_NONE;
+    }
+    if (load->file_phase == 0) {
+        load->file_phase = 1;
+        name_file(load, segment_of(load)->base_offset, ".log");
+        return start_op(load,
+                        (struct op){.kind = OP_STAT, .path = load->path, .data = &load->stat});
+    }
+    load->file_phase = 0;
+    if (load->op.result < 0)
+        return fail(load, "the size of a segment can't be read");
+    struct segment *segment = segment_of(load);
+    segment->size = segment->drained = segment->allocated = load->stat.size_bytes;
+    load->phase = LOAD_SEGMENT_INDEX;
+    return ERROR_NONE;
+}
+
+/* Only a segment in whose middle the replay begins needs its index. */
+static enum error load_segment_index(struct producer_load *load)
+{
+    struct segment *segment = segment_of(load);
+    if (!segment->index_loaded && load->offset > segment->base_offset) {
+        int64_t size;
+        if (load->file_phase == 0)
+            name_file(load, segment->base_offset, ".index");
+        enum error error = read_file(load, &size);
+        if (error)
+            return error;
+        if (size > 0)
+            index_decode(segment, load->buffer->data, (size_t)size, segment->size);
+        segment->index_loaded = true;
+    }
+    load->position =
+        load->offset > segment->base_offset ? segment_index_find(segment, load->offset) : 0;
+    load->believed = load->position == 0;
+    load->wanted = CHUNK_BYTES;
+    load->phase = LOAD_SEGMENT_OPEN;
+    return ERROR_NONE;
+}
+
+static enum error open_segment(struct producer_load *load)
+{
+    struct segment *segment = segment_of(load);
+    if (load->file_phase == 0 && segment->sealed) {
+        load->file_phase = 1;
+        name_file(load, segment->base_offset, ".log");
+        return start_op(load, (struct op){.kind = OP_OPEN, .path = load->path, .flags = OPEN_READ});
+    }
+    if (segment->sealed && load->op.result < 0)
+        return fail(load, "a segment can't be opened");
+    load->handle = segment->sealed ? (int32_t)load->op.result : segment->handle;
+    load->file_phase = 0;
+    load->phase = LOAD_SEGMENT_READ;
+    return ERROR_NONE;
+}
+
+/* One batch at `data`, of which `have` bytes were read: false: more of it must be. */
+static bool replay_batch(struct producer_load *load, const uint8_t *data, int64_t size,
+                         int64_t have)
+{
+    struct producer_state *state = &load->log->producers;
+    bool has_producer = !(data[BATCH_PRODUCER_ID_AT] & 0x80);
+    bool is_control = load_be16(data + BATCH_ATTRIBUTES_AT) & BATCH_CONTROL;
+    if (has_producer && is_control && size > have)
+        return false;
+    struct batch batch = {
+        .whole = {data, (int32_t)size},
+        .base_offset = (int64_t)load_be64(data),
+        .attributes = load_be16(data + BATCH_ATTRIBUTES_AT),
+        .last_offset_delta = (int32_t)load_be32(data + BATCH_LAST_OFFSET_DELTA_AT),
+        .base_timestamp = (int64_t)load_be64(data + BATCH_BASE_TIMESTAMP_AT),
+        .max_timestamp = (int64_t)load_be64(data + BATCH_MAX_TIMESTAMP_AT),
+        .producer_id = (int64_t)load_be64(data + BATCH_PRODUCER_ID_AT),
+        .producer_epoch = (int16_t)load_be16(data + BATCH_PRODUCER_EPOCH_AT),
+        .base_sequence = (int32_t)load_be32(data + BATCH_BASE_SEQUENCE_AT),
+        .count = (int32_t)load_be32(data + BATCH_COUNT_AT),
+    };
+    int64_t end = batch_last_offset(&batch) + 1;
+    if (end > load->offset) {
+        struct producer_event event;
+        struct aborted_txn_entry aborted;
+        state->bytes_since += size;
+        load->offset = end;
+        if (has_producer && !MUTANT(forget_producers_at_open) &&
+            producer_event_of(&batch, &event) &&
+            producers_apply(&state->table, &event, producer_now(load->log->store), &aborted))
+            producer_state_add_aborted(state, &aborted);
+    }
+    return true;
+}
+
+/* Does the batch that the index points at begin as one must there? */
+static bool is_believable(const struct producer_load *load, const uint8_t *data, int64_t have)
+{
+    int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(data + BATCH_LENGTH_AT);
+    int64_t base = (int64_t)load_be64(data);
+    if (size < BATCH_RECORDS_AT || data[BATCH_MAGIC_AT] != 2 || base > load->offset ||
+        base < segment_of(load)->base_offset)
+        return false;
+    return size > have ||
+           crc32c(0, data + BATCH_ATTRIBUTES_AT, (size_t)size - BATCH_ATTRIBUTES_AT) ==
+               load_be32(data + BATCH_CRC_AT);
+}
+
+/* Walks the headers of what was read. */
+static enum error walk(struct producer_load *load)
+{
+    struct segment *segment = segment_of(load);
+    int64_t end = file_end(segment), have = min_i64(load->op.offset + load->op.result, end);
+    load->wanted = CHUNK_BYTES;
+    while (load->position + BATCH_RECORDS_AT <= have) {
+        const uint8_t *data = load->buffer->data + (load->position - load->op.offset);
+        int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(data + BATCH_LENGTH_AT);
+        if (!load->believed && !is_believable(load, data, have - load->position)) {
+            REACHED("index not believed");
+            load->position = 0;
+            load->believed = true;
+            return ERROR_NONE;
+        }
+        load->believed = true;
+        if (size < BATCH_RECORDS_AT || data[BATCH_MAGIC_AT] != 2 || load->position + size > end)
+            return fail(load, "a batch's header is damaged");
+        if (!replay_batch(load, data, size, have - load->position)) {
+            load->wanted = max_i64(size, CHUNK_BYTES);
+            return ERROR_NONE;
+        }
+        load->position += size;
+    }
+    if (have == end && load->position < have)
+        return fail(load, "bytes are left after the last whole batch");
+    return ERROR_NONE;
+}
+
+static enum error read_segment(struct producer_load *load)
+{
+    struct segment *segment = segment_of(load);
+    if (load->file_phase == 2) { /* its handle is closed */
+        load->file_phase = 0;
+        load->segment++;
+        load->phase = LOAD_SEGMENT_SIZE;
+        return ERROR_NONE;
+    }
+    if (load->file_phase == 1) {
+        load->file_phase = 0;
+        if (load->op.result <= 0)
+            return fail(load, "a segment can't be read");
+        enum error error = walk(load);
+        if (error || load->phase != LOAD_SEGMENT_READ)
+            return error;
+    }
+    if (load->position >= file_end(segment)) {
+        int32_t handle = load->handle;
+        load->handle = -1;
+        load->file_phase = 2;
+        return segment->sealed ? start_op(load, (struct op){.kind = OP_CLOSE, .handle = handle})
+                               : ERROR_NONE;
+    }
+    uint64_t alignment = segment->sealed ? 1 : load->log->store->alignment;
+    int64_t from = (int64_t)align_down((uint64_t)load->position, alignment);
+    int64_t to = (int64_t)align_up(
+        (uint64_t)min_i64(file_end(segment), load->position + load->wanted), alignment);
+    take_buffer(load, (size_t)(to - from));
+    load->file_phase = 1;
+    return start_op(load, (struct op){.kind = OP_READ,
+                                      .handle = load->handle,
+                                      .data = load->buffer->data,
+                                      .size = (size_t)(to - from),
+                                      .offset = from});
+}
+
+/* ---- the end ------------------------------------------------------------------------------- */
+
+/* Snapshots that are not believed, and those beyond the end, go. */
+static enum error remove_beyond(struct producer_load *load)
+{
+    struct producer_state *state = &load->log->producers;
+    bool beyond =
+        state->snapshot_count > 0 && state->snapshots[state->snapshot_count - 1] > load->limit;
+    if (!beyond) {
+        load->phase = load->cut ? LOAD_FLUSH : LOAD_END;
+        return ERROR_NONE;
+    }
+    REACHED("snapshot of producers removed");
+    name_file(load, state->snapshots[--state->snapshot_count], ".snapshot");
+    load->cut = true;
+    return start_op(load, (struct op){.kind = OP_REMOVE, .path = load->path});
+}
+
+static enum error flush_folder(struct producer_load *load)
+{
+    switch (load->file_phase++) {
+    case 0:
+        return start_op(load, (struct op){.kind = OP_OPEN,
+                                          .path = load->log->folder,
+                                          .flags = OPEN_READ | OPEN_DIRECTORY});
+    case 1:
+        if (load->op.result < 0)
+            return fail(load, "the folder can't be opened");
+        load->handle = (int32_t)load->op.result;
+        return start_op(load, (struct op){.kind = OP_FLUSH, .handle = load->handle});
+    default:
+        load->file_phase = 0;
+        if (load->op.result < 0)
+            return fail(load, "the folder can't be flushed");
+        load->phase = LOAD_END;
+        return ERROR_NONE;
+    }
+}
+
+static enum error end(struct producer_load *load)
+{
+    struct log *log = load->log;
+    struct producer_state *state = &log->producers;
+    if (load->handle >= 0) {
+        int32_t handle = load->handle;
+        load->handle = -1;
+        bool borrowed = load->segment < log->segment_count && !segment_of(load)->sealed &&
+                        segment_of(load)->handle == handle;
+        if (!borrowed)
+            return start_op(load, (struct op){.kind = OP_CLOSE, .handle = handle});
+    }
+    memory_free(state->txn_indexes);
+    state->txn_indexes = NULL;
+    state->txn_index_count = state->txn_index_capacity = 0;
+    if (load->fault)
+        return ERROR_KAFKA_STORAGE_ERROR;
+    state->loaded_end = load->offset;
+    return ERROR_NONE;
+}
+
+enum error producer_load_step(struct producer_load *load)
+{
+    static enum error (*const steps[])(struct producer_load * load) = {
+        [LOAD_CHOOSE] = choose,
+        [LOAD_SNAPSHOT] = load_snapshot,
+        [LOAD_TXN_INDEX] = load_txn_index,
+        [LOAD_SEGMENT_SIZE] = next_segment,
+        [LOAD_SEGMENT_INDEX] = load_segment_index,
+        [LOAD_SEGMENT_OPEN] = open_segment,
+        [LOAD_SEGMENT_READ] = read_segment,
+        [LOAD_REMOVE] = remove_beyond,
+        [LOAD_FLUSH] = flush_folder,
+    };
+    while (load->phase != LOAD_END) {
+        enum error error = steps[load->phase](load);
+        if (error)
+            return error;
+    }
+    return end(load);
+}
