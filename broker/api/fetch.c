@@ -20,7 +20,9 @@
 #include "api/route.h"
 #include "api/scatter.h"
 #include "base/check.h"
+#include "base/memory.h"
 #include "logic/fetch_session.h"
+#include "protocol/batch.h"
 
 enum fetch_round { ROUND_TURN, ROUND_READ, ROUND_WAIT };
 
@@ -32,6 +34,9 @@ struct fetch_item {
     bool reading;
     struct fetch_part *part;
     int64_t seen_watermark; /* at the last read */
+    int64_t read_end;       /* that, or the last stable offset (read_committed) */
+    struct fetch_response_aborted_transaction *aborted; /* of what was read; null: none */
+    int32_t aborted_count;
     struct flow watch;
     struct waiter waiter;
 };
@@ -67,6 +72,11 @@ static enum step read_open(struct flow *flow)
     return scatter_open(&part->base);
 }
 
+static bool is_committed_only(const struct fetch_item *item)
+{
+    return ((const struct fetch_request *)item->part->base.call->in)->isolation_level == 1;
+}
+
 /* What can be told before reading. Fills in the ends. */
 static enum error check_item(struct fetch_item *item)
 {
@@ -76,7 +86,8 @@ static enum error check_item(struct fetch_item *item)
         return error;
     item->seen_watermark = partition_high_watermark(partition);
     item->out->high_watermark = item->seen_watermark;
-    item->out->last_stable_offset = item->seen_watermark;
+    item->out->last_stable_offset = partition_last_stable(partition);
+    item->read_end = is_committed_only(item) ? item->out->last_stable_offset : item->seen_watermark;
     item->out->log_start_offset = partition_log_start(partition);
     if (item->in->fetch_offset < item->out->log_start_offset ||
         item->in->fetch_offset > partition->replica.appended_end)
@@ -90,7 +101,7 @@ static void begin_read(struct fetch_part *part, struct fetch_item *item)
     item->read = (struct log_read){
         .log = item->base.partition->log,
         .offset = item->in->fetch_offset,
-        .end_offset = item->seen_watermark,
+        .end_offset = item->read_end,
         .max_bytes = item->in->partition_max_bytes < left ? item->in->partition_max_bytes : left,
         .at_least_one = part->size == 0,
     };
@@ -98,6 +109,42 @@ static void begin_read(struct fetch_part *part, struct fetch_item *item)
         item->read.max_bytes = 0;
     list_init(&item->read.waiter.link);
     item->reading = true;
+}
+
+/* The offset after the last record that was read. */
+static int64_t end_of_read(const struct log_read *read)
+{
+    struct bytes left = read->parts[read->parts_count - 1];
+    struct batch batch;
+    int64_t end = read->offset;
+    while (left.size > 0 && batch_view(left.data, (size_t)left.size, &batch) == ERROR_NONE) {
+        end = batch_last_offset(&batch) + 1;
+        left.data += batch.whole.size;
+        left.size -= batch.whole.size;
+    }
+    return end;
+}
+
+/* A reader of committed data is told which of it was aborted: it reads that too, and skips it. */
+static void find_aborted(struct fetch_item *item)
+{
+    const struct partition *partition = item->base.partition;
+    const struct log_read *read = &item->read;
+    if (!is_committed_only(item) || read->size == 0 || read->error != ERROR_NONE)
+        return;
+    int64_t end = end_of_read(read);
+    int32_t count = partition_aborted(partition, read->offset, end, NULL, 0);
+    if (count == 0)
+        return;
+    struct aborted_txn_entry *entries = memory_zeroed((size_t)count * sizeof *entries);
+    (void)partition_aborted(partition, read->offset, end, entries, count); /* as many as before */
+    item->aborted = memory_zeroed((size_t)count * sizeof *item->aborted);
+    item->aborted_count = count;
+    for (int32_t i = 0; i < count; i++) {
+        item->aborted[i].producer_id = entries[i].producer_id;
+        item->aborted[i].first_offset = entries[i].first_offset;
+    }
+    memory_free(entries);
 }
 
 static enum step read_items(struct flow *flow)
@@ -108,7 +155,7 @@ static enum step read_items(struct flow *flow)
         if (!item->reading) {
             if (item->base.error == ERROR_NONE)
                 item->base.error = check_item(item);
-            if (item->base.error != ERROR_NONE || item->in->fetch_offset >= item->seen_watermark ||
+            if (item->base.error != ERROR_NONE || item->in->fetch_offset >= item->read_end ||
                 (part->size > 0 && part->size >= part->limit))
                 continue;
             begin_read(part, item);
@@ -117,6 +164,7 @@ static enum step read_items(struct flow *flow)
             return STEP_AGAIN;
         item->base.error = item->read.error;
         part->size += item->read.error == ERROR_NONE ? item->read.size : 0;
+        find_aborted(item);
     }
     return STEP_NEXT;
 }
@@ -141,6 +189,9 @@ static void drop_reads(struct fetch_part *part)
         if (item->reading)
             log_read_done(&item->read);
         item->reading = false;
+        memory_free(item->aborted);
+        item->aborted = NULL;
+        item->aborted_count = 0;
     }
 }
 
@@ -436,6 +487,9 @@ static enum step fetch_reply(struct flow *flow)
             item->out->records = (struct records){.whole = {NULL, item->read.size},
                                                   .parts = item->read.parts,
                                                   .parts_count = item->read.parts_count};
+            item->out->aborted_transactions = item->aborted;
+            if (in->isolation_level)
+                item->out->aborted_transactions_count = item->aborted_count;
         }
     }
     struct shard *shard = fetch->call.shard;

@@ -92,18 +92,16 @@ bool judge(struct judgement *judgement, struct arena *arena)
     struct batch_report *report = &judgement->report;
     *report = (struct batch_report){0};
     struct bytes batches = judgement->stored = judgement->batches;
-    struct batch batch;
     judgement->error = ERROR_INVALID_RECORD;
     if (batches.size <= 0) {
         report->text = "there are no records";
         return true;
     }
-    if (batch_view(batches.data, (size_t)batches.size, &batch) == ERROR_NONE &&
-        batch.producer_id >= 0) {
-        report->text = "idempotent and transactional producers are not supported by this version";
-        return true;
-    }
     enum error error = batch_validate(batches, &judgement->rules, arena, report);
+    if (!error && report->batch.attributes & BATCH_TRANSACTIONAL) {
+        error = ERROR_INVALID_TXN_STATE;
+        report->text = "there is no such transaction"; /* no coordinator has begun one */
+    }
     if (!error && changes_codec(judgement, &report->batch))
         error = recode(judgement, arena);
     if (error == ERROR_NO_MEMORY)

@@ -1,6 +1,7 @@
-/* ListOffsets: -1 the high watermark, -2 the log start, -3 the largest timestamp (KIP-734), -4 the
- * start of what is local (KIP-405: as -2, all is local), -5 and -6 the ends of what was moved to
- * remote storage (nothing was: offset -1), else the first record at or after a timestamp. */
+/* ListOffsets: -1 the high watermark, to a reader of committed data the last stable offset, -2 the
+ * log start, -3 the largest timestamp (KIP-734), -4 the start of what is local (KIP-405: as -2, all
+ * is local), -5 and -6 the ends of what was moved to remote storage (nothing was: offset -1), else
+ * the first record at or after a timestamp. */
 #include "api/route.h"
 #include "api/scatter.h"
 #include "base/check.h"
@@ -105,6 +106,7 @@ static bool add_partition(struct list_offsets *list, const struct image_topic *t
     item->base.index = in->partition_index;
     item->in = in;
     item->out = out;
+    item->lookup.committed_only = ((const struct list_offsets_request *)call->in)->isolation_level;
     item->lookup.timestamp_ms = in->timestamp == EARLIEST_LOCAL ? EARLIEST : in->timestamp;
     return scatter_add(&list->scatter, core, &item->base);
 }

@@ -15,7 +15,9 @@
  *     as long as the frame.
  *  5. A batch that takes long to judge (produce.inline.bytes) is judged by a helper thread, one of
  * a request at a time; the connection's next request waits, other connections don't.
- *  6. What waits past timeout_ms is answered REQUEST_TIMED_OUT; it may still become durable. */
+ *  6. A batch that its producer sends again is answered with the offset of the first time, and as
+ *     late: when that is durable (storage/producer_state.h).
+ *  7. What waits past timeout_ms is answered REQUEST_TIMED_OUT; it may still become durable. */
 #include "api/judge.h"
 #include "api/route.h"
 #include "api/scatter.h"
@@ -32,7 +34,7 @@ struct produce_item {
     struct bytes batches;
     struct produce_response_partition_produce_response *out;
     struct log_append_result result;
-    bool appended;
+    bool appended; /* or was before, by a request that was sent again */
 };
 
 /* A batch with a helper thread. */
@@ -105,8 +107,8 @@ static enum step part_append(struct flow *flow)
             deadline_start(&part->deadline, &part->base.waiter);
             return STEP_AGAIN;
         }
-        item->base.error = error;
-        item->appended = error == ERROR_NONE;
+        item->appended = error == ERROR_NONE || error == ERROR_DUPLICATE_SEQUENCE_NUMBER;
+        item->base.error = item->appended ? ERROR_NONE : error;
     }
     part->base.at = part->base.first;
     return STEP_NEXT;
@@ -148,7 +150,8 @@ static enum step part_await(struct flow *flow)
     const struct produce_request *in = part->base.call->in;
     for (struct scatter_item **at = &part->base.at; *at && in->acks != 0; *at = (*at)->next) {
         struct produce_item *item = (struct produce_item *)*at;
-        if (!item->appended)
+        if (!item->appended ||
+            (item->result.is_duplicate && MUTANT(duplicate_answered_before_durable)))
             continue;
         enum error error = partition_await(item->base.partition, item->result.end_offset,
                                            &part->base.waiter, flow);
@@ -172,8 +175,10 @@ static enum step part_answer(struct flow *flow)
     deadline_done(&part->deadline);
     for (struct scatter_item *at = part->base.first; at; at = at->next) {
         struct produce_item *item = (struct produce_item *)at;
-        metrics->produce_batches += item->appended;
-        metrics->produce_bytes += item->appended ? (uint64_t)item->batches.size : 0;
+        bool is_new = item->appended && !item->result.is_duplicate;
+        metrics->produce_batches += is_new;
+        metrics->produce_bytes += is_new ? (uint64_t)item->batches.size : 0;
+        metrics->produce_duplicates += item->appended && !is_new;
     }
     scatter_release(&part->base);
     scatter_end(&part->base);
@@ -458,6 +463,8 @@ static void gather_results(struct produce *produce, bool *ret_failed)
                 continue;
             item->out->base_offset = item->result.base_offset;
             item->out->log_start_offset = item->result.log_start_offset;
+            if (item->result.is_duplicate) /* as Kafka does, whatever the topic's timestamps */
+                item->out->log_append_time_ms = item->result.timestamp_ms;
         }
     }
     const struct produce_response *out = produce->call.out;

@@ -28,8 +28,9 @@ struct shard {
     struct api_state *api;     /* what the calls under way need (api/api.h) */
     struct metrics metrics;
     struct random random;
-    bool settled;          /* at shard_close: nothing was left in the journal */
-    struct flow stop_flow; /* settles, then stops the core */
+    int64_t producer_id_next, producer_id_end; /* of this core's block: to be given out */
+    bool settled;                              /* at shard_close: nothing was left in the journal */
+    struct flow stop_flow;                     /* settles, then stops the core */
     struct mail stop_mail;
     struct waiter stop_waiter;
 };

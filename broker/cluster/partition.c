@@ -146,6 +146,22 @@ int64_t partition_log_start(const struct partition *partition)
     return partition->replica.log_start;
 }
 
+int64_t partition_last_stable(const struct partition *partition)
+{
+    return producer_state_last_stable(partition->log, partition->replica.high_watermark);
+}
+
+int32_t partition_aborted(const struct partition *partition, int64_t offset, int64_t end_offset,
+                          struct aborted_txn_entry *to, int32_t most)
+{
+    return producer_state_aborted(partition->log, offset, end_offset, to, most);
+}
+
+const struct producers *partition_producers(const struct partition *partition)
+{
+    return &partition->log->producers.table;
+}
+
 /* ---- ListOffsets ------------------------------------------------------------------------- */
 
 /* The first record of the batch at or after the wanted time; for the maximum, the first with it. */
@@ -191,6 +207,12 @@ static bool look_into_read(struct offset_lookup *lookup)
     return false;
 }
 
+static int64_t end_of(const struct partition *partition, const struct offset_lookup *lookup)
+{
+    return lookup->committed_only ? partition_last_stable(partition)
+                                  : partition_high_watermark(partition);
+}
+
 enum error partition_lookup(struct partition *partition, struct offset_lookup *lookup,
                             struct flow *flow)
 {
@@ -201,7 +223,7 @@ enum error partition_lookup(struct partition *partition, struct offset_lookup *l
         lookup->next_offset = partition_log_start(partition);
         lookup->read = (struct log_read){0};
         if (lookup->timestamp_ms == -1)
-            lookup->ret_offset = partition_high_watermark(partition);
+            lookup->ret_offset = end_of(partition, lookup);
         if (lookup->timestamp_ms == -2)
             lookup->ret_offset = partition_log_start(partition);
         if (lookup->timestamp_ms == -1 || lookup->timestamp_ms == -2)
@@ -213,7 +235,7 @@ enum error partition_lookup(struct partition *partition, struct offset_lookup *l
         if (read->log == NULL) {
             *read = (struct log_read){.log = partition->log,
                                       .offset = lookup->next_offset,
-                                      .end_offset = partition_high_watermark(partition),
+                                      .end_offset = end_of(partition, lookup),
                                       .max_bytes = 256 << 10,
                                       .at_least_one = true};
             if (read->offset >= read->end_offset)

@@ -3,6 +3,7 @@
  * those who wait for it. A partition object exists on its owner's shard from the moment the image
  * names it until the topic is deleted; flows that use it hold a reference (partition_reference). */
 #include "cluster/broker.h"
+#include "logic/producers.h"
 #include "logic/replica.h"
 #include "storage/log.h"
 
@@ -61,11 +62,23 @@ enum error partition_await(struct partition *partition, int64_t end_offset, stru
 int64_t partition_high_watermark(const struct partition *partition);
 int64_t partition_log_start(const struct partition *partition);
 
+/* Where readers of committed data (read_committed) may read to: the last stable offset. */
+int64_t partition_last_stable(const struct partition *partition);
+
+/* Aborted transactions that a reader of committed data in [offset, end_offset) must know: how many;
+ * the first `most` are copied to `to`, if not null. */
+int32_t partition_aborted(const struct partition *partition, int64_t offset, int64_t end_offset,
+                          struct aborted_txn_entry *to, int32_t most);
+
+/* DescribeProducers: what is known of its producers. Borrowed until the next append. */
+const struct producers *partition_producers(const struct partition *partition);
+
 /* ListOffsets. timestamp_ms -1: the high watermark; -2: the log start; -3 and ≥ 0 need a scan, of
  * which this is one part: call again in the next step until it is not WOULD_WAIT (a hold was
  * taken). Found nothing: offset -1, timestamp -1. */
 struct offset_lookup {
     int64_t timestamp_ms; /* wanted */
+    bool committed_only;  /* up to the last stable offset instead of the high watermark */
     int64_t ret_offset, ret_timestamp_ms;
     int32_t ret_leader_epoch;
     struct log_read read; /* inside */

@@ -24,6 +24,8 @@ static struct store_options store_options(const struct broker *broker)
         .idle_ns = idle_ns,
         .flush_all_files = 16,
         .drains = 8,
+        .producers_most = (uint32_t)settings->partition_producers,
+        .producer_expiration_ms = settings->producer_id_expiration_ms,
     };
 }
 

@@ -375,6 +375,15 @@ static enum error apply_config(struct image *image, const struct config_record *
     return ERROR_NONE;
 }
 
+/* Ids are given out upwards (ProducerIdControlManager.replay). */
+static enum error apply_producer_ids(struct image *image, const struct producer_ids_record *record)
+{
+    if (record->next_producer_id <= image->next_producer_id)
+        return ERROR_MALFORMED;
+    image->next_producer_id = record->next_producer_id;
+    return ERROR_NONE;
+}
+
 enum error image_apply(struct image *image, int16_t type, const void *record)
 {
     image->epoch++;
@@ -400,6 +409,8 @@ enum error image_apply(struct image *image, int16_t type, const void *record)
         return image_apply_registration_change(image, record);
     if (type == feature_level_record_message.key)
         return image_apply_feature_level(image, record);
+    if (type == producer_ids_record_message.key)
+        return apply_producer_ids(image, record);
     image->ignored_records += type != no_op_record_message.key;
     return ERROR_NONE;
 }

@@ -89,6 +89,7 @@ struct image {
     int32_t *core_load;
     int32_t broker_count, feature_count, core_count;
     int32_t topic_count, partition_count;
+    int64_t next_producer_id; /* ids below were given to some broker (logic/producer_ids.h) */
     uint64_t epoch;
     uint64_t ignored_records; /* of types that are not applied yet */
 };

@@ -67,10 +67,10 @@ static bool topics_equal(const struct image_topic *a, const struct image_topic *
 
 bool image_equal(const struct image *a, const struct image *b)
 {
-    if (a->epoch != b->epoch || a->ignored_records != b->ignored_records ||
-        a->topic_count != b->topic_count || a->partition_count != b->partition_count ||
-        a->broker_count != b->broker_count || a->feature_count != b->feature_count ||
-        a->core_count != b->core_count)
+    if (a->epoch != b->epoch || a->next_producer_id != b->next_producer_id ||
+        a->ignored_records != b->ignored_records || a->topic_count != b->topic_count ||
+        a->partition_count != b->partition_count || a->broker_count != b->broker_count ||
+        a->feature_count != b->feature_count || a->core_count != b->core_count)
         return false;
     for (int32_t i = 0; i < a->core_count; i++) {
         if (a->core_load[i] != b->core_load[i])

@@ -60,6 +60,7 @@ static void free_partition(struct partition *partition)
     EQ(partition->log->reads, 0);
     for (int i = 0; i < partition->log->count; i++)
         memory_free(partition->log->data[i]);
+    producers_done(&partition->log->producers);
     memory_free(partition->log);
     memory_free(partition);
 }
@@ -130,6 +131,7 @@ static void make_partition(struct bench *bench, struct uuid topic_id, int32_t in
     partition->key = (struct partition_key){topic_id, index};
     partition->shard = shard;
     partition->log = memory_zeroed(sizeof *partition->log);
+    producers_init(&partition->log->producers, 1, 0);
     replica_init(&partition->replica, 0, 0, 0);
     partition->replica.is_leader = true;
     list_init(&partition->waiters);
@@ -227,6 +229,19 @@ enum error partition_open(struct partition *partition, struct waiter *waiter, st
     return partition->deleted ? ERROR_UNKNOWN_TOPIC_OR_PARTITION : ERROR_NONE;
 }
 
+static enum error judge(struct log *log, const struct producer_event *event,
+                        struct log_append_result *ret)
+{
+    struct producer_duplicate duplicate;
+    enum error error = producers_handle(&log->producers, event, 1, &duplicate);
+    if (error == ERROR_DUPLICATE_SEQUENCE_NUMBER)
+        *ret = (struct log_append_result){.base_offset = duplicate.base_offset,
+                                          .end_offset = duplicate.last_offset + 1,
+                                          .timestamp_ms = duplicate.timestamp_ms,
+                                          .is_duplicate = true};
+    return error;
+}
+
 enum error partition_append(struct partition *partition, struct bytes batches,
                             struct log_append_result *ret, struct waiter *waiter, struct flow *flow)
 {
@@ -239,12 +254,23 @@ enum error partition_append(struct partition *partition, struct bytes batches,
         return ERROR_WOULD_WAIT;
     }
     EQ(batch_view(batches.data, (size_t)batches.size, &batch), ERROR_NONE);
+    *ret = (struct log_append_result){0};
+    struct producer_event event;
+    bool has_producer = producer_event_of(&batch, &event);
+    enum error error = has_producer ? judge(log, &event, ret) : ERROR_NONE;
+    if (error)
+        return error;
     uint8_t *copy = memory_zeroed((size_t)batches.size);
     memcpy(copy, batches.data, (size_t)batches.size);
     ret->base_offset = partition->replica.appended_end;
     ret->end_offset = ret->base_offset + batch.count;
     ret->log_start_offset = 0;
     batch_assign(copy, ret->base_offset, partition->leader_epoch);
+    event.base_offset = ret->base_offset;
+    event.last_offset = ret->end_offset - 1;
+    if (has_producer &&
+        producers_apply(&log->producers, &event, (struct producers_now){0}, &log->aborted))
+        log->aborted_count++;
     log->data[log->count] = copy;
     log->sizes[log->count] = batches.size;
     log->base_offsets[log->count++] = ret->base_offset;
@@ -268,6 +294,27 @@ int64_t partition_high_watermark(const struct partition *partition)
     return partition->replica.high_watermark;
 }
 
+int64_t partition_last_stable(const struct partition *partition)
+{
+    return producers_last_stable(&partition->log->producers, partition->replica.high_watermark);
+}
+
+int32_t partition_aborted(const struct partition *partition, int64_t offset, int64_t end_offset,
+                          struct aborted_txn_entry *to, int32_t most)
+{
+    const struct log *log = partition->log;
+    bool overlaps = log->aborted_count > 0 && log->aborted.last_offset >= offset &&
+                    log->aborted.first_offset < end_offset;
+    if (overlaps && most > 0)
+        to[0] = log->aborted;
+    return overlaps;
+}
+
+const struct producers *partition_producers(const struct partition *partition)
+{
+    return &partition->log->producers;
+}
+
 int64_t partition_log_start(const struct partition *partition)
 {
     return partition->replica.log_start;
@@ -283,7 +330,9 @@ enum error partition_lookup(struct partition *partition, struct offset_lookup *l
         return ERROR_WOULD_WAIT;
     }
     lookup->ret_timestamp_ms = -1;
-    lookup->ret_offset = lookup->timestamp_ms == -1 ? partition->replica.high_watermark : 0;
+    lookup->ret_offset = lookup->timestamp_ms != -1 ? 0
+                         : lookup->committed_only   ? partition_last_stable(partition)
+                                                    : partition->replica.high_watermark;
     lookup->ret_leader_epoch = partition->leader_epoch;
     return ERROR_NONE;
 }

@@ -18,6 +18,9 @@ struct log {
     int32_t sizes[BENCH_BATCHES];
     int64_t base_offsets[BENCH_BATCHES];
     int count, reads; /* reads: results not given back yet */
+    struct producers producers;
+    struct aborted_txn_entry aborted; /* the last one */
+    int aborted_count;
 };
 
 struct bench {

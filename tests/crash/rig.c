@@ -446,6 +446,7 @@ void rig_crash(struct rig *rig, bool power_lost)
         if (worker->reading)
             log_read_done(&worker->read);
         worker->reading = false;
+        worker_drop_waiting(worker);
         if (worker->log)
             abandon_log(worker->log);
         worker->log = NULL;

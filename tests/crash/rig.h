@@ -122,6 +122,9 @@ void rig_read_all(struct rig *rig);
 /* The log of a slot, made if there is none. */
 struct log *worker_log(struct rig *rig, int32_t slot);
 
+/* Forgets the batch that found no room: its log is another now. */
+void worker_drop_waiting(struct worker *worker);
+
 /* The writers; set up by rig_open, run by rig_work. */
 void workers_start(struct rig *rig, bool write);
 bool workers_ended(void *rig);

@@ -2,6 +2,7 @@
  * through everything. */
 #include "base/check.h"
 #include "base/memory.h"
+#include "crash/model_producers.h"
 #include "crash/rig.h"
 #include "protocol/batch.h"
 #include "storage/log_state.h"
@@ -135,6 +136,12 @@ static bool read_goes_on(struct worker *worker)
     return false;
 }
 
+void worker_drop_waiting(struct worker *worker)
+{
+    memory_free((void *)(uintptr_t)worker->waiting.data);
+    worker->waiting = (struct bytes){NULL, 0};
+}
+
 static void remove_log(struct worker *worker)
 {
     struct rig *rig = worker->rig;
@@ -142,6 +149,7 @@ static void remove_log(struct worker *worker)
     world_record_mark(rig->world, 0, oracle_recreate(rig->oracle, worker->slot));
     *promise_of(worker) = rig->oracle->now[worker->slot];
     log_remove(worker->log);
+    worker_drop_waiting(worker);
     make_log(worker, store);
 }
 
@@ -151,9 +159,7 @@ static enum error append(struct worker *worker)
     struct oracle *oracle = worker->rig->oracle;
     if (worker->waiting.size == 0) {
         struct bytes made = oracle_make(oracle, &worker->sequence);
-        uint8_t *copy = memory_aligned(16, (size_t)made.size);
-        memcpy(copy, made.data, (size_t)made.size);
-        worker->waiting = (struct bytes){copy, made.size};
+        worker->waiting = model_next_batch(oracle, worker->slot, &worker->random, made);
     }
     struct log_append_result result;
     enum error error = log_append(worker->log, worker->waiting, LEADER_EPOCH, &result);
@@ -163,10 +169,39 @@ static enum error append(struct worker *worker)
                                   (uint32_t)worker->waiting.size, worker->sequence, NULL},
                     worker->waiting.data);
         worker->rig->appended += (uint64_t)worker->waiting.size;
-        memory_free((void *)(uintptr_t)worker->waiting.data);
-        worker->waiting = (struct bytes){NULL, 0};
+        worker_drop_waiting(worker);
     }
     return error;
+}
+
+/* Sends one of a producer's last batches again, or one that leaves a gap: refused, and right. */
+static void send_what_is_refused(struct worker *worker)
+{
+    struct oracle *oracle = worker->rig->oracle;
+    const struct sent *sent = model_recent_batch(oracle, worker->slot, &worker->random);
+    if (!sent)
+        return;
+    uint8_t *copy = memory_aligned(16, sent->size);
+    memcpy(copy, sent->bytes, sent->size);
+    store_be64(copy, 0);
+    enum error wanted = ERROR_DUPLICATE_SEQUENCE_NUMBER;
+    if (random_once_in(&worker->random, 4)) {
+        int32_t sequence = (int32_t)load_be32(copy + BATCH_BASE_SEQUENCE_AT);
+        store_be32(copy + BATCH_BASE_SEQUENCE_AT, (uint32_t)sequence_after(sequence, 1000000000));
+        wanted = ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER;
+    }
+    int64_t end = worker->log->appended_end;
+    struct log_append_result result = {0};
+    enum error error =
+        log_append(worker->log, (struct bytes){copy, (int32_t)sent->size}, LEADER_EPOCH, &result);
+    memory_free(copy);
+    bool right = error == wanted && end == worker->log->appended_end;
+    if (right && error == ERROR_DUPLICATE_SEQUENCE_NUMBER)
+        right = result.base_offset == sent->base_offset && result.end_offset == sent->end_offset;
+    if (!right)
+        rig_fail(worker->rig, "slot %d: the batch at %lld, sent again: %s, %lld to %lld",
+                 worker->slot, (long long)sent->base_offset, error_text(error),
+                 (long long)result.base_offset, (long long)result.end_offset);
 }
 
 static enum step write_step(struct flow *flow)
@@ -190,6 +225,8 @@ static enum step write_step(struct flow *flow)
                    (int64_t)random_below(&worker->random, (uint64_t)worker->log->durable_end));
         return read_goes_on(worker) ? STEP_AGAIN : STEP_AGAIN;
     }
+    if (!error && !worker->log->store->fenced && random_once_in(&worker->random, 16))
+        send_what_is_refused(worker);
     if (!error)
         error = append(worker);
     if (error == ERROR_WOULD_WAIT) {
@@ -233,6 +270,10 @@ static enum step read_step(struct flow *flow)
         return STEP_FAIL;
     }
     const struct promise *promise = promise_of(worker);
+    char why[200];
+    if (!rig->damaged &&
+        !model_matches(rig->oracle, worker->slot, promise->generation, log, why, sizeof why))
+        rig_fail(rig, "%s", why);
     if (log->log_start != 0 || log->durable_end != log->appended_end)
         rig_fail(rig, "slot %d: ends %lld %lld %lld", worker->slot, (long long)log->log_start,
                  (long long)log->durable_end, (long long)log->appended_end);
@@ -254,6 +295,7 @@ void workers_start(struct rig *rig, bool write)
         worker->ended = false;
         worker->offset = 0;
         worker->timer = TIMER_INIT;
+        worker_drop_waiting(worker);                    /* it may follow what was lost */
         worker->waiter = (struct waiter){.flow = NULL}; /* what it waited for may have crashed */
         random_seed(&worker->random, random_next(&rig->random));
         (void)worker_log(rig, i);
