@@ -507,6 +507,8 @@ static enum step open_producers(struct flow *flow)
 {
     struct log_opening *opening = opening_of(flow);
     struct producer_load *load = &opening->producers;
+    if (!load->log)
+        producer_load_init(load, opening->log, flow);
     enum error error = producer_load_step(load);
     if (error == ERROR_WOULD_WAIT)
         return STEP_AGAIN;
