@@ -134,6 +134,11 @@ static void draw_topics(struct simulation *sim)
     set(sim, "min.insync.replicas", "%d", rules->min_insync);
 }
 
+static const struct client_kind *kind_of_producer(struct simulation *sim)
+{
+    return random_once_in(&sim->random, 2) ? &idempotent_kind : &producer_kind;
+}
+
 static void draw_clients(struct simulation *sim)
 {
     int counts[] = {(int)draw(sim, 1, 5), (int)draw(sim, 1, 3), (int)draw(sim, 0, 3),
@@ -142,7 +147,8 @@ static void draw_clients(struct simulation *sim)
                                                &admin_kind};
     for (int kind = 0; kind < ARRAY_COUNT(kinds); kind++)
         for (int i = 0; i < counts[kind]; i++)
-            client_start(&sim->clients[sim->client_count++], kinds[kind], sim);
+            client_start(&sim->clients[sim->client_count++],
+                         kind == 0 ? kind_of_producer(sim) : kinds[kind], sim);
     if (random_once_in(&sim->random, 2))
         hostile_start(sim);
 }

@@ -4,7 +4,7 @@
 #include "sim/broker_machine.h"
 #include "sim/client.h"
 
-enum { SIM_CLIENTS_MAX = 16 };
+enum { SIM_CLIENTS_MAX = 16, SIM_PRODUCER_IDS_MAX = 4096 };
 
 struct simulation {
     uint64_t seed, events_wanted;
@@ -22,6 +22,8 @@ struct simulation {
     /* counted */
     uint64_t crashes, kills, stops, failed_boots, fences, cuts;
     struct world_action unblock;
+    int64_t producer_ids[SIM_PRODUCER_IDS_MAX]; /* all that were ever given */
+    int producer_id_count;
 };
 
 struct sim_result {
