@@ -28,6 +28,9 @@ static const char *const mutants[] = {
     "recreated_topic_sees_old_files",
     "replay_twice_appends_twice",
     "resume_forgets_live_blocks",
+    "answer_duplicate_with_new_offset",
+    "forget_producers_at_open",
+    "snapshot_ahead_of_log_believed",
 };
 
 enum { HUNT_SEEDS = 60, KILLED = 17 };
@@ -122,7 +125,11 @@ TEST(reached, marks_of_the_storage_layer)
                                         "folder of a deleted topic",
                                         "pool of journal memory empty",
                                         "read from a file",
-                                        "index not believed"};
+                                        "index not believed",
+                                        "a duplicate of an appended batch",
+                                        "a snapshot of producers was written",
+                                        "snapshot of producers removed",
+                                        "snapshot of producers not believed"};
     reached_begin();
     for (uint64_t seed = 1; seed <= 60; seed++) {
         char failure[800];

@@ -1,11 +1,11 @@
 #include "crash/lives.h"
+#include "crash/model_producers.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include <stdio.h>
 
-/* Some operations of the work that follows fail. True: flushes among them. What a failed flush of a
- * folder has covered never gets durable, whatever a process that goes on does with the same file
- * system: after it comes a loss of power. */
+/* Some operations of the work that follows fail. True: flushes among them; then the process ends
+ * by itself, and it or the machine goes down. */
 static bool plan_faults(struct rig *rig, struct random *random)
 {
     static const uint8_t kinds[] = {OP_WRITE,    OP_WRITE,     OP_WRITE,
@@ -37,7 +37,9 @@ void lives_run(enum lives_kind kind, uint64_t seed, int lives, char *failure, si
         rig_start(rig);
         bool flushes_fail = kind == LIVES_FAULTS && plan_faults(rig, &random);
         rig_work(rig, 200 + random_below(&random, 4000));
-        switch (kind == LIVES_CLEAN ? 0 : flushes_fail ? 1 : random_below(&random, 3)) {
+        switch (kind == LIVES_CLEAN ? 0
+                : flushes_fail      ? 1 + random_below(&random, 2)
+                                    : random_below(&random, 3)) {
         case 0:
             rig_stop(rig);
             break;
@@ -49,6 +51,8 @@ void lives_run(enum lives_kind kind, uint64_t seed, int lives, char *failure, si
         }
         if (kind == LIVES_REMOVALS && !rig->failure[0] && random_once_in(&random, 2))
             rig_delete(rig, (int32_t)random_below(&random, (uint64_t)settings.slots));
+        if (!rig->failure[0] && random_once_in(&random, 3))
+            model_plant_snapshot(rig, (int32_t)random_below(&random, (uint64_t)settings.slots));
         rig->world->machines[0]->fault_count = 0; /* those that were not met */
     }
     snprintf(failure, size, "%s", rig->failure);

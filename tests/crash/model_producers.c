@@ -4,6 +4,7 @@
 #include "codec/crc32c.h"
 #include "protocol/batch.h"
 #include "storage/log_state.h"
+#include "storage/producer_snapshot.h"
 #include <stdio.h>
 
 enum { IDS = 4, FIRST_ID = 1000, WINDOW = 5, COORDINATOR_EPOCH = 3 };
@@ -158,6 +159,43 @@ const struct sent *model_recent_batch(const struct oracle *oracle, int32_t slot,
     struct seen seen;
     peek(of, FIRST_ID + (int64_t)random_below(random, IDS), &seen);
     return seen.count ? seen.batches[random_below(random, (uint64_t)seen.count)] : NULL;
+}
+
+static void write_file(struct disk *disk, const char *path, struct bytes bytes)
+{
+    struct iovec vector = {(void *)(uintptr_t)bytes.data, (size_t)bytes.size};
+    struct disk_change make = {.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE};
+    int64_t inode = disk_execute(disk, &make);
+    check(inode > 0);
+    struct disk_change write = {.kind = OP_WRITE,
+                                .inode = (uint32_t)inode,
+                                .size = bytes.size,
+                                .vectors = &vector,
+                                .vector_count = 1};
+    check(disk_execute(disk, &write) == bytes.size);
+}
+
+void model_plant_snapshot(struct rig *rig, int32_t slot)
+{
+    struct disk *disk = rig->world->machines[0]->disk;
+    char folder[64], name[SEGMENT_NAME_SIZE], path[128];
+    slot_folder(slot, folder, sizeof folder);
+    if (!disk_find(disk, folder))
+        return;
+    const struct generation *of = sent_to(rig->oracle, slot);
+    int64_t offset = 7 + (of->count ? of->batches[of->count - 1].end_offset : 0);
+    segment_name(offset, ".snapshot", name);
+    snprintf(path, sizeof path, "%s/%s", folder, name);
+    struct producers producers;
+    struct aborted_txn_entry aborted;
+    producers_init(&producers, 1, 0);
+    struct producer_event event = {
+        .producer_id = 999, .base_offset = offset - 1, .last_offset = offset - 1};
+    producers_apply(&producers, &event, (struct producers_now){0}, &aborted);
+    struct bytes file = producer_snapshot_encode(&producers);
+    write_file(disk, path, file);
+    memory_free((void *)(uintptr_t)file.data);
+    producers_done(&producers);
 }
 
 static const char *compare(const struct seen *seen, const struct producer *producer)

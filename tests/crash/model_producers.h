@@ -13,6 +13,10 @@ struct bytes model_next_batch(const struct oracle *oracle, int32_t slot, struct 
 const struct sent *model_recent_batch(const struct oracle *oracle, int32_t slot,
                                       struct random *random);
 
+/* Puts into a slot's folder, if it has one, a good snapshot from beyond the end of its log, with a
+ * producer that never was: as of a log that was cut. */
+void model_plant_snapshot(struct rig *rig, int32_t slot);
+
 /* Compares a log's table with the batches up to its appended end. False: `why` says what is wrong.
  */
 bool model_matches(const struct oracle *oracle, int32_t slot, int32_t generation,

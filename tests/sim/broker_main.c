@@ -67,13 +67,15 @@ static const char *const wanted_marks[] = {
     "a request of an old version",
     "read past the budget",
     "partitions created under produce",
+    "a duplicate of an appended batch",
 };
 
 /* Not killed here but by the crash tests of storage, which see every cut; and by a unit test, which
  * has a batch that grows a thousandfold. */
 static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_files,
                                              MUTANT_resume_forgets_live_blocks,
-                                             MUTANT_decompress_unbounded};
+                                             MUTANT_decompress_unbounded,
+                                             MUTANT_snapshot_ahead_of_log_believed};
 
 /* For on_crash, which has no argument of ours. */
 static uint64_t current_seed, current_events;
