@@ -5,6 +5,10 @@
  *  2. first occurrences are in the order of sending; a retry may repeat records, never reorder
  * them;
  *  3. nothing is there that was not sent, and offsets have no gaps.
+ * The same again with an idempotent producer, several requests in flight; in every other round the
+ * broker is not killed but stopped for longer than the client waits, so that connections are cut
+ * with answers still to come, and the broker meets the same batches twice. There
+ *  4. every record lies exactly once, in the order of sending.
  * $BOLE_KILLS sets how often (10). kill -9 keeps the page cache: a missing flush shows in the crash
  * tests, not here. */
 #include "interop/kafka.h"
@@ -22,6 +26,8 @@ enum {
     OUTSTANDING_AT_KILL = 500,
     LIMIT_MS = 60000, /* of every wait */
     FILLER_MOST = 300,
+    SOCKET_TIMEOUT_MS = 1000, /* of the idempotent producer */
+    STOPPED_MS = 1400,
 };
 static const char topic_name[] = "kill9";
 
@@ -43,6 +49,7 @@ struct run {
     struct partition partitions[PARTITIONS];
     uint32_t capacity; /* ids of each partition */
     int64_t sent, acknowledged, refused;
+    bool idempotent;
 };
 
 static size_t fill(struct payload *payload, uint32_t partition, uint32_t id)
@@ -73,8 +80,14 @@ static rd_kafka_t *client(struct run *run, rd_kafka_type_t type)
     rd_kafka_conf_t *settings = kafka_settings(&run->broker);
     if (type == RD_KAFKA_PRODUCER) {
         kafka_set(settings, "acks", "all");
-        kafka_set(settings, "enable.idempotence", "false");
-        kafka_set(settings, "max.in.flight", "1");
+        kafka_set(settings, "enable.idempotence", run->idempotent ? "true" : "false");
+        kafka_set(settings, "max.in.flight", run->idempotent ? "5" : "1");
+        if (run->idempotent) {
+            char timeout_ms[16];
+            snprintf(timeout_ms, sizeof timeout_ms, "%d", SOCKET_TIMEOUT_MS);
+            kafka_set(settings, "socket.timeout.ms", timeout_ms);
+            kafka_set(settings, "request.timeout.ms", timeout_ms);
+        }
         kafka_set(settings, "message.send.max.retries", "1000000");
         kafka_set(settings, "retry.backoff.ms", "10");
         kafka_set(settings, "message.timeout.ms", "120000");
@@ -111,8 +124,19 @@ static int64_t outstanding(const struct run *run)
     return run->sent - run->acknowledged - run->refused;
 }
 
-/* Sends until a round's worth is acknowledged, then kills the broker with requests in flight. */
-static bool round_and_kill(struct run *run)
+/* Lets no answer come until the client has given up its connection, then all of them at once. */
+static bool stop_for_a_while(struct run *run)
+{
+    int64_t until_ms = process_now_ms() + STOPPED_MS;
+    bool stopped = TRUE_(kill(run->broker.id, SIGSTOP) == 0);
+    while (process_now_ms() < until_ms)
+        rd_kafka_poll(run->producer, 10);
+    return stopped && TRUE_(kill(run->broker.id, SIGCONT) == 0);
+}
+
+/* Sends until a round's worth is acknowledged, then stops the broker, or kills it and starts it
+ * again, with requests in flight. */
+static bool round_and_fault(struct run *run, bool kills)
 {
     int64_t until = run->acknowledged + ACKNOWLEDGED_A_ROUND;
     int64_t deadline_ms = process_now_ms() + LIMIT_MS;
@@ -126,8 +150,11 @@ static bool round_and_kill(struct run *run)
     while (outstanding(run) < OUTSTANDING_AT_KILL && send_one(run))
         ;
     TRUE_(outstanding(run) >= OUTSTANDING_AT_KILL);
+    if (!kills)
+        return stop_for_a_while(run);
     int status = process_stop(&run->broker, SIGKILL);
-    return TRUE_(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    return TRUE_(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) &&
+           TRUE_(process_start(&run->broker));
 }
 
 /* One record read back. `next` is the partition's first id not seen yet. Returns the record's id,
@@ -149,6 +176,9 @@ static int64_t check_record(const struct run *run, const rd_kafka_message_t *mes
     if (!test_expect(got.id <= *next, __FILE__, __LINE__, "partition %d: %u follows %u",
                      message->partition, got.id, *next))
         return -1;
+    if (run->idempotent)
+        test_expect(got.id == *next, __FILE__, __LINE__, "partition %d: %u is there twice",
+                    message->partition, got.id);
     *next += got.id == *next;
     return got.id;
 }
@@ -195,7 +225,8 @@ static void read_all_back(struct run *run)
                     "partition %d: %lld acknowledged records are not where they were put", i,
                     (long long)lost);
     }
-    printf("kill9: %lld sent, %lld acknowledged, %lld read\n", (long long)run->sent,
+    printf("kill9%s: %lld sent, %lld acknowledged, %lld read\n",
+           run->idempotent ? ", idempotent" : "", (long long)run->sent,
            (long long)run->acknowledged, (long long)found);
     rd_kafka_topic_destroy(topic);
     rd_kafka_destroy(consumer);
@@ -214,7 +245,7 @@ static void produce_and_kill(struct run *run, int kills)
     bool fine = kafka_create_topic(run->producer, topic_name, PARTITIONS, NULL, NULL);
     run->topic = rd_kafka_topic_new(run->producer, topic_name, NULL);
     for (int i = 0; fine && i < kills; i++)
-        fine = round_and_kill(run) && TRUE_(process_start(&run->broker));
+        fine = round_and_fault(run, !run->idempotent || i % 2 == 0);
     if (fine) {
         EQ(rd_kafka_flush(run->producer, LIMIT_MS), RD_KAFKA_RESP_ERR_NO_ERROR);
         EQ(run->refused, 0);
@@ -226,10 +257,9 @@ static void produce_and_kill(struct run *run, int kills)
     rd_kafka_destroy(run->producer);
 }
 
-TEST(kill9, keeps_every_acknowledged_record_in_order)
+static void run_test(bool idempotent, int kills)
 {
-    struct run run = {0};
-    int kills = kills_wanted();
+    struct run run = {.idempotent = idempotent};
     run.capacity = (uint32_t)(kills + 1) * (ACKNOWLEDGED_A_ROUND + OUTSTANDING_MOST);
     for (int i = 0; i < PARTITIONS; i++)
         run.partitions[i].acknowledged_at = calloc(run.capacity, sizeof(int64_t));
@@ -243,4 +273,15 @@ TEST(kill9, keeps_every_acknowledged_record_in_order)
     process_done(&run.broker);
     for (int i = 0; i < PARTITIONS; i++)
         free(run.partitions[i].acknowledged_at);
+}
+
+TEST(kill9, keeps_every_acknowledged_record_in_order)
+{
+    run_test(false, kills_wanted());
+}
+
+TEST(kill9, an_idempotent_producer_writes_every_record_once)
+{
+    int kills = kills_wanted() / 2;
+    run_test(true, kills > 4 ? kills : 4);
 }
