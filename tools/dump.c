@@ -18,10 +18,10 @@ static const struct option_row rows[] = {
 static const struct usage usage = {
     "bole dump", "[--verify] FILE...",
     "Prints a broker's files in readable form, one event a line, and checks every CRC: segments\n"
-    "(*.log), indexes (*.index, against the segment beside them), journals (journal-N),\n"
-    "partition.metadata, meta.properties, the mark of a clean stop, the lock; of a folder, all\n"
-    "that is in it. Lines that begin with sound, left and fault say what each file is worth; left "
-    "is what the\n"
+    "(*.log), indexes (*.index, against the segment beside them), snapshots of producers\n"
+    "(*.snapshot), aborted transactions (*.txnindex), journals (journal-N), partition.metadata,\n"
+    "meta.properties, the mark of a clean stop, the lock; of a folder, all that is in it. Lines\n"
+    "that begin with sound, left and fault say what each file is worth; left is what the\n"
     "broker's next start writes or cuts by its journal. Exit code 1 if there is a fault. To be\n"
     "used on the directory of a broker that does not run.",
     rows};
@@ -100,6 +100,10 @@ bool dump_path(struct dump *dump, const char *path)
         dump_segment(dump, path, base);
     else if (segment_name_parse(name, ".index", &base))
         dump_index(dump, path, base);
+    else if (segment_name_parse(name, ".snapshot", &base))
+        dump_producer_snapshot(dump, path, base);
+    else if (segment_name_parse(name, ".txnindex", &base))
+        dump_txn_index(dump, path, base);
     else if (strncmp(name, "journal-", 8) == 0)
         dump_journal(dump, path);
     else if (strcmp(name, "partition.metadata") == 0)

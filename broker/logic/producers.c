@@ -129,8 +129,8 @@ static bool find_duplicate(const struct producer *producer, const struct produce
         return false;
     for (int i = 0; i < producer->count; i++) {
         const struct producer_batch *batch = producer_batch(producer, i);
-        int32_t first = (int32_t)(((uint32_t)batch->last_sequence - (uint32_t)batch->offset_delta) &
-                                  INT32_MAX);
+        int32_t first =
+            (int32_t)(((uint32_t)batch->last_sequence - (uint32_t)batch->offset_delta) & INT32_MAX);
         if (batch->last_sequence != event->last_sequence || first != event->first_sequence)
             continue;
         *ret_duplicate = (struct producer_duplicate){batch->last_offset - batch->offset_delta,
@@ -350,8 +350,8 @@ void producers_loaded(struct producers *producers, struct producers_now now)
 
 bool producers_restore(struct producers *producers, const struct producer_image *image)
 {
-    if (image->id < 0 || image->epoch < -1 || image->offset_delta < 0 ||
-        image->last_offset < -1 || image->txn_first_offset < -1 ||
+    if (image->id < 0 || image->epoch < -1 || image->offset_delta < 0 || image->last_offset < -1 ||
+        image->txn_first_offset < -1 ||
         (image->last_offset >= 0 && image->offset_delta > image->last_offset))
         return false;
     struct producer *producer = take(producers, image->id, image->epoch);
@@ -359,9 +359,8 @@ bool producers_restore(struct producers *producers, const struct producer_image 
     producer->coordinator_epoch = image->coordinator_epoch;
     bool known = producer->count && producer_batch(producer, 0)->last_offset == image->last_offset;
     if (image->last_offset >= 0 && !known)
-        add_batch(producer,
-                  (struct producer_batch){image->last_offset, image->timestamp_ms,
-                                          image->last_sequence, image->offset_delta});
+        add_batch(producer, (struct producer_batch){image->last_offset, image->timestamp_ms,
+                                                    image->last_sequence, image->offset_delta});
     if (image->txn_first_offset >= 0 && !producer->open)
         begin_transaction(producers, producer, image->txn_first_offset);
     return true;

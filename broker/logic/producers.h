@@ -21,11 +21,11 @@
 #include <stdint.h>
 
 enum {
-    PRODUCER_BATCHES = 5,                   /* max.in.flight of clients */
-    PRODUCERS_STEADY_MS = 10 * 60 * 1000,   /* how long the wall clock must not have stepped */
-    PRODUCERS_STEP_MS = 1000,               /* what counts as a step of it */
-    PRODUCERS_EXPIRED_AT_ONCE = 10000,      /* looked at in one call */
-    PRODUCER_EVENTS_MAX = 64,               /* batches with a producer in one append */
+    PRODUCER_BATCHES = 5,                 /* max.in.flight of clients */
+    PRODUCERS_STEADY_MS = 10 * 60 * 1000, /* how long the wall clock must not have stepped */
+    PRODUCERS_STEP_MS = 1000,             /* what counts as a step of it */
+    PRODUCERS_EXPIRED_AT_ONCE = 10000,    /* looked at in one call */
+    PRODUCER_EVENTS_MAX = 64,             /* batches with a producer in one append */
 };
 
 enum producer_event_kind {
@@ -40,8 +40,8 @@ struct producer_event {
     enum producer_event_kind kind;
     int16_t epoch;
     int64_t producer_id;
-    int64_t base_offset, last_offset; /* for apply */
-    int64_t timestamp_ms;             /* max timestamp */
+    int64_t base_offset, last_offset;      /* for apply */
+    int64_t timestamp_ms;                  /* max timestamp */
     int32_t first_sequence, last_sequence; /* -1: of a coordinator; not checked */
     int32_t coordinator_epoch;             /* of markers */
 };
@@ -53,19 +53,19 @@ struct producer_batch {
 
 struct producer {
     int64_t id;
-    struct list age;                /* in producers.by_age */
-    struct producer_txn *open;      /* null: none */
-    int64_t last_timestamp_ms;      /* of the last batch or marker */
-    int64_t active_ms;              /* monotonic: when that was applied, or when it was loaded */
-    int32_t coordinator_epoch;      /* -1: no marker yet */
+    struct list age;           /* in producers.by_age */
+    struct producer_txn *open; /* null: none */
+    int64_t last_timestamp_ms; /* of the last batch or marker */
+    int64_t active_ms;         /* monotonic: when that was applied, or when it was loaded */
+    int32_t coordinator_epoch; /* -1: no marker yet */
     int16_t epoch;
-    uint8_t count, newest;          /* of batches, a ring; newest: its place */
-    bool loaded;                    /* from disk, and not active since */
+    uint8_t count, newest; /* of batches, a ring; newest: its place */
+    bool loaded;           /* from disk, and not active since */
     struct producer_batch batches[PRODUCER_BATCHES];
 };
 
 struct producer_txn {
-    struct list link; /* in producers.transactions */
+    struct list link;  /* in producers.transactions */
     struct list ended; /* in producers.ended, once it has */
     int64_t producer_id;
     int64_t first_offset, last_offset; /* last: of its marker; -1: open */

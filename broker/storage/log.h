@@ -45,10 +45,11 @@ struct log_append_result {
  * `leader_epoch` in the one copy into the journal block. Nothing is acknowledged yet: wait until
  * durable_end ≥ ret->end_offset (log_await_durable).
  * ERROR_WOULD_WAIT: the journal or the memory is full; park in log_room(log) and call again.
- * DUPLICATE_SEQUENCE_NUMBER: the batch is one of its producer's last ones: nothing is appended, *ret
- * tells the original's offsets, which may not be durable yet either. OUT_OF_ORDER_SEQUENCE_NUMBER
- * and other refusals of producers: see producers_handle (logic/producers.h).
- * MESSAGE_TOO_LARGE: more than fits a journal. KAFKA_STORAGE_ERROR: failed or fenced. */
+ * DUPLICATE_SEQUENCE_NUMBER: the batch is one of its producer's last ones: nothing is appended,
+ * *ret tells the original's offsets, which may not be durable yet either.
+ * OUT_OF_ORDER_SEQUENCE_NUMBER and other refusals of producers: see producers_handle
+ * (logic/producers.h). MESSAGE_TOO_LARGE: more than fits a journal. KAFKA_STORAGE_ERROR: failed or
+ * fenced. */
 enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoch,
                       struct log_append_result *ret);
 

@@ -16,10 +16,9 @@ bool txn_index_decode(struct bytes file, int32_t number, int64_t base_offset,
     if (at + TXN_INDEX_ENTRY > file.size || load_be16(file.data + at) != 0)
         return false;
     const uint8_t *entry = file.data + at;
-    *ret_entry = (struct aborted_txn_entry){(int64_t)load_be64(entry + 2),
-                                            (int64_t)load_be64(entry + 10),
-                                            (int64_t)load_be64(entry + 18),
-                                            (int64_t)load_be64(entry + 26)};
+    *ret_entry =
+        (struct aborted_txn_entry){(int64_t)load_be64(entry + 2), (int64_t)load_be64(entry + 10),
+                                   (int64_t)load_be64(entry + 18), (int64_t)load_be64(entry + 26)};
     return ret_entry->producer_id >= 0 && ret_entry->first_offset >= 0 &&
            ret_entry->first_offset <= ret_entry->last_offset &&
            ret_entry->last_offset >= base_offset;

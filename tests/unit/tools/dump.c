@@ -4,6 +4,9 @@
 #include "protocol/batch.h"
 #include "storage/folder.h"
 #include "storage/journal_format.h"
+#include "base/memory.h"
+#include "storage/producer_snapshot.h"
+#include "storage/txn_index.h"
 #include "support/test.h"
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -412,5 +415,59 @@ TEST(dump, judges_small_files)
         test_expect(faults == cases[i].faults, __FILE__, __LINE__, "case %zu: got %lld\n%s", i,
                     (long long)faults, place.text);
     }
+    place_remove(&place);
+}
+
+TEST(dump, prints_a_snapshot_of_producers)
+{
+    struct place place;
+    place_make(&place);
+    struct producers producers;
+    struct aborted_txn_entry aborted;
+    producers_init(&producers, 1, 0);
+    struct producer_event event = {.kind = PRODUCER_TRANSACTIONAL,
+                                   .producer_id = 7,
+                                   .epoch = 2,
+                                   .base_offset = 3,
+                                   .last_offset = 4,
+                                   .timestamp_ms = 1000,
+                                   .first_sequence = 5,
+                                   .last_sequence = 6};
+    producers_apply(&producers, &event, (struct producers_now){0}, &aborted);
+    struct bytes file = producer_snapshot_encode(&producers);
+    static const char name[] = "00000000000000000009.snapshot";
+    write_file(&place, name, file.data, (size_t)file.size);
+    EQ(run_dump(&place, name, false), 0);
+    EQ_TEXT(place.text,
+            "file 00000000000000000009.snapshot\n"
+            "producer id=7 epoch=2 last_sequence=6 last_offset=4 offset_delta=1 timestamp=1000 "
+            "coordinator_epoch=-1 transaction_first_offset=3\n"
+            "sound 00000000000000000009.snapshot producers=1\n");
+    write_file(&place, name, file.data, (size_t)file.size - 1); /* a start passes over it */
+    EQ(run_dump(&place, name, true), 0);
+    TRUE_(strncmp(place.text, "left ", 5) == 0);
+    memory_free((void *)(uintptr_t)file.data);
+    producers_done(&producers);
+    place_remove(&place);
+}
+
+TEST(dump, prints_aborted_transactions)
+{
+    struct place place;
+    place_make(&place);
+    uint8_t bytes[2 * TXN_INDEX_ENTRY];
+    struct aborted_txn_entry entry = {7, 12, 15, 13};
+    txn_index_encode(&entry, bytes);
+    txn_index_encode(&entry, bytes + TXN_INDEX_ENTRY);
+    static const char name[] = "00000000000000000010.txnindex";
+    write_file(&place, name, bytes, TXN_INDEX_ENTRY);
+    EQ(run_dump(&place, name, false), 0);
+    EQ_TEXT(place.text, "file 00000000000000000010.txnindex\n"
+                        "aborted producer=7 first_offset=12 last_offset=15 last_stable_offset=13\n"
+                        "sound 00000000000000000010.txnindex aborted=1\n");
+    write_file(&place, name, bytes, sizeof bytes); /* the same marker twice */
+    EQ(run_dump(&place, name, true), 1);
+    EQ_TEXT(place.text, "fault 00000000000000000010.txnindex position=34 "
+                        "reason=\"this entry can't be\"\n");
     place_remove(&place);
 }
