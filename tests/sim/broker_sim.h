@@ -4,7 +4,17 @@
 #include "sim/broker_machine.h"
 #include "sim/client.h"
 
-enum { SIM_CLIENTS_MAX = 16, SIM_PRODUCER_IDS_MAX = 4096 };
+enum { SIM_CLIENTS_MAX = 16, SIM_PRODUCER_IDS_MAX = 4096, SIM_GHOST_BYTES_MAX = 3500 };
+
+/* A batch of an idempotent producer that comes once more over another connection, as if the network
+ * had kept it: its client has not seen it acknowledged yet, all before it has. */
+struct sim_ghost {
+    struct client *owner; /* null: none */
+    struct model_partition *partition;
+    uint64_t first_uid;
+    int32_t size, count; /* of bytes, of records */
+    uint8_t bytes[SIM_GHOST_BYTES_MAX];
+};
 
 struct simulation {
     uint64_t seed, events_wanted;
@@ -24,6 +34,7 @@ struct simulation {
     struct world_action unblock;
     int64_t producer_ids[SIM_PRODUCER_IDS_MAX]; /* all that were ever given */
     int producer_id_count;
+    struct sim_ghost ghost;
 };
 
 struct sim_result {

@@ -4,14 +4,16 @@
  *  1. every record lies at one offset (client_model.c), so nothing was appended twice;
  *  2. acknowledged offsets of a partition rise in the order of sending, and in the end all that was
  *     sent is acknowledged: no gap, nothing overtaken;
- *  3. no id was given twice (simulation.producer_ids). */
+ *  3. no id was given twice (simulation.producer_ids);
+ *  4. what is acknowledged, to whom sent it first or to a ghost of that (sim_ghost), is committed
+ *     (broker_oracles.c). */
 #include "base/check.h"
 #include "base/memory.h"
 #include "protocol/batch.h"
 #include "protocol/messages.h"
 #include "sim/broker_sim.h"
 
-enum { STREAMS = 4, WINDOW = 5, FLIGHTS_MAX = 32, BATCH_BYTES_MAX = 3500 };
+enum { STREAMS = 4, WINDOW = 5, FLIGHTS_MAX = 32, BATCH_BYTES_MAX = SIM_GHOST_BYTES_MAX };
 
 struct batch_sent {
     uint8_t *bytes;
@@ -38,8 +40,10 @@ struct idempotent {
     bool asks_topics, asks_id;
     struct stream streams[STREAMS];
     struct {
-        struct stream *stream;
+        struct stream *stream; /* null: a ghost */
         struct batch_sent *batch;
+        uint64_t first_uid; /* of a ghost */
+        int32_t count;
     } flights[FLIGHTS_MAX]; /* a ring, oldest first */
     int first, count;
     uint8_t value[4 << 10];
@@ -78,7 +82,7 @@ static void ask_id(struct client *client)
     state->asks_id = client_ask(client, API_INIT_PRODUCER_ID, &request, true);
 }
 
-static void send_batch(struct client *client, struct stream *stream, struct batch_sent *batch)
+static bool ask(struct client *client, const struct model_partition *partition, struct bytes batch)
 {
     struct idempotent *state = client->state;
     struct produce_request request;
@@ -87,23 +91,53 @@ static void send_batch(struct client *client, struct stream *stream, struct batc
     message_set_defaults(&produce_request_message, &request);
     message_set_defaults(&produce_request_topic_produce_data_message, &data);
     message_set_defaults(&produce_request_partition_produce_data_message, &part);
-    part.index = stream->partition->index;
-    part.records.whole = (struct bytes){batch->bytes, batch->size};
-    data.name = string_of(stream->partition->topic->name);
-    data.topic_id = stream->partition->topic->id;
+    part.index = partition->index;
+    part.records.whole = batch;
+    data.name = string_of(partition->topic->name);
+    data.topic_id = partition->topic->id;
     data.partition_data = &part;
     data.partition_data_count = 1;
     request.acks = state->acks;
     request.timeout_ms = 20000;
     request.topic_data = &data;
     request.topic_data_count = 1;
-    if (state->count == FLIGHTS_MAX || !client_ask(client, API_PRODUCE, &request, true))
+    return state->count < FLIGHTS_MAX && client_ask(client, API_PRODUCE, &request, true);
+}
+
+static void send_batch(struct client *client, struct stream *stream, struct batch_sent *batch)
+{
+    struct idempotent *state = client->state;
+    struct sim_ghost *ghost = &client->sim->ghost;
+    if (!ask(client, stream->partition, (struct bytes){batch->bytes, batch->size}))
         return;
     int place = (state->first + state->count++) % FLIGHTS_MAX;
     state->flights[place].stream = stream;
     state->flights[place].batch = batch;
     batch->in_flight = true;
     stream->in_flight++;
+    if (batch != batch_of(stream, 0) || ghost->owner)
+        return;
+    ghost->owner = client;
+    ghost->partition = stream->partition;
+    ghost->first_uid = batch->first_uid;
+    ghost->size = batch->size;
+    ghost->count = batch->count;
+    memcpy(ghost->bytes, batch->bytes, (size_t)batch->size);
+}
+
+static void send_ghost(struct client *client)
+{
+    struct idempotent *state = client->state;
+    struct sim_ghost *ghost = &client->sim->ghost;
+    if (!ghost->owner || ghost->owner == client)
+        return;
+    if (ask(client, ghost->partition, (struct bytes){ghost->bytes, ghost->size})) {
+        int place = (state->first + state->count++) % FLIGHTS_MAX;
+        state->flights[place].stream = NULL;
+        state->flights[place].first_uid = ghost->first_uid;
+        state->flights[place].count = ghost->count;
+    }
+    ghost->owner = NULL;
 }
 
 static void make_batch(struct client *client, struct stream *stream)
@@ -201,6 +235,7 @@ static void work(struct client *client)
             ask_id(client);
         return;
     }
+    send_ghost(client);
     if (now_ns < client->next_ns)
         return;
     client->next_ns = now_ns + random_between(&client->random, 0, state->pause_ns);
@@ -231,6 +266,13 @@ static void take_id(struct client *client, const struct init_producer_id_respons
     state->id = answer->producer_id;
 }
 
+static void acknowledge(struct client *client, uint64_t first_uid, int32_t count,
+                        int64_t base_offset)
+{
+    for (int32_t i = 0; i < count; i++)
+        model_acknowledge(&client->sim->model, first_uid + (uint64_t)i, base_offset + i);
+}
+
 static void take_offset(struct client *client, struct stream *stream,
                         const struct batch_sent *batch, int64_t base_offset)
 {
@@ -238,8 +280,7 @@ static void take_offset(struct client *client, struct stream *stream,
         world_violation(client->sim->world, "%s-%d: acknowledged at %lld, after one that ends %lld",
                         stream->partition->topic->name, stream->partition->index,
                         (long long)base_offset, (long long)stream->acknowledged_end);
-    for (int32_t i = 0; i < batch->count; i++)
-        model_acknowledge(&client->sim->model, batch->first_uid + (uint64_t)i, base_offset + i);
+    acknowledge(client, batch->first_uid, batch->count, base_offset);
     stream->acknowledged_end = base_offset + batch->count;
     stream->first = (stream->first + 1) % WINDOW;
     stream->count--;
@@ -303,15 +344,23 @@ static void answer(struct client *client, const struct session_response *respons
     check(response->api->key == API_PRODUCE && state->count > 0);
     struct stream *stream = state->flights[state->first].stream;
     struct batch_sent *batch = state->flights[state->first].batch;
+    int flight = state->first;
     state->first = (state->first + 1) % FLIGHTS_MAX;
     state->count--;
-    stream->in_flight--;
+    if (stream)
+        stream->in_flight--;
     if (produced->responses_count != 1 || produced->responses[0].partition_responses_count != 1) {
         world_violation(client->sim->world, "idempotent: not what was asked is answered");
         return;
     }
     const struct produce_response_partition_produce_response *part =
         produced->responses[0].partition_responses;
+    if (!stream) {
+        if (part->error_code == ERROR_NONE)
+            acknowledge(client, state->flights[flight].first_uid, state->flights[flight].count,
+                        part->base_offset);
+        return; /* refused: too late by now */
+    }
     if (part->error_code != ERROR_NONE)
         take_error(client, stream, (enum error)part->error_code, asked_ns);
     else if (batch == batch_of(stream, 0))
