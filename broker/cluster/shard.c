@@ -76,6 +76,7 @@ enum error shard_open(struct broker *broker, int core, struct port *port,
     shard->core.metrics = &shard->metrics;
     set_budget(shard, broker->settings);
     struct store_options options = store_options(broker);
+    options.producer_seed = random_next(&shard->random);
     shard->store = memory_zeroed(sizeof *shard->store);
     enum error error = store_open(shard->store, &shard->core, &options);
     shard->store->on_fence = tell_fenced;

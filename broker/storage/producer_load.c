@@ -138,7 +138,7 @@ static void forget(struct producer_load *load)
 {
     struct producer_state *state = &load->log->producers;
     producers_done(&state->table);
-    producers_init(&state->table, load->log->store->producer_seed,
+    producers_init(&state->table, load->log->store->options.producer_seed,
                    load->log->store->options.producers_most);
     state->aborted_count = state->aborted_saved = 0;
 }

@@ -19,7 +19,7 @@ static void init_table(struct log *log)
 {
     /* Ids come from this broker or, by replication, from another: nobody chooses them freely, but
      * a client may send any. */
-    producers_init(&log->producers.table, log->store->producer_seed,
+    producers_init(&log->producers.table, log->store->options.producer_seed,
                    log->store->options.producers_most);
 }
 

@@ -18,7 +18,6 @@ enum error store_open(struct store *store, struct core *core, const struct store
     list_init(&store->spare_pieces);
     list_init(&store->clearings);
     list_init(&store->producing);
-    store->producer_seed = random_next(random);
     store->next_log_id = 1;
     buffers_init(&store->tails, (size_t)options->journal_bytes, 4u << 20);
     drain_init(store);

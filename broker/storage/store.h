@@ -29,6 +29,7 @@ struct store_options {
     uint32_t flush_all_files; /* more dirty files than this are flushed by one OP_FLUSH_ALL */
     int32_t drains;           /* at once */
     uint32_t producers_most;  /* of one log; 0: no limit */
+    uint64_t producer_seed;   /* of the maps of producers */
     int64_t producer_expiration_ms; /* 0: never */
 };
 
@@ -88,8 +89,7 @@ struct store {
     void (*on_fence)(void *core_owner); /* told once, on this core; or null */
     uint64_t resumed_bytes;             /* of records that were found in the journal */
     bool stopping;
-    struct list producing;  /* logs that have producers (producer_state.sweep) */
-    uint64_t producer_seed; /* of their maps */
+    struct list producing; /* logs that have producers (producer_state.sweep) */
     uint32_t next_log_id;
     int32_t open_handles;
     int32_t openings; /* logs being opened; checkpoint.waiters are told of each end */

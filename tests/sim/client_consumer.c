@@ -163,7 +163,8 @@ static void take_part(struct client *client, struct consumer_part *part,
         consumer->rounds = 0;
         return;
     }
-    if (error == ERROR_KAFKA_STORAGE_ERROR && !sim->calm) {
+    bool faults = !sim->calm || asked_ns <= sim->calm_ns; /* when it was asked */
+    if (error == ERROR_KAFKA_STORAGE_ERROR && faults) {
         consumer->rounds = 0;
         return;
     }
