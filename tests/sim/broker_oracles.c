@@ -311,7 +311,9 @@ static void check_journal(struct simulation *sim, const char *name)
     else if (anchors[newest].start_position + BLOCK_HEADER_SIZE < file.size &&
              block_peek(file.data + anchors[newest].start_position, &header) &&
              header.salt == anchors[newest].salt &&
-             header.sequence == anchors[newest].start_sequence)
+             header.sequence == anchors[newest].start_sequence &&
+             anchors[newest].start_position + header.length <= file.size &&
+             block_is_whole(file.data + anchors[newest].start_position, &header)) /* not torn */
         world_violation(sim->world, "%s is not empty after a clean stop", path);
     memory_free((void *)file.data);
 }
