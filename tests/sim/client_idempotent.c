@@ -9,9 +9,11 @@
  *     (broker_oracles.c). */
 #include "base/check.h"
 #include "base/memory.h"
+#include "codec/crc32c.h"
 #include "protocol/batch.h"
 #include "protocol/messages.h"
 #include "sim/broker_sim.h"
+#include "sim/client_batch.h"
 
 enum { STREAMS = 4, WINDOW = 5, FLIGHTS_MAX = 32, BATCH_BYTES_MAX = SIM_GHOST_BYTES_MAX };
 
@@ -35,7 +37,7 @@ struct stream {
 struct idempotent {
     int64_t id; /* -1: none yet */
     int16_t acks;
-    uint32_t value_max;
+    struct client_batch_habits habits;
     int64_t pause_ns, topics_ns;
     bool asks_topics, asks_id;
     struct stream streams[STREAMS];
@@ -46,7 +48,7 @@ struct idempotent {
         int32_t count;
     } flights[FLIGHTS_MAX]; /* a ring, oldest first */
     int first, count;
-    uint8_t value[4 << 10];
+    uint8_t made[CLIENT_BATCH_SPACE];
 };
 
 static struct batch_sent *batch_of(struct stream *stream, int place)
@@ -58,11 +60,15 @@ static void init(struct client *client)
 {
     struct idempotent *state = client->state;
     if (!state) {
-        static const uint32_t sizes[] = {40, 300, 1000, 3000};
+        static const uint32_t sizes[] = {40, 300, 700};
         state = client->state = memory_zeroed(sizeof *state);
         state->id = -1;
         state->acks = random_once_in(&client->random, 3) ? 1 : -1;
-        state->value_max = sizes[random_below(&client->random, ARRAY_COUNT(sizes))];
+        state->habits = (struct client_batch_habits){
+            .value_max = sizes[random_below(&client->random, ARRAY_COUNT(sizes))],
+            .records_max = 3,
+            .codec = (int)random_between(&client->random, CODEC_NONE, CODECS_END),
+        };
         state->pause_ns = random_between(&client->random, 0, 20) * 1000000;
         for (int i = 0; i < STREAMS * WINDOW; i++)
             state->streams[i / WINDOW].batches[i % WINDOW].bytes =
@@ -144,29 +150,31 @@ static void make_batch(struct client *client, struct stream *stream)
 {
     struct idempotent *state = client->state;
     struct batch_sent *batch = batch_of(stream, stream->count++);
-    struct batch_builder builder;
-    batch_builder_init(&builder, batch->bytes, BATCH_BYTES_MAX);
-    int32_t wanted = (int32_t)random_between(&client->random, 1, 4);
+    struct client_batch made;
+    state->habits.version = session_version(&client->session, API_PRODUCE);
+    struct bytes bytes =
+        client_batch_make(client, stream->partition, &state->habits, state->made, &made);
+    check(bytes.size <= BATCH_BYTES_MAX);
+    memcpy(batch->bytes, bytes.data, (size_t)bytes.size);
+    store_be64(batch->bytes + BATCH_PRODUCER_ID_AT, (uint64_t)state->id);
+    store_be16(batch->bytes + BATCH_PRODUCER_EPOCH_AT, 0);
+    store_be32(batch->bytes + BATCH_BASE_SEQUENCE_AT, (uint32_t)stream->next_sequence);
+    store_be32(batch->bytes + BATCH_CRC_AT, crc32c(0, batch->bytes + BATCH_ATTRIBUTES_AT,
+                                                   (size_t)bytes.size - BATCH_ATTRIBUTES_AT));
     batch->in_flight = false;
-    for (batch->count = 0; batch->count < wanted; batch->count++) {
-        uint32_t size =
-            (uint32_t)random_between(&client->random, MODEL_VALUE_MIN, state->value_max);
-        if (builder.size_bytes + size + 64 > BATCH_BYTES_MAX)
-            break;
-        uint64_t uid = model_send(&client->sim->model, stream->partition, size);
-        model_value(uid, state->value, size);
-        struct record record = {.timestamp = client->core.now.wall_ms,
-                                .key = BYTES_NULL,
-                                .value = {state->value, (int32_t)size}};
-        check(batch_builder_add(&builder, &record) == ERROR_NONE);
-        if (batch->count == 0)
-            batch->first_uid = uid;
-    }
-    struct batch_fields fields = {
-        .leader_epoch = -1, .producer_id = state->id, .base_sequence = stream->next_sequence};
-    batch_builder_end(&builder, &fields);
-    batch->size = (int32_t)builder.size_bytes;
+    batch->size = bytes.size;
+    batch->count = made.count;
+    batch->first_uid = made.first_uid;
     stream->next_sequence = sequence_after(stream->next_sequence, batch->count);
+}
+
+/* Does it take batches of this size, with one replica, and can it be named? */
+static bool is_wanted(const struct client *client, const struct model_topic *topic)
+{
+    bool by_name = session_version(&client->session, API_PRODUCE) < 13;
+    return topic->deleted_ns == INT64_MAX && topic->rules->min_insync == 1 &&
+           topic->rules->size_max_bytes >= BATCH_BYTES_MAX &&
+           (!by_name || topic->kind != MODEL_PASSING);
 }
 
 /* A partition that no stream of this client's writes to. Sequences there begin close to the end, so
@@ -184,7 +192,7 @@ static void begin_stream(struct client *client, struct stream *stream)
     for (int i = 0; i < STREAMS; i++)
         if (state->streams[i].partition == partition)
             return;
-    if (topic->deleted_ns != INT64_MAX)
+    if (!is_wanted(client, topic))
         return;
     stream->partition = partition;
     stream->next_sequence = INT32_MAX - (int32_t)random_below(&client->random, 40);
@@ -267,20 +275,27 @@ static void take_id(struct client *client, const struct init_producer_id_respons
 }
 
 static void acknowledge(struct client *client, uint64_t first_uid, int32_t count,
-                        int64_t base_offset)
+                        const struct produce_response_partition_produce_response *answer)
 {
+    const struct model_record *record = &client->sim->model.records[first_uid];
+    /* a duplicate is told its original's time even where it is not the leader's (Kafka) */
+    int64_t time_ms =
+        record->partition->topic->rules->append_time ? answer->log_append_time_ms : -1;
     for (int32_t i = 0; i < count; i++)
-        model_acknowledge(&client->sim->model, first_uid + (uint64_t)i, base_offset + i);
+        model_acknowledge(&client->sim->model, first_uid + (uint64_t)i, answer->base_offset + i,
+                          time_ms);
 }
 
 static void take_offset(struct client *client, struct stream *stream,
-                        const struct batch_sent *batch, int64_t base_offset)
+                        const struct batch_sent *batch,
+                        const struct produce_response_partition_produce_response *answer)
 {
+    int64_t base_offset = answer->base_offset;
     if (base_offset < stream->acknowledged_end)
         world_violation(client->sim->world, "%s-%d: acknowledged at %lld, after one that ends %lld",
                         stream->partition->topic->name, stream->partition->index,
                         (long long)base_offset, (long long)stream->acknowledged_end);
-    acknowledge(client, batch->first_uid, batch->count, base_offset);
+    acknowledge(client, batch->first_uid, batch->count, answer);
     stream->acknowledged_end = base_offset + batch->count;
     stream->first = (stream->first + 1) % WINDOW;
     stream->count--;
@@ -294,7 +309,7 @@ static void take_error(struct client *client, struct stream *stream, enum error 
     case ERROR_UNKNOWN_TOPIC_ID:
     case ERROR_UNKNOWN_TOPIC_OR_PARTITION:
     case ERROR_NOT_LEADER_OR_FOLLOWER:
-        if (!topic->delete_asked && asked_ns > topic->seen_ns + MODEL_SPREAD_NS)
+        if (!topic->delete_asked && asked_ns > stream->partition->seen_ns + MODEL_SPREAD_NS)
             world_violation(client->sim->world, "idempotent: %s is gone", topic->name);
         stream->removed = topic->delete_asked;
         stream->failed = true;
@@ -333,7 +348,7 @@ static void answer(struct client *client, const struct session_response *respons
     struct idempotent *state = client->state;
     if (response->api->key == API_METADATA) {
         state->asks_topics = false;
-        client_take_topics(client, response->message, asked_ns);
+        client_take_topics(client, response, asked_ns);
         return;
     }
     if (response->api->key == API_INIT_PRODUCER_ID) {
@@ -358,13 +373,13 @@ static void answer(struct client *client, const struct session_response *respons
     if (!stream) {
         if (part->error_code == ERROR_NONE)
             acknowledge(client, state->flights[flight].first_uid, state->flights[flight].count,
-                        part->base_offset);
+                        part);
         return; /* refused: too late by now */
     }
     if (part->error_code != ERROR_NONE)
         take_error(client, stream, (enum error)part->error_code, asked_ns);
     else if (batch == batch_of(stream, 0))
-        take_offset(client, stream, batch, part->base_offset);
+        take_offset(client, stream, batch, part);
     else if (!stream->failed)
         world_violation(client->sim->world, "%s-%d: a later batch was answered before an earlier",
                         stream->partition->topic->name, stream->partition->index);
