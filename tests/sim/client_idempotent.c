@@ -75,6 +75,8 @@ static void init(struct client *client)
                 memory_aligned(16, BATCH_BYTES_MAX);
     }
     state->topics_ns = 0;
+    /* by its id: one of the same name may be another topic by the time a batch is sent again */
+    session_limit(&client->session, API_PRODUCE, INT16_MAX);
 }
 
 /* ---- asking ---- */
@@ -168,13 +170,11 @@ static void make_batch(struct client *client, struct stream *stream)
     stream->next_sequence = sequence_after(stream->next_sequence, batch->count);
 }
 
-/* Does it take batches of this size, with one replica, and can it be named? */
-static bool is_wanted(const struct client *client, const struct model_topic *topic)
+/* Does it take batches of this size, with one replica? */
+static bool is_wanted(const struct model_topic *topic)
 {
-    bool by_name = session_version(&client->session, API_PRODUCE) < 13;
     return topic->deleted_ns == INT64_MAX && topic->rules->min_insync == 1 &&
-           topic->rules->size_max_bytes >= BATCH_BYTES_MAX &&
-           (!by_name || topic->kind != MODEL_PASSING);
+           topic->rules->size_max_bytes >= BATCH_BYTES_MAX;
 }
 
 /* A partition that no stream of this client's writes to. Sequences there begin close to the end, so
@@ -192,7 +192,7 @@ static void begin_stream(struct client *client, struct stream *stream)
     for (int i = 0; i < STREAMS; i++)
         if (state->streams[i].partition == partition)
             return;
-    if (!is_wanted(client, topic))
+    if (!is_wanted(topic))
         return;
     stream->partition = partition;
     stream->next_sequence = INT32_MAX - (int32_t)random_below(&client->random, 40);
