@@ -43,21 +43,13 @@ void setting_describe_broker(const struct settings *settings, const struct setti
     settle(ret_described);
 }
 
-static bool ends_with(const char *name, const char *end)
-{
-    size_t size = strlen(name), end_size = strlen(end);
-    return size >= end_size && strcmp(name + size - end_size, end) == 0;
-}
-
 /* A broker's value in the unit of the topic's setting: hours and minutes become milliseconds. */
 static struct string converted(struct arena *arena, const struct setting *from, struct string value)
 {
-    int64_t unit_ms = ends_with(from->name, ".hours")     ? 3600000
-                      : ends_with(from->name, ".minutes") ? 60000
-                                                          : 0;
+    int64_t unit_ms = setting_unit_ms(from);
     union setting_value parsed;
     struct sentence sentence;
-    if (unit_ms == 0 || setting_parse(from, value, &parsed, &sentence) != ERROR_NONE)
+    if (unit_ms == 1 || setting_parse(from, value, &parsed, &sentence) != ERROR_NONE)
         return value;
     return arena_format(arena, "%lld", parsed.i32 < 0 ? -1LL : parsed.i32 * (long long)unit_ms);
 }

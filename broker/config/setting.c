@@ -377,3 +377,16 @@ enum error setting_unknown(enum setting_scope scope, struct string name, struct 
                         name.data, nearest ? "; did you mean " : "", nearest ? nearest->name : "",
                         nearest ? "?" : "");
 }
+
+static bool ends_with(const char *name, const char *end)
+{
+    size_t size = strlen(name), end_size = strlen(end);
+    return size >= end_size && strcmp(name + size - end_size, end) == 0;
+}
+
+int64_t setting_unit_ms(const struct setting *setting)
+{
+    if (ends_with(setting->name, ".hours"))
+        return 3600000;
+    return ends_with(setting->name, ".minutes") ? 60000 : 1;
+}

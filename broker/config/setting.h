@@ -116,3 +116,6 @@ bool list_next_entry(struct string *rest, struct string *ret_entry);
 
 /* True where `text` is the zero-terminated `literal`, but for the case of ASCII letters. */
 bool string_equal_ignoring_case(struct string text, const char *literal);
+
+/* The milliseconds of its unit: by its name hours, minutes; else 1. */
+int64_t setting_unit_ms(const struct setting *setting);

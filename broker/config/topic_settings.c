@@ -2,24 +2,42 @@
 #include "base/check.h"
 #include "config/settings.h"
 
-/* Copies the field of the first synonym that has one. Every HONOURED row of a topic has such a
- * synonym of the same type (tests/unit/config/table.c). */
-static void inherit(const struct setting *setting, struct topic_settings *topic,
-                    const struct settings *broker)
+/* The first synonym that the broker was given, else the last that has a default. */
+static const struct setting *choose_synonym(const struct setting *setting,
+                                            const struct settings *broker)
 {
     struct string rest = string_of(setting->synonyms), name;
+    const struct setting *last = NULL;
     while (list_next_entry(&rest, &name)) {
         const struct setting *synonym = setting_find(SETTING_BROKER, name);
         check(synonym != NULL);
         if (synonym->offset < 0)
             continue;
-        check(synonym->type == setting->type);
-        bool wide = setting->type == SETTING_LONG;
-        size_t size = wide ? 8 : setting->type == SETTING_BOOLEAN ? sizeof(bool) : 4;
-        memcpy((char *)topic + setting->offset, (const char *)broker + synonym->offset, size);
+        if (broker->given[synonym - setting_table])
+            return synonym;
+        last = synonym->default_text ? synonym : last;
+    }
+    check(last != NULL); /* tests/unit/config/table.c */
+    return last;
+}
+
+/* Takes the broker's value; hours and minutes become milliseconds. */
+static void inherit(const struct setting *setting, struct topic_settings *topic,
+                    const struct settings *broker)
+{
+    const struct setting *synonym = choose_synonym(setting, broker);
+    const char *from = (const char *)broker + synonym->offset;
+    if (setting->type == SETTING_LONG && synonym->type == SETTING_INT) {
+        int32_t value;
+        memcpy(&value, from, sizeof value);
+        union setting_value converted = {.i64 = value < 0 ? -1 : value * setting_unit_ms(synonym)};
+        setting_store(setting, topic, &converted);
         return;
     }
-    check(!"an honoured setting of a topic has an honoured synonym");
+    check(synonym->type == setting->type);
+    bool wide = setting->type == SETTING_LONG;
+    size_t size = wide ? 8 : setting->type == SETTING_BOOLEAN ? sizeof(bool) : 4;
+    memcpy((char *)topic + setting->offset, from, size);
 }
 
 void topic_settings_init(struct topic_settings *topic, const struct settings *broker)

@@ -150,3 +150,30 @@ TEST(settings_describe, hides_passwords)
     EQ(described.source, SETTING_SOURCE_DEFAULT);
     settings_done(&broker);
 }
+
+TEST(topic_settings, take_the_first_synonym_that_was_given)
+{
+    static const struct {
+        const char *given[2];
+        int64_t segment_ms;
+    } cases[] = {
+        {{NULL, NULL}, 604800000},
+        {{"log.roll.hours=2", NULL}, 7200000},
+        {{"log.roll.ms=5", NULL}, 5},
+        {{"log.roll.ms=5", "log.roll.hours=2"}, 5},
+        {{"log.roll.hours=2147483647", NULL}, INT64_C(7730941129200000)},
+    };
+    for (int i = 0; i < (int)(sizeof cases / sizeof cases[0]); i++) {
+        struct settings broker;
+        struct sentence sentence;
+        settings_init(&broker);
+        for (int j = 0; j < 2; j++)
+            if (cases[i].given[j])
+                EQ(settings_set_pair(&broker, cases[i].given[j], &sentence), ERROR_NONE);
+        struct topic_settings topic;
+        topic_settings_init(&topic, &broker);
+        EQ(topic.segment_ms, cases[i].segment_ms);
+        EQ(topic.segment_jitter_ms, 0);
+        settings_done(&broker);
+    }
+}
