@@ -14,6 +14,8 @@ static void set_settings(struct partition *partition, const struct topic_setting
         .segment_bytes = settings->segment_bytes,
         .index_interval_bytes = settings->index_interval_bytes,
         .index_bytes = settings->segment_index_bytes,
+        .segment_ms = settings->segment_ms,
+        .segment_jitter_ms = settings->segment_jitter_ms,
     };
     partition->max_message_bytes = settings->max_message_bytes;
     partition->min_insync_replicas = settings->min_insync_replicas;
@@ -30,7 +32,7 @@ static void make_partition(struct shard *shard, const struct image_topic *topic,
     struct partition *partition = partition_find(shard, topic->id, index);
     if (!partition)
         partition = partition_create(shard, topic->id, image_topic_name(topic), index);
-    partition->leader_epoch = described->leader_epoch;
+    partition_lead(partition, described->leader_epoch);
     set_settings(partition, settings);
 }
 

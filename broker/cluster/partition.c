@@ -3,7 +3,7 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "cluster/catalogue.h"
-#include "protocol/batch.h"
+#include "storage/log_epochs.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 
@@ -40,6 +40,7 @@ static void log_moved(struct log *log, void *context)
         replica_init(&partition->replica, log->log_start, log->durable_end, log->durable_end);
         partition->replica.is_leader = true;
         partition->replica.min_insync_replicas = partition->min_insync_replicas;
+        partition_lead(partition, partition->leader_epoch);
     }
     if (log->durable_end > partition->replica.durable_end)
         step_replica(partition, REPLICA_DURABLE, log->durable_end);
@@ -162,50 +163,21 @@ const struct producers *partition_producers(const struct partition *partition)
     return &partition->log->producers.table;
 }
 
+/* ---- leader epochs ----------------------------------------------------------------------- */
+
+void partition_lead(struct partition *partition, int32_t leader_epoch)
+{
+    partition->leader_epoch = leader_epoch;
+    if (partition->opened)
+        log_epochs_lead(partition->log, leader_epoch);
+}
+
+struct epoch_entry partition_end_of_epoch(const struct partition *partition, int32_t epoch)
+{
+    return epochs_end(&partition->log->epochs, epoch, partition->log->appended_end);
+}
+
 /* ---- ListOffsets ------------------------------------------------------------------------- */
-
-/* The first record of the batch at or after the wanted time; for the maximum, the first with it. */
-static void look_into_batch(struct offset_lookup *lookup, const struct batch *batch,
-                            int64_t wanted_ms)
-{
-    struct arena arena;
-    arena_init(&arena, 256u << 20);
-    struct batch_iterator iterator;
-    struct record record;
-    if (batch_iterate(batch, &arena, &iterator) == ERROR_NONE)
-        while (batch_next(&iterator, &record))
-            if (record.timestamp >= wanted_ms) {
-                lookup->ret_offset = record.offset;
-                lookup->ret_timestamp_ms = record.timestamp;
-                lookup->ret_leader_epoch = batch->leader_epoch;
-                break;
-            }
-    arena_done(&arena);
-}
-
-/* Looks through the batches of one read. True: found, no more is needed. */
-static bool look_into_read(struct offset_lookup *lookup)
-{
-    const struct log_read *read = &lookup->read;
-    for (int i = 0; i < read->parts_count; i++) {
-        struct bytes left = read->parts[i];
-        struct batch batch;
-        while (left.size > 0 && batch_view(left.data, (size_t)left.size, &batch) == ERROR_NONE) {
-            lookup->next_offset = batch_last_offset(&batch) + 1;
-            if (lookup->timestamp_ms >= 0 && batch.max_timestamp >= lookup->timestamp_ms) {
-                look_into_batch(lookup, &batch, lookup->timestamp_ms);
-                if (lookup->ret_offset >= 0)
-                    return true;
-            } else if (lookup->timestamp_ms == -3 &&
-                       batch.max_timestamp > lookup->ret_timestamp_ms) {
-                look_into_batch(lookup, &batch, batch.max_timestamp);
-            }
-            left.data += batch.whole.size;
-            left.size -= batch.whole.size;
-        }
-    }
-    return false;
-}
 
 static int64_t end_of(const struct partition *partition, const struct offset_lookup *lookup)
 {
@@ -213,43 +185,37 @@ static int64_t end_of(const struct partition *partition, const struct offset_loo
                                   : partition_high_watermark(partition);
 }
 
+/* The answer of those that need no look-up. */
+static void answer_at_once(const struct partition *partition, struct offset_lookup *lookup)
+{
+    bool latest = lookup->timestamp_ms == -1;
+    lookup->ret_timestamp_ms = -1;
+    lookup->ret_offset =
+        latest ? end_of(partition, lookup) : partition_log_start(partition);
+    lookup->ret_leader_epoch =
+        latest ? partition->leader_epoch : epochs_at(&partition->log->epochs, lookup->ret_offset);
+}
+
 enum error partition_lookup(struct partition *partition, struct offset_lookup *lookup,
                             struct flow *flow)
 {
+    struct log_search *search = &lookup->search;
     if (!lookup->started) {
-        lookup->started = true;
-        lookup->ret_offset = lookup->ret_timestamp_ms = -1;
-        lookup->ret_leader_epoch = partition->leader_epoch;
-        lookup->next_offset = partition_log_start(partition);
-        lookup->read = (struct log_read){0};
-        if (lookup->timestamp_ms == -1)
-            lookup->ret_offset = end_of(partition, lookup);
-        if (lookup->timestamp_ms == -2)
-            lookup->ret_offset = partition_log_start(partition);
-        if (lookup->timestamp_ms == -1 || lookup->timestamp_ms == -2)
+        if (lookup->timestamp_ms == -1 || lookup->timestamp_ms == -2) {
+            answer_at_once(partition, lookup);
             return ERROR_NONE;
-        lookup->ret_leader_epoch = -1;
-    }
-    struct log_read *read = &lookup->read;
-    while (!partition->deleted) {
-        if (read->log == NULL) {
-            *read = (struct log_read){.log = partition->log,
-                                      .offset = lookup->next_offset,
-                                      .end_offset = end_of(partition, lookup),
-                                      .max_bytes = 256 << 10,
-                                      .at_least_one = true};
-            if (read->offset >= read->end_offset)
-                return ERROR_NONE;
         }
-        if (!log_read_step(read, flow))
-            return ERROR_WOULD_WAIT;
-        enum error error = read->error;
-        bool ended = error || read->size == 0 || look_into_read(lookup);
-        log_read_done(read);
-        read->log = NULL;
-        if (ended)
-            return error;
+        lookup->started = true;
+        *search = (struct log_search){.log = partition->log,
+                                      .largest = lookup->timestamp_ms == -3,
+                                      .timestamp_ms = lookup->timestamp_ms,
+                                      .end_offset = end_of(partition, lookup)};
     }
-    log_read_done(read);
-    return ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+    if (!log_search_step(search, flow))
+        return ERROR_WOULD_WAIT;
+    log_search_done(search);
+    lookup->ret_offset = search->offset;
+    lookup->ret_timestamp_ms = search->found_ms;
+    lookup->ret_leader_epoch = search->leader_epoch;
+    return partition->deleted ? ERROR_UNKNOWN_TOPIC_OR_PARTITION : search->error;
 }

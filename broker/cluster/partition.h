@@ -3,9 +3,10 @@
  * those who wait for it. A partition object exists on its owner's shard from the moment the image
  * names it until the topic is deleted; flows that use it hold a reference (partition_reference). */
 #include "cluster/broker.h"
+#include "logic/epochs.h"
 #include "logic/producers.h"
 #include "logic/replica.h"
-#include "storage/log.h"
+#include "storage/log_search.h"
 
 struct partition {
     struct partition_key {
@@ -73,16 +74,22 @@ int32_t partition_aborted(const struct partition *partition, int64_t offset, int
 /* DescribeProducers: what is known of its producers. Borrowed until the next append. */
 const struct producers *partition_producers(const struct partition *partition);
 
-/* ListOffsets. timestamp_ms -1: the high watermark; -2: the log start; -3 and ≥ 0 need a scan, of
+/* The end of a leader epoch in this log (KIP-101, KIP-279; epochs_end). The partition must be open.
+ */
+struct epoch_entry partition_end_of_epoch(const struct partition *partition, int32_t epoch);
+
+/* This broker leads it with that epoch from now on. */
+void partition_lead(struct partition *partition, int32_t leader_epoch);
+
+/* ListOffsets. timestamp_ms -1: the high watermark; -2: the log start; -3 and ≥ 0 need look-ups, of
  * which this is one part: call again in the next step until it is not WOULD_WAIT (a hold was
- * taken). Found nothing: offset -1, timestamp -1. */
+ * taken). Found nothing: offset, timestamp and epoch -1. */
 struct offset_lookup {
     int64_t timestamp_ms; /* wanted */
     bool committed_only;  /* up to the last stable offset instead of the high watermark */
     int64_t ret_offset, ret_timestamp_ms;
     int32_t ret_leader_epoch;
-    struct log_read read; /* inside */
-    int64_t next_offset;
+    struct log_search search; /* inside */
     bool started;
 };
 enum error partition_lookup(struct partition *partition, struct offset_lookup *lookup,

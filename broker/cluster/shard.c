@@ -46,8 +46,10 @@ static void open_metadata(struct shard *shard)
     struct broker *broker = shard->broker;
     struct partition *partition = partition_create(shard, metadata_topic_id, METADATA_TOPIC, 0);
     partition->leader_epoch = 1;
-    partition->log_settings = (struct log_settings){
-        .segment_bytes = 64 << 20, .index_interval_bytes = 4096, .index_bytes = 10 << 20};
+    partition->log_settings = (struct log_settings){.segment_bytes = 64 << 20,
+                                                    .index_interval_bytes = 4096,
+                                                    .index_bytes = 10 << 20,
+                                                    .segment_ms = INT64_MAX};
     partition->max_message_bytes = INT32_MAX;
     broker->metadata = partition;
 }

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "base/reached.h"
+#include "storage/log_epochs.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
@@ -123,7 +124,8 @@ static void take_all_as_flushed(struct store *store)
     struct checkpoint *checkpoint = &store->checkpoint;
     for (struct list *node; (node = list_pop(&checkpoint->segments));) {
         struct segment *segment = CONTAINER_OF(node, struct segment, dirty);
-        segment->index_dirty = false;
+        while (segment_take_dirty_index(segment)) {
+        }
         list_push(&checkpoint->flushed, &segment->flushed);
     }
     while (list_pop(&checkpoint->folders)) {
@@ -220,12 +222,12 @@ static enum step checkpoint_close(struct flow *flow)
         return STEP_FAIL;
     for (struct list *node; (node = list_pop(&checkpoint->flushed));) {
         segment = CONTAINER_OF(node, struct segment, flushed);
-        if (segment->index_dirty) {
+        const char *suffix = segment_take_dirty_index(segment);
+        if (suffix) {
             char name[SEGMENT_NAME_SIZE];
-            segment_name(segment->base_offset, ".index", name);
+            segment_name(segment->base_offset, suffix, name);
             snprintf(checkpoint->path, sizeof checkpoint->path, "%s/%s", segment->log->folder,
                      name);
-            segment->index_dirty = false;
             segment->users++;
             checkpoint->segment = segment;
             list_push(&checkpoint->flushed, node); /* once more, to be closed */
@@ -245,8 +247,22 @@ static enum step checkpoint_close(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* Names: of each folder that got new files its partition.metadata and itself, then the directory.
- */
+/* Of a folder that got new files, flushed one after the other before itself. */
+static const char *const small_files[] = {"/partition.metadata", "/" EPOCHS_FILE};
+
+/* Which of them `path` ends with; null: it is a folder's. */
+static const char *small_file(const char *path)
+{
+    size_t size = strlen(path);
+    for (int i = 0; i < ARRAY_COUNT(small_files); i++) {
+        size_t end = strlen(small_files[i]);
+        if (size > end && strcmp(path + size - end, small_files[i]) == 0)
+            return small_files[i];
+    }
+    return NULL;
+}
+
+/* Names: of each folder that got new files its small files and itself, then the directory. */
 static enum step checkpoint_folders(struct flow *flow)
 {
     struct store *store = store_of(flow);
@@ -260,24 +276,26 @@ static enum step checkpoint_folders(struct flow *flow)
         return STEP_NEXT;
     }
     if (checkpoint->phase > 0 && checkpoint->phase < 10) {
-        bool metadata = checkpoint->path[strlen(checkpoint->path) - 1] == 'a' &&
-                        strstr(checkpoint->path, "/partition.metadata");
-        if (flush_path(store, metadata ? OPEN_WRITE : OPEN_READ | OPEN_DIRECTORY))
+        const char *file = small_file(checkpoint->path);
+        if (flush_path(store, file ? OPEN_WRITE : OPEN_READ | OPEN_DIRECTORY))
             return STEP_AGAIN;
         /* NOT_FOUND: the topic was deleted meanwhile and its folder is gone */
         if (checkpoint->op.result < 0 && op_error(checkpoint->op.result) != ERROR_NOT_FOUND)
             return give_up(store, "a folder could not be flushed");
         checkpoint->phase = 0;
-        if (metadata) {
-            checkpoint->path[strlen(checkpoint->path) - strlen("/partition.metadata")] = 0;
-            flush_path(store, OPEN_READ | OPEN_DIRECTORY);
+        if (file) {
+            size_t size = strlen(checkpoint->path) - strlen(file);
+            bool first = strcmp(file, small_files[0]) == 0;
+            snprintf(checkpoint->path + size, sizeof checkpoint->path - size, "%s",
+                     first ? small_files[1] : "");
+            flush_path(store, first ? OPEN_WRITE : OPEN_READ | OPEN_DIRECTORY);
             return STEP_AGAIN;
         }
     }
     struct list *node = list_pop(&checkpoint->folders);
     if (node) {
         struct log *log = CONTAINER_OF(node, struct log, dirty_folder);
-        snprintf(checkpoint->path, sizeof checkpoint->path, "%s/partition.metadata", log->folder);
+        snprintf(checkpoint->path, sizeof checkpoint->path, "%s%s", log->folder, small_files[0]);
         flush_path(store, OPEN_WRITE);
         return STEP_AGAIN;
     }

@@ -4,17 +4,16 @@
 #include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/folder.h"
+#include "storage/log_epochs.h"
 #include "storage/log_state.h"
 #include "storage/producer_save.h"
 #include "storage/store.h"
 #include <stdio.h>
 
 enum {
-    CHUNK_BYTES = 256 << 10,
     DRAINING_BYTES = 512 << 10, /* in flight: beyond it, journal writes would queue behind them */
     ALLOCATE_LEAST = 64 << 10,
     ALLOCATE_MOST = 16 << 20,
-    INDEX_LAG = 512, /* entries not written yet before they are, though the segment goes on */
 };
 
 static enum step drain_log(struct flow *flow);
@@ -24,7 +23,6 @@ static enum step drain_partial(struct flow *flow);
 static enum step drain_allocate(struct flow *flow);
 static enum step drain_write(struct flow *flow);
 static enum step drain_trim(struct flow *flow);
-static enum step drain_index(struct flow *flow);
 static enum step drain_finish(struct flow *flow);
 
 static const struct flow_kind drain_flow = {"drain",
@@ -35,7 +33,8 @@ static const struct flow_kind drain_flow = {"drain",
                                              {"allocate", drain_allocate},
                                              {"write", drain_write},
                                              {"trim", drain_trim},
-                                             {"index", drain_index},
+                                             {"indexes", drain_indexes},
+                                             {"epochs", drain_epochs},
                                              {"producers", drain_producers},
                                              {"finish", drain_finish}}};
 
@@ -74,20 +73,19 @@ void drain_request(struct log *log)
     start_drains(log->store);
 }
 
-static struct drain *drain_of(struct flow *flow)
+struct drain *drain_of(struct flow *flow)
 {
     return CONTAINER_OF(flow, struct drain, flow);
 }
 
-static void start_op(struct drain *drain, struct op op)
+void drain_start_op(struct drain *drain, struct op op)
 {
     drain->op = op;
     drain->op.flow = &drain->flow;
     op_start(drain->log->store->core->port, &drain->op);
 }
 
-/* Fences the store and skips to the end. Nothing on the drain's way may fail and be passed over. */
-static enum step give_up(struct drain *drain, const char *what)
+enum step drain_give_up(struct drain *drain, const char *what)
 {
     enum error error = op_error(drain->op.result);
     store_fence(drain->log->store, error ? error : ERROR_INPUT_OUTPUT, what);
@@ -109,10 +107,11 @@ static void choose_chunk(struct drain *drain)
     for (; piece && piece != log->first_not_durable && piece->segment == segment;
          piece = piece->next) {
         end = piece->position + (int64_t)piece->size;
-        if (end - segment->drained >= CHUNK_BYTES)
+        if (end - segment->drained >= DRAIN_CHUNK_BYTES)
             break;
     }
-    int64_t most = (int64_t)align_down((uint64_t)segment->drained, store->alignment) + CHUNK_BYTES;
+    int64_t most =
+        (int64_t)align_down((uint64_t)segment->drained, store->alignment) + DRAIN_CHUNK_BYTES;
     end = min_i64(end, most);
     if (!all)
         end = (int64_t)align_down((uint64_t)end, store->alignment);
@@ -156,41 +155,41 @@ static enum step drain_folder(struct flow *flow)
     }
     switch (drain->phase++) {
     case 0:
-        start_op(drain, (struct op){.kind = OP_MAKE_DIRECTORY, .path = log->folder});
+        drain_start_op(drain, (struct op){.kind = OP_MAKE_DIRECTORY, .path = log->folder});
         return STEP_AGAIN;
     case 1:
         if (drain->op.result < 0 && op_error(drain->op.result) != ERROR_ALREADY_EXISTS)
-            return give_up(drain, "a partition's folder could not be created");
+            return drain_give_up(drain, "a partition's folder could not be created");
         snprintf(drain->path, sizeof drain->path, "%s/partition.metadata", log->folder);
-        start_op(
+        drain_start_op(
             drain,
             (struct op){.kind = OP_OPEN, .path = drain->path, .flags = OPEN_WRITE | OPEN_CREATE});
         return STEP_AGAIN;
     case 2:
         if (drain->op.result < 0)
-            return give_up(drain, "partition.metadata could not be created");
+            return drain_give_up(drain, "partition.metadata could not be created");
         drain->handle = (int32_t)drain->op.result;
         drain->chunk = buffers_take_always(&log->store->core->buffers, BUFFER_ALIGNMENT);
         drain->vector =
             (struct iovec){drain->chunk->data,
                            partition_metadata_encode(log->topic_id, (char *)drain->chunk->data)};
-        start_op(drain, (struct op){.kind = OP_WRITE,
-                                    .handle = drain->handle,
-                                    .vectors = &drain->vector,
-                                    .vector_count = 1});
+        drain_start_op(drain, (struct op){.kind = OP_WRITE,
+                                          .handle = drain->handle,
+                                          .vectors = &drain->vector,
+                                          .vector_count = 1});
         return STEP_AGAIN;
     case 3:
         if (drain->op.result != (int64_t)drain->vector.iov_len) {
             if (drain->op.result <= 0)
-                return give_up(drain, "partition.metadata could not be written");
+                return drain_give_up(drain, "partition.metadata could not be written");
             drain->phase = 3; /* short: once more, whole */
-            start_op(drain, (struct op){.kind = OP_WRITE,
-                                        .handle = drain->handle,
-                                        .vectors = &drain->vector,
-                                        .vector_count = 1});
+            drain_start_op(drain, (struct op){.kind = OP_WRITE,
+                                              .handle = drain->handle,
+                                              .vectors = &drain->vector,
+                                              .vector_count = 1});
             return STEP_AGAIN;
         }
-        start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
+        drain_start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
         drain->handle = -1;
         return STEP_AGAIN;
     default:
@@ -220,16 +219,16 @@ static enum step drain_open(struct flow *flow)
         char name[SEGMENT_NAME_SIZE];
         segment_name(segment->base_offset, ".log", name);
         snprintf(drain->path, sizeof drain->path, "%s/%s", log->folder, name);
-        start_op(drain, (struct op){.kind = OP_OPEN,
-                                    .path = drain->path,
-                                    .flags = OPEN_READ | OPEN_WRITE | OPEN_DIRECT |
-                                             (segment->exists ? 0 : OPEN_CREATE)});
+        drain_start_op(drain, (struct op){.kind = OP_OPEN,
+                                          .path = drain->path,
+                                          .flags = OPEN_READ | OPEN_WRITE | OPEN_DIRECT |
+                                                   (segment->exists ? 0 : OPEN_CREATE)});
         return STEP_AGAIN;
     }
     if (drain->op.result < 0)
-        return give_up(drain, "a segment could not be opened");
+        return drain_give_up(drain, "a segment could not be opened");
     if (segment->handle >= 0) { /* a read was quicker */
-        start_op(drain, (struct op){.kind = OP_CLOSE, .handle = (int32_t)drain->op.result});
+        drain_start_op(drain, (struct op){.kind = OP_CLOSE, .handle = (int32_t)drain->op.result});
         return STEP_AGAIN;
     }
     drain->phase = 0;
@@ -252,15 +251,15 @@ static enum step drain_partial(struct flow *flow)
     struct store *store = drain->log->store;
     if (drain->phase++ == 0) {
         drain->chunk = buffers_take_always(&store->core->buffers, store->alignment);
-        start_op(drain, (struct op){.kind = OP_READ,
-                                    .handle = segment->handle,
-                                    .data = drain->chunk->data,
-                                    .size = store->alignment,
-                                    .offset = drain->from});
+        drain_start_op(drain, (struct op){.kind = OP_READ,
+                                          .handle = segment->handle,
+                                          .data = drain->chunk->data,
+                                          .size = store->alignment,
+                                          .offset = drain->from});
         return STEP_AGAIN;
     }
     if (drain->op.result < segment->drained - drain->from)
-        return give_up(drain, "the end of a segment could not be read back");
+        return drain_give_up(drain, "the end of a segment could not be read back");
     drain->phase = 0;
     segment->partial = memory_aligned(16, store->alignment);
     memcpy(segment->partial, drain->chunk->data, (size_t)(segment->drained - drain->from));
@@ -287,10 +286,10 @@ static enum step drain_allocate(struct flow *flow)
             min_i64(needed + ahead, (int64_t)align_up((uint64_t)log->settings->segment_bytes,
                                                       log->store->alignment));
         end = max_i64(end, needed);
-        start_op(drain, (struct op){.kind = OP_ALLOCATE,
-                                    .handle = segment->handle,
-                                    .offset = segment->allocated,
-                                    .size = (size_t)(end - segment->allocated)});
+        drain_start_op(drain, (struct op){.kind = OP_ALLOCATE,
+                                          .handle = segment->handle,
+                                          .offset = segment->allocated,
+                                          .size = (size_t)(end - segment->allocated)});
         return STEP_AGAIN;
     }
     drain->phase = 0;
@@ -299,7 +298,7 @@ static enum step drain_allocate(struct flow *flow)
         return STEP_NEXT;
     }
     if (drain->op.result < 0)
-        return give_up(drain, "no room could be allocated for a segment");
+        return drain_give_up(drain, "no room could be allocated for a segment");
     segment->allocated = drain->op.offset + (int64_t)drain->op.size;
     return STEP_NEXT;
 }
@@ -361,13 +360,13 @@ static enum step drain_write(struct flow *flow)
     if (drain->phase == 0 && (drain->log->removed || drain->log->store->fenced))
         return STEP_FAIL; /* its pieces are gone */
     if (drain->phase++ == 0) {
-        drain->chunk = buffers_take_always(&drain->log->store->core->buffers, CHUNK_BYTES);
+        drain->chunk = buffers_take_always(&drain->log->store->core->buffers, DRAIN_CHUNK_BYTES);
         fill_chunk(drain);
     } else if (drain->op.kind == OP_WRITE) {
         drain->log->store->draining_bytes -= (int64_t)drain->vector.iov_len;
         waiters_wake_first(&drain->log->store->drain_room);
         if (drain->op.result <= 0)
-            return give_up(drain, "a write of a segment failed");
+            return drain_give_up(drain, "a write of a segment failed");
         size_t written =
             (size_t)align_down((uint64_t)drain->op.result, drain->log->store->alignment);
         drain->vector.iov_base = (uint8_t *)drain->vector.iov_base + written;
@@ -390,11 +389,11 @@ static enum step drain_write(struct flow *flow)
     }
     store->draining_bytes += (int64_t)drain->vector.iov_len;
     int64_t offset = drain->from + ((uint8_t *)drain->vector.iov_base - drain->chunk->data);
-    start_op(drain, (struct op){.kind = OP_WRITE,
-                                .handle = drain->segment->handle,
-                                .vectors = &drain->vector,
-                                .vector_count = 1,
-                                .offset = offset});
+    drain_start_op(drain, (struct op){.kind = OP_WRITE,
+                                      .handle = drain->segment->handle,
+                                      .vectors = &drain->vector,
+                                      .vector_count = 1,
+                                      .offset = offset});
     return STEP_AGAIN;
 }
 
@@ -408,7 +407,7 @@ static struct segment *segment_to_trim(struct log *log)
     bool due = log->forced && !log->oldest &&
                log->touched_sequence < log->store->journal.mark_sequence &&
                active->drained == active->size;
-    bool needed = active->allocated != active->size || !segment_index_is_written(active);
+    bool needed = active->allocated != active->size || !segment_indexes_are_complete(active);
     return due && needed ? active : NULL;
 }
 
@@ -431,125 +430,18 @@ static enum step drain_trim(struct flow *flow)
         }
         drain->phase = 1;
         drain->segment->users++;
-        start_op(drain, (struct op){.kind = OP_TRUNCATE,
-                                    .handle = drain->segment->handle,
-                                    .size = (size_t)drain->segment->size});
+        drain_start_op(drain, (struct op){.kind = OP_TRUNCATE,
+                                          .handle = drain->segment->handle,
+                                          .size = (size_t)drain->segment->size});
         return STEP_AGAIN;
     }
     drain->phase = 0;
     if (drain->op.result < 0)
-        return give_up(drain, "a segment could not be trimmed");
+        return drain_give_up(drain, "a segment could not be trimmed");
     drain->segment->allocated = drain->segment->size;
     if (list_is_empty(&drain->segment->dirty))
         list_push(&drain->log->store->dirty_segments, &drain->segment->dirty);
     return STEP_NEXT;
-}
-
-/* Writes the entries of the index that its file lacks: at a trim, or when many wait. Only of what
- * is in the segment: an entry for bytes that a crash takes back would come to point into others. */
-static enum step drain_index(struct flow *flow)
-{
-    struct drain *drain = drain_of(flow);
-    struct segment *segment = drain->segment;
-    struct log *log = drain->log;
-    switch (drain->phase++) {
-    case 0:
-        if (!segment) {
-            segment = log_active(log);
-            if (!segment || !segment->exists ||
-                segment_index_below(segment, segment->drained) - segment->index_written <
-                    INDEX_LAG) {
-                drain->phase = 0;
-                return STEP_NEXT;
-            }
-            drain->segment = segment;
-            segment->users++;
-        } else if (segment_index_below(segment, segment->drained) == segment->index_written &&
-                   !segment->index_excess) {
-            drain->phase = 0;
-            return STEP_NEXT;
-        }
-        {
-            char name[SEGMENT_NAME_SIZE];
-            segment_name(segment->base_offset, ".index", name);
-            snprintf(drain->path, sizeof drain->path, "%s/%s", log->folder, name);
-        }
-        start_op(drain,
-                 (struct op){.kind = OP_OPEN,
-                             .path = drain->path,
-                             .flags = OPEN_WRITE | (segment->index_count > 0 ? OPEN_CREATE : 0)});
-        return STEP_AGAIN;
-    case 1:
-        if (op_error(drain->op.result) == ERROR_NOT_FOUND && segment->index_count == 0) {
-            segment->index_excess = false;
-            drain->phase = 0;
-            return STEP_NEXT;
-        }
-        if (drain->op.result < 0)
-            return give_up(drain, "an index could not be opened");
-        drain->handle = (int32_t)drain->op.result;
-        start_op(drain, (struct op){.kind = OP_TRUNCATE,
-                                    .handle = drain->handle,
-                                    .size = 8 * (size_t)segment->index_written});
-        return STEP_AGAIN;
-    case 2: {
-        if (drain->op.result < 0)
-            return give_up(drain, "an index could not be cut");
-        segment->index_excess = false;
-        int32_t count = segment_index_below(segment, segment->drained) - segment->index_written;
-        if (count == 0) { /* there was only something to cut */
-            segment->index_dirty = true;
-            if (list_is_empty(&segment->dirty))
-                list_push(&log->store->dirty_segments, &segment->dirty);
-            drain->phase = 4;
-            start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
-            drain->handle = -1;
-            return STEP_AGAIN;
-        }
-        count = count < CHUNK_BYTES / 8 ? count : CHUNK_BYTES / 8;
-        drain->chunk = buffers_take_always(&log->store->core->buffers, CHUNK_BYTES);
-        index_encode(segment, segment->index_written, count, drain->chunk->data);
-        drain->vector = (struct iovec){drain->chunk->data, 8 * (size_t)count};
-        start_op(drain, (struct op){.kind = OP_WRITE,
-                                    .handle = drain->handle,
-                                    .vectors = &drain->vector,
-                                    .vector_count = 1,
-                                    .offset = 8 * (int64_t)segment->index_written});
-        return STEP_AGAIN;
-    }
-    case 3:
-        if (drain->op.result <= 0)
-            return give_up(drain, "an index could not be written");
-        drain->vector.iov_base = (uint8_t *)drain->vector.iov_base + drain->op.result;
-        drain->vector.iov_len -= (size_t)drain->op.result;
-        if (drain->vector.iov_len > 0) {
-            drain->phase = 3; /* short: the rest */
-            start_op(drain, (struct op){.kind = OP_WRITE,
-                                        .handle = drain->handle,
-                                        .vectors = &drain->vector,
-                                        .vector_count = 1,
-                                        .offset = drain->op.offset + drain->op.result});
-            return STEP_AGAIN;
-        }
-        segment->index_written +=
-            (int32_t)(((uint8_t *)drain->vector.iov_base - drain->chunk->data) / 8);
-        segment->index_dirty = true;
-        if (list_is_empty(&segment->dirty))
-            list_push(&log->store->dirty_segments, &segment->dirty);
-        buffer_release(drain->chunk);
-        drain->chunk = NULL;
-        if (segment->index_written < segment_index_below(segment, segment->drained)) {
-            drain->phase = 2; /* more than a chunk */
-            drain->op.result = 0;
-            return STEP_AGAIN;
-        }
-        start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
-        drain->handle = -1;
-        return STEP_AGAIN;
-    default:
-        drain->phase = 0;
-        return STEP_NEXT;
-    }
 }
 
 /* Does this log still want a drain? */
@@ -569,7 +461,7 @@ static enum step drain_finish(struct flow *flow)
     struct log *log = drain->log;
     struct store *store = log->store;
     if (drain->handle >= 0) { /* left open by a failure */
-        start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
+        drain_start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
         drain->handle = -1;
         return STEP_AGAIN;
     }
@@ -580,7 +472,7 @@ static enum step drain_finish(struct flow *flow)
         segment->users--;
         drain->segment = NULL;
         if (!store->fenced && segment != log_active(log) && segment->drained == segment->size &&
-            segment->allocated == segment->size && segment_index_is_written(segment))
+            segment->allocated == segment->size && segment_indexes_are_complete(segment))
             segment->trim = false;
     }
     log->draining = false;
@@ -588,7 +480,7 @@ static enum step drain_finish(struct flow *flow)
         log_unforce(log);
     if (!log->oldest && log_is_settled(log) && !log->forced && !producer_state_lags(log)) {
         struct segment *active = log_active(log);
-        if (!active || (active->allocated == active->size && segment_index_is_written(active)))
+        if (!active || (active->allocated == active->size && segment_indexes_are_complete(active)))
             list_remove(&log->unsettled);
     }
     bool more = wants_more(log);

@@ -1,7 +1,8 @@
 #pragma once
 /* Drains: each moves durable bytes of one log to its segment's file, one chunk at a time.
  *
- *   log -> folder -> open -> partial -> allocate -> write -> trim -> index -> producers -> finish
+ *   log -> folder -> open -> partial -> allocate -> write -> trim -> indexes -> epochs -> producers
+ *       -> finish
  *
  * A step with nothing to do passes at once. An unforced drain writes whole sectors and keeps the
  * rest in memory; a forced one (a checkpoint waits) writes all, with zeros behind the end, and
@@ -9,6 +10,9 @@
  *  1. At most one drain is at work on a log, with one operation in flight.
  *  2. Only durable pieces are written; a piece is dropped when all of it is in the file. */
 #include "reactor/core.h"
+#include "storage/file_replace.h"
+
+enum { DRAIN_CHUNK_BYTES = 256 << 10 };
 
 struct drain {
     struct flow flow;
@@ -19,9 +23,24 @@ struct drain {
     struct log *log;         /* null: idle */
     struct segment *segment; /* of this chunk; null: nothing to write */
     struct buffer *chunk;
-    int64_t from, end;   /* aligned start of the write; end of its data */
-    uint8_t phase;       /* within a step of several operations */
-    int32_t handle;      /* of a small file being written */
+    int64_t from, end; /* aligned start of the write; end of its data */
+    uint8_t phase;     /* within a step of several operations */
+    uint8_t file;      /* of the indexes the one that is written */
+    int32_t entries;   /* that are being written to it */
+    int32_t handle;    /* of a small file being written */
     bool names_to_flush; /* of indexes of transactions (producer_save.c) */
     char path[1024];
+    struct file_replace replace;
 };
+
+/* For the steps, which lie in several files. */
+struct drain *drain_of(struct flow *flow);
+void drain_start_op(struct drain *drain, struct op op);
+
+/* Fences the store and skips to the end. Nothing on the drain's way may fail and be passed over. */
+enum step drain_give_up(struct drain *drain, const char *what);
+
+/* Writes the entries that the segment's index files lack: at a trim, at a checkpoint, or when many
+ * wait. Only of what is in the segment: an entry for bytes that a crash takes back would come to
+ * point into others. */
+enum step drain_indexes(struct flow *flow);

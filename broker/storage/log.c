@@ -6,7 +6,9 @@
 #include "protocol/batch.h"
 #include "storage/folder_clear.h"
 #include "storage/log_batch.h"
+#include "storage/log_epochs.h"
 #include "storage/log_state.h"
+#include "storage/roll.h"
 #include "storage/store.h"
 #include <stdio.h>
 
@@ -47,6 +49,7 @@ void log_free(struct log *log)
     producer_state_done(log);
     memory_free(log->segments);
     memory_free(log->resumed);
+    epochs_free(&log->epochs);
     memory_free(log->folder);
     memory_free(log);
 }
@@ -75,13 +78,15 @@ struct segment *log_untrimmed_segment(const struct log *log)
 bool log_is_settled(const struct log *log)
 {
     uint64_t mark = log->store->journal.mark_sequence;
-    if (log_untrimmed_segment(log) || producer_state_is_due(log))
+    struct segment *active = log_active(log);
+    if (log_untrimmed_segment(log) || producer_state_is_due(log) ||
+        (active && segment_indexes_lag(active)) ||
+        (log->folder_exists && log_epochs_lag(log)))
         return false;
     if (log->oldest)
         return log->oldest->sequence >= mark;
-    struct segment *active = log_active(log);
-    return log->touched_sequence >= mark || !active || !active->exists ||
-           (active->allocated == active->size && segment_index_is_written(active));
+    return !active || !active->exists || log->touched_sequence >= mark ||
+           (active->allocated == active->size && segment_indexes_are_complete(active));
 }
 
 struct segment *log_active(const struct log *log)
@@ -97,6 +102,8 @@ struct segment *log_add_segment(struct log *log, int64_t base_offset)
             memory_resized(log->segments, (size_t)log->segment_capacity * sizeof(struct segment *));
     }
     struct segment *segment = segment_new(log, base_offset);
+    segment->created_ms = log->store->core->now.wall_ms;
+    segment->times.known = true;
     segment->index_loaded = true; /* from here on every entry is noted in memory */
     log->segments[log->segment_count++] = segment;
     return segment;
@@ -182,11 +189,11 @@ static int64_t measure_batches(struct bytes batches, int64_t offset, bool *ret_h
     uint8_t none = 0x80; /* stays if no producer id is 0 or more */
     while (at < batches.size) {
         const uint8_t *batch = batches.data + at;
-        if (batches.size - at < BATCH_LAST_OFFSET_DELTA_AT + 4)
+        if (batches.size - at < BATCH_RECORDS_AT)
             return -1;
         int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
         int32_t last_delta = (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
-        if (size < BATCH_LAST_OFFSET_DELTA_AT + 4 || size > batches.size - at || last_delta < 0)
+        if (size < BATCH_RECORDS_AT || size > batches.size - at || last_delta < 0)
             return -1;
         none &= size >= BATCH_RECORDS_AT ? batch[BATCH_PRODUCER_ID_AT] : 0x80;
         offset += last_delta + 1;
@@ -222,17 +229,27 @@ struct piece *log_new_piece(struct log *log)
     return piece;
 }
 
-/* The segment the next append goes to; a new one when the active one is full. */
-static struct segment *segment_for(struct log *log, int32_t size, int64_t end_offset)
+static int64_t max_timestamp_ms(struct bytes batches)
+{
+    int64_t most = -1;
+    for (int64_t at = 0; at < batches.size;) {
+        most = max_i64(most, (int64_t)load_be64(batches.data + at + BATCH_MAX_TIMESTAMP_AT));
+        at += BATCH_OVERHEAD + (int64_t)load_be32(batches.data + at + BATCH_LENGTH_AT);
+    }
+    return most;
+}
+
+/* The segment the next append goes to; a new one when the active one is to be closed. */
+static struct segment *segment_for(struct log *log, struct bytes batches, int64_t end_offset)
 {
     struct segment *active = log_active(log);
     if (!active)
         return log_add_segment(log, log->appended_end);
-    bool full =
-        active->size > 0 && (active->size + size > log->settings->segment_bytes ||
-                             8 * (int64_t)active->index_count >= log->settings->index_bytes ||
-                             end_offset - active->base_offset > INT32_MAX);
-    if (!full)
+    struct roll_append append = {.size_bytes = batches.size,
+                                 .last_offset = end_offset - 1,
+                                 .max_timestamp_ms = max_timestamp_ms(batches),
+                                 .now_ms = log->store->core->now.wall_ms};
+    if (!roll_is_due(active, log->settings, &append))
         return active;
     if (log->store->journal.writing)
         REACHED("roll during a flush");
@@ -275,7 +292,7 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
         return ERROR_WOULD_WAIT;
 
     struct segment *before = log_active(log);
-    struct segment *segment = segment_for(log, batches.size, end_offset);
+    struct segment *segment = segment_for(log, batches, end_offset);
     uint64_t sequence = journal_filling_sequence(journal);
     uint32_t used = 0, entries = 1;
     if (log->bound_sequence < journal->mark_sequence || segment != before) {

@@ -30,7 +30,9 @@ enum log_state {
 struct log_settings {
     int64_t segment_bytes;        /* roll beyond it */
     int32_t index_interval_bytes; /* an index entry at most every so many bytes */
-    int32_t index_bytes;          /* roll when the index would be larger */
+    int32_t index_bytes;          /* roll when one of the indexes would be larger */
+    int64_t segment_ms;           /* roll when it is older, by its records (storage/roll.h) */
+    int64_t segment_jitter_ms;    /* or so much younger, chosen for each */
 };
 
 struct log_append_result {

@@ -1,35 +1,31 @@
 #include "storage/log_batch.h"
-#include "base/bytes.h"
-#include "protocol/batch.h"
+#include "storage/log_epochs.h"
 #include "storage/log_state.h"
 
 enum { OPENING_GAP_BYTES = 64 << 10 };
 
-static int64_t last_offset(const uint8_t *batch)
-{
-    return (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
-}
-
 void log_appended_batch(struct log *log, struct segment *segment, const uint8_t *batch,
                         int64_t position)
 {
-    segment_index_note(segment, last_offset(batch), position, log->settings->index_interval_bytes);
+    segment_note_batch(segment, batch, position, log->settings->index_interval_bytes);
+    log_epochs_note(log, batch);
 }
 
 void log_opened_batch(struct log *log, struct segment *segment, const uint8_t *batch,
                       int64_t position)
 {
-    if (segment != log_active(log))
-        return;
-    /* Only a wide gap is filled: no journal covers what is written for bytes this old, and a crash
-     * could tear it. */
-    int32_t gap = log->settings->index_interval_bytes;
-    gap = gap > OPENING_GAP_BYTES ? gap : OPENING_GAP_BYTES;
-    segment_index_note(segment, last_offset(batch), position, gap);
+    log_epochs_found(log, batch);
+    if (!segment->index_loaded)
+        return; /* an older one */
+    /* Only a wide gap is filled, unless all is made anew: no journal covers what is written for
+     * bytes this old, and a crash could tear it. */
+    int32_t interval = log->settings->index_interval_bytes;
+    bool anew = segment->index_anew;
+    segment_note_batch(segment, batch, position,
+                       anew || interval > OPENING_GAP_BYTES ? interval : OPENING_GAP_BYTES);
 }
 
 int64_t log_opening_floor(const struct log *log)
 {
-    (void)log; /* the indexes need no more */
-    return INT64_MAX;
+    return log->epochs_lost && log->segment_count ? log->segments[0]->base_offset : INT64_MAX;
 }

@@ -4,9 +4,11 @@
  * sealed it is read directly through the handle it is written with, so never through the page
  * cache; a sealed one is read buffered. */
 #include "base/check.h"
+#include "base/mutant.h"
 #include "base/reached.h"
 #include "codec/crc32c.h"
 #include "protocol/batch.h"
+#include "storage/index_check.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
@@ -273,9 +275,11 @@ static bool take_batches(struct log_read *read)
     while (at + BATCH_RECORDS_AT <= have) {
         const uint8_t *batch = data + (at - begin);
         int64_t size = batch_size(batch), end_offset = batch_end_offset(batch);
-        if (!read->believed && !is_believable(read, batch, have - at)) {
+        if (!read->believed && !MUTANT(index_entry_believed) &&
+            !is_believable(read, batch, have - at)) {
             REACHED("index not believed");
-            segment->index_bad = true; /* it is only a cache; from now on reads begin without it */
+            segment->index_bad = true;     /* it is only a cache: reads begin without it, */
+            index_check_distrust(segment); /* until it has been made anew */
             segment->hint_position = 0;
             read->position = 0;
             read->believed = true;

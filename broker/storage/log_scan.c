@@ -22,7 +22,8 @@ static enum log_scan_result fault(struct log_scan *scan, const char *what)
 static enum log_scan_result start_read(struct log_scan *scan, struct flow *flow, int64_t size)
 {
     int64_t from = (int64_t)align_down((uint64_t)scan->position, scan->alignment);
-    int64_t last = min_i64(scan->end, scan->position + max_i64(size, SCAN_BYTES));
+    int64_t last =
+        min_i64(scan->end, scan->position + max_i64(size, scan->ahead ? scan->ahead : SCAN_BYTES));
     int64_t to = (int64_t)align_up((uint64_t)last, scan->alignment);
     if (!scan->buffer || (int64_t)scan->buffer->size < to - from) {
         buffer_release(scan->buffer);

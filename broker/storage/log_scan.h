@@ -21,6 +21,7 @@ struct log_scan {
     int64_t position, end; /* in the file; position moves on, and stays at a fault */
     int64_t next_offset;   /* no batch from here on may begin below it; moves on */
     int64_t whole_from;    /* a position; INT64_MAX: only headers */
+    int64_t ahead;         /* bytes to be read at once; 0: 64 KiB */
     /* results, good until the next step */
     const uint8_t *batch; /* its header; all of it if `whole` */
     int64_t batch_size;

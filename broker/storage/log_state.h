@@ -1,6 +1,7 @@
 #pragma once
 /* The inside of a log, shared by the files of this folder and by cluster/partition.c, which embeds
  * nothing of it but keeps a pointer. See log.h for what it does. */
+#include "logic/epochs.h"
 #include "storage/log.h"
 #include "storage/producer_state.h"
 #include "storage/resume.h"
@@ -39,6 +40,11 @@ struct log {
     struct segment **segments; /* by base offset; the last one is active */
     int32_t segment_count, segment_capacity;
     int64_t log_start, durable_end, appended_end;
+    struct epochs epochs;
+    int32_t epochs_written;    /* of them, the first so many are in the file */
+    bool epochs_cut;           /* the file has some that hold no longer */
+    bool epochs_file;          /* there is one */
+    bool epochs_lost;          /* while it is opened: the file did not tell, the scan does */
     uint64_t bound_sequence;   /* of the block with the last BIND */
     uint64_t touched_sequence; /* of the last block with an append */
     struct piece *oldest, *newest, *first_not_durable;
@@ -73,8 +79,8 @@ void log_free(struct log *log);
 /* The oldest segment that was rolled and is wholly drained, but not trimmed; or null. */
 struct segment *log_untrimmed_segment(const struct log *log);
 
-/* Has everything before the running checkpoint's mark reached the segments, and is the newest one
- * trimmed unless something came after the mark? */
+/* Has everything before the running checkpoint's mark reached the segments, with its index entries,
+ * and is the newest one trimmed unless something came after the mark? */
 bool log_is_settled(const struct log *log);
 
 /* The running checkpoint need not wait for it any longer. */

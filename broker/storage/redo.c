@@ -2,16 +2,17 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/mutant.h"
-#include "protocol/batch.h"
 #include "storage/folder.h"
+#include "storage/log_epochs.h"
 #include "storage/recovery.h"
+#include "storage/redo_epochs.h"
+#include "storage/redo_index.h"
 #include "storage/segment.h"
 #include <stdio.h>
 
 enum {
     GATHER_BYTES = 64 << 10,
     LIST_BYTES = 8192,
-    INDEX_INTERVAL_BYTES = 4096, /* Kafka's default; what a topic sets is not known here */
 };
 
 static int64_t call(struct recovery *recovery, struct op op)
@@ -68,9 +69,7 @@ static enum error remove_file(void *context, char kind, const char *name)
     struct removal *removal = context;
     if (removal->beyond >= 0) {
         int64_t base;
-        if (!segment_name_parse(name, ".log", &base) && !segment_name_parse(name, ".index", &base))
-            return ERROR_NONE;
-        if (base <= removal->beyond)
+        if (!segment_name_parse(name, NULL, &base) || base <= removal->beyond)
             return ERROR_NONE;
     }
     removal->found = true;
@@ -143,9 +142,8 @@ static enum error read_owner(struct redo *redo, struct uuid *ret_owner)
     return parsed ? ERROR_NONE : ERROR_MALFORMED;
 }
 
-/* Writes `size` bytes of a file that is open. */
-static enum error write_whole(struct recovery *recovery, int32_t handle, const void *data,
-                              int64_t size, int64_t offset)
+enum error redo_write(struct recovery *recovery, int32_t handle, const void *data, int64_t size,
+                      int64_t offset)
 {
     struct iovec vector = {(void *)(uintptr_t)data, (size_t)size};
     while (vector.iov_len > 0) {
@@ -176,7 +174,7 @@ static enum error create_folder(struct redo *redo)
     if (handle < 0)
         return fault(redo, handle, "partition.metadata can't be created");
     size_t size = partition_metadata_encode(redo->key.topic_id, text);
-    enum error error = write_whole(recovery, (int32_t)handle, text, (int64_t)size, 0);
+    enum error error = redo_write(recovery, (int32_t)handle, text, (int64_t)size, 0);
     if (!error && !redo->recovery->flush_all)
         error = op_error(call(recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
     (void)call(recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
@@ -188,7 +186,10 @@ enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole)
     redo->recovery = recovery;
     redo->handle = -1;
     struct uuid owner;
-    enum error error = read_owner(redo, &owner);
+    enum error error = redo_epochs_begin(redo, whole);
+    if (error)
+        return fault(redo, -(int64_t)error, EPOCHS_FILE " can't be read");
+    error = read_owner(redo, &owner);
     if (error == ERROR_NONE && uuid_equal(owner, redo->key.topic_id)) {
         if (!whole)
             return ERROR_NONE;
@@ -207,96 +208,14 @@ enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole)
     return create_folder(redo);
 }
 
-/* ---- the index ---------------------------------------------------------------------------- */
-
-static int64_t open_index(struct redo *redo, uint32_t flags)
-{
-    char path[1100], name[SEGMENT_NAME_SIZE];
-    segment_name(redo->segment_base, ".index", name);
-    snprintf(path, sizeof path, "%s/%s", redo->folder, name);
-    return call(redo->recovery, (struct op){.kind = OP_OPEN, .path = path, .flags = flags});
-}
-
-/* Keeps the entries below `position`: those beyond were written after the last checkpoint and may
- * be torn. */
-static enum error read_index(struct redo *redo, int64_t position)
-{
-    redo->index = segment_new(NULL, redo->segment_base);
-    int64_t handle = open_index(redo, OPEN_READ);
-    if (handle < 0)
-        return op_error(handle) == ERROR_NOT_FOUND ? ERROR_NONE : op_error(handle);
-    struct file_stat stat = {0};
-    int64_t result = call(redo->recovery,
-                          (struct op){.kind = OP_STAT, .handle = (int32_t)handle, .data = &stat});
-    int64_t size = 0;
-    uint8_t *bytes = memory_zeroed((size_t)stat.size_bytes + 1);
-    while (result >= 0 && size < stat.size_bytes) {
-        result = call(redo->recovery, (struct op){.kind = OP_READ,
-                                                  .handle = (int32_t)handle,
-                                                  .data = bytes + size,
-                                                  .offset = size,
-                                                  .size = (size_t)(stat.size_bytes - size)});
-        if (result == 0)
-            break;
-        size += result > 0 ? result : 0;
-    }
-    if (result >= 0)
-        index_decode(redo->index, bytes, (size_t)size, position);
-    memory_free(bytes);
-    (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
-    return op_error(result);
-}
-
-/* Notes the batches that are replayed at `position`. */
-static void note_in_index(struct redo *redo, struct bytes batches, int64_t position)
-{
-    for (int32_t at = 0; at + BATCH_RECORDS_AT <= batches.size;) {
-        const uint8_t *batch = batches.data + at;
-        int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
-        int64_t last =
-            (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
-        if (size < BATCH_RECORDS_AT || size > batches.size - at)
-            return;
-        segment_index_note(redo->index, last, position + at, INDEX_INTERVAL_BYTES);
-        at += (int32_t)size;
-    }
-}
-
-static enum error write_whole(struct recovery *recovery, int32_t handle, const void *data,
-                              int64_t size, int64_t offset);
-
-/* Writes what is new, cuts and flushes the file; there is none without entries. */
-static enum error write_index(struct redo *redo)
-{
-    struct segment *index = redo->index;
-    int64_t handle = open_index(redo, index->index_count ? OPEN_WRITE | OPEN_CREATE : OPEN_WRITE);
-    if (handle < 0)
-        return op_error(handle) == ERROR_NOT_FOUND ? ERROR_NONE : op_error(handle);
-    int64_t size = 8 * (int64_t)index->index_count, kept = 8 * (int64_t)index->index_written;
-    uint8_t *bytes = memory_zeroed((size_t)size + 1);
-    index_encode(index, 0, index->index_count, bytes);
-    enum error error =
-        write_whole(redo->recovery, (int32_t)handle, bytes + kept, size - kept, kept);
-    memory_free(bytes);
-    if (!error)
-        error = op_error(call(
-            redo->recovery,
-            (struct op){.kind = OP_TRUNCATE, .size = (size_t)size, .handle = (int32_t)handle}));
-    if (!error && !redo->recovery->flush_all)
-        error = op_error(
-            call(redo->recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
-    (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
-    return error;
-}
-
 /* ---- the segment -------------------------------------------------------------------------- */
 
 static enum error write_gathered(struct redo *redo)
 {
     if (redo->gathered_size == 0)
         return ERROR_NONE;
-    enum error error = write_whole(redo->recovery, redo->handle, redo->gathered,
-                                   redo->gathered_size, redo->written);
+    enum error error = redo_write(redo->recovery, redo->handle, redo->gathered, redo->gathered_size,
+                                  redo->written);
     if (error)
         return fault(redo, -(int64_t)error, "the segment can't be written");
     redo->written += redo->gathered_size;
@@ -322,7 +241,7 @@ static enum error end_segment(struct redo *redo)
     (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = redo->handle});
     redo->handle = -1;
     if (!error)
-        error = write_index(redo);
+        error = redo_index_end(redo);
     segment_free(redo->index);
     redo->index = NULL;
     return error ? fault(redo, -(int64_t)error, "the segment can't be cut and flushed") : error;
@@ -356,7 +275,7 @@ enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position)
         return fault(redo, result, "the size of the segment can't be read");
     if (stat.size_bytes < position)
         return fault(redo, -(int64_t)ERROR_CHECKSUM, "bytes before the journal's are missing");
-    error = read_index(redo, position);
+    error = redo_index_begin(redo);
     if (error)
         return fault(redo, -(int64_t)error, "the index can't be read");
     if (MUTANT(replay_twice_appends_twice))
@@ -389,7 +308,10 @@ enum error redo_append(struct redo *redo, struct bytes batches)
     enum error error = make_room(redo, batches.size);
     if (error)
         return error;
-    note_in_index(redo, batches, redo->written + redo->gathered_size);
+    error = redo_index_note(redo, batches, redo->written + redo->gathered_size);
+    if (error)
+        return fault(redo, -(int64_t)error, "the time index can't be read");
+    redo_epochs_note(redo, batches);
     memcpy(redo->gathered + redo->gathered_size, batches.data, (size_t)batches.size);
     redo->gathered_size += batches.size;
     redo->last_entry_size = batches.size;
@@ -403,6 +325,8 @@ enum error redo_end(struct redo *redo)
     enum error error = end_segment(redo);
     if (!error)
         error = remove_files(redo->recovery, redo->folder, last);
+    if (!error)
+        error = redo_epochs_end(redo);
     if (!error && !MUTANT(skip_directory_fsync) && !redo->recovery->flush_all)
         error = flush_folder(redo->recovery, redo->folder);
     memory_free(redo->gathered);
@@ -413,6 +337,8 @@ enum error redo_end(struct redo *redo)
 void redo_done(struct redo *redo)
 {
     segment_free(redo->index);
+    epochs_free(&redo->epochs);
+    memory_free(redo->epochs_text);
     memory_free(redo->gathered);
     memory_free(redo);
 }

@@ -1,7 +1,9 @@
 #pragma once
 /* The replay of one log: gathers entries, writes them where they belong, cuts the end. Blocks. */
 #include "base/bytes.h"
+#include "logic/epochs.h"
 #include "reactor/port.h"
+#include <stdbool.h>
 
 struct recovery;
 struct segment;
@@ -17,7 +19,14 @@ struct redo {
     int32_t handle;        /* of the segment; -1 */
     int64_t written;       /* all bytes of the segment below it are in the file */
     uint8_t *gathered;     /* the bytes from `written` on */
-    struct segment *index; /* of the segment: only its index is used */
+    struct segment *index; /* of the segment: only its indexes are used */
+    bool times_pending;    /* what lies before the first replayed batch is not looked at yet */
+    bool times_lost;       /* ... and its time index is not to be believed */
+    struct epochs epochs;  /* of the log */
+    bool epochs_uncut;     /* may still have some of what is replayed */
+    bool epochs_lost;      /* the file is missing or damaged */
+    uint8_t *epochs_text;  /* the file as it was; null: it is not looked at */
+    int64_t epochs_size;   /* bytes of it */
     int64_t gathered_size, gathered_capacity, last_entry_size;
 };
 
@@ -36,6 +45,10 @@ void redo_done(struct redo *redo);
 
 /* Writes the rest, cuts the file there, removes segments beyond it, flushes file and folder. */
 enum error redo_end(struct redo *redo);
+
+/* Writes `size` bytes of a file that is open. */
+enum error redo_write(struct recovery *recovery, int32_t handle, const void *data, int64_t size,
+                      int64_t offset);
 
 /* Removes `folder` with its files and flushes the removal. */
 enum error redo_remove_folder(struct recovery *recovery, const char *folder);

@@ -163,7 +163,7 @@ void resumed_exists(struct log *log, int64_t base_offset)
     for (int32_t i = 0; i < log->segment_count; i++) { /* not in order while names are taken */
         struct segment *segment = log->segments[i];
         if (segment->base_offset == base_offset)
-            segment->exists = segment->index_excess = true;
+            segment->exists = true; /* its index files may hold too much */
     }
 }
 
@@ -178,7 +178,7 @@ void resumed_forget_files(struct log *log)
     for (int32_t i = 0; i < log->segment_count; i++) {
         struct segment *segment = log->segments[i];
         if (log->resumed && segment->base_offset >= log->resumed->segment_base) {
-            segment->exists = segment->index_excess = false;
+            segment->exists = segment->index_files = false;
             segment->allocated = 0;
             log->segments[kept++] = segment;
         } else {

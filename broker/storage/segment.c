@@ -1,6 +1,7 @@
 #include "storage/segment.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "protocol/batch.h"
 #include <stdio.h>
 
 void segment_name(int64_t base_offset, const char *suffix, char *name)
@@ -16,7 +17,7 @@ bool segment_name_parse(const char *name, const char *suffix, int64_t *ret_base_
             return false;
         base = base * 10 + (name[i] - '0');
     }
-    if (strcmp(name + 20, suffix) != 0)
+    if (suffix ? strcmp(name + 20, suffix) != 0 : name[20] != '.')
         return false;
     *ret_base_offset = base;
     return true;
@@ -30,6 +31,8 @@ struct segment *segment_new(struct log *log, int64_t base_offset)
     segment->handle = segment->read_handle = -1;
     list_init(&segment->dirty);
     list_init(&segment->flushed);
+    time_index_init(&segment->times);
+    segment->first_timestamp_ms = -1;
     return segment;
 }
 
@@ -42,6 +45,7 @@ void segment_free(struct segment *segment)
     list_remove(&segment->flushed);
     memory_free(segment->partial);
     memory_free(segment->index);
+    time_index_free(&segment->times);
     memory_free(segment);
 }
 
@@ -55,14 +59,53 @@ static void push_entry(struct segment *segment, struct index_entry entry)
     segment->index[segment->index_count++] = entry;
 }
 
-void segment_index_note(struct segment *segment, int64_t last_offset, int64_t position,
+bool segment_index_note(struct segment *segment, int64_t last_offset, int64_t position,
                         int32_t interval_bytes)
 {
-    if (position - segment->indexed_position < interval_bytes)
-        return;
+    if (position == 0 || position - segment->indexed_position < interval_bytes)
+        return false;
     push_entry(segment, (struct index_entry){(uint32_t)(last_offset - segment->base_offset),
                                              (uint32_t)position});
     segment->indexed_position = position;
+    return true;
+}
+
+void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t position,
+                        int32_t interval_bytes)
+{
+    int64_t last =
+        (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
+    int64_t max_timestamp_ms = (int64_t)load_be64(batch + BATCH_MAX_TIMESTAMP_AT);
+    time_index_note(&segment->times, max_timestamp_ms, (uint32_t)(last - segment->base_offset));
+    if (position == 0)
+        segment->first_timestamp_ms = max_timestamp_ms;
+    if (segment_index_note(segment, last, position, interval_bytes))
+        time_index_enter(&segment->times, (uint32_t)position);
+}
+
+bool segment_indexes_are_complete(const struct segment *segment)
+{
+    return segment->index_files && segment->index_written == segment->index_count &&
+           time_index_is_complete(&segment->times);
+}
+
+bool segment_indexes_lag(const struct segment *segment)
+{
+    return segment_index_below(segment, segment->drained) > segment->index_written ||
+           time_index_below(&segment->times, segment->drained) > 0;
+}
+
+const char *segment_take_dirty_index(struct segment *segment)
+{
+    if (segment->index_dirty) {
+        segment->index_dirty = false;
+        return ".index";
+    }
+    if (segment->times.dirty) {
+        segment->times.dirty = false;
+        return ".timeindex";
+    }
+    return NULL;
 }
 
 uint32_t segment_index_find(const struct segment *segment, int64_t offset)
@@ -76,11 +119,6 @@ uint32_t segment_index_find(const struct segment *segment, int64_t offset)
             high = middle;
     }
     return low ? segment->index[low - 1].position : 0;
-}
-
-bool segment_index_is_written(const struct segment *segment)
-{
-    return segment->index_written == segment->index_count && !segment->index_excess;
 }
 
 int32_t segment_index_below(const struct segment *segment, int64_t position)

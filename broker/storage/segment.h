@@ -1,11 +1,13 @@
 #pragma once
-/* A segment: `<base offset, 20 digits>.log` and its offset index, Kafka's formats. While it is the
- * newest it is written directly, in aligned blocks, and may be allocated ahead: sizes here are
- * logical. Rolled, drained, trimmed and flushed it is `sealed` and is read through the page cache.
+/* A segment: `<base offset, 20 digits>.log`, its offset index and its time index (time_index.h), in
+ * Kafka's formats. While it is the newest it is written directly, in aligned blocks, and may be
+ * allocated ahead: sizes here are logical. Rolled, drained, trimmed and flushed it is `sealed` and
+ * is read through the page cache.
  */
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/list.h"
+#include "storage/time_index.h"
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -33,11 +35,17 @@ struct segment {
     struct list flushed; /* in checkpoint.flushed: its handle may be closed */
     struct index_entry *index;
     int32_t index_count, index_capacity, index_written;
-    bool index_excess;                  /* its file may hold more than index_written entries */
-    bool index_dirty;                   /* its file was written since the last flush */
-    bool index_bad;                     /* an entry has led astray: it is not used any more */
-    int64_t indexed_position;           /* of the batch the last entry points at */
-    bool index_loaded;                  /* the entries of the file are in memory */
+    bool index_dirty;         /* its file was written since the last flush */
+    bool index_bad;           /* an entry has led astray: it is not used any more */
+    int64_t indexed_position; /* of the batch the last entry points at */
+    bool index_loaded;        /* the entries of the file are in memory */
+    bool index_files;         /* both are there and end with what counts as written */
+    bool index_anew;          /* while the log is opened: the files are not believed */
+    struct time_index times;
+    struct index_check *check;          /* at work on the indexes (index_check.h); or null */
+    bool check_failed;                  /* the last one, and nobody was told yet */
+    int64_t first_timestamp_ms;         /* max timestamp of the first batch; -1: none, no batch */
+    int64_t created_ms;                 /* wall clock when it was begun or opened */
     int64_t hint_offset, hint_position; /* where the last read ended: the next one begins there */
 };
 
@@ -46,23 +54,34 @@ enum { SEGMENT_NAME_SIZE = 32 };
 /* "00000000000000000042.log" into name[SEGMENT_NAME_SIZE]. */
 void segment_name(int64_t base_offset, const char *suffix, char *name);
 
-/* Parses such a name; false if it is none or has another suffix. */
+/* Parses such a name; false if it is none or has another suffix. suffix null: whatever it is. */
 bool segment_name_parse(const char *name, const char *suffix, int64_t *ret_base_offset);
 
 struct segment *segment_new(struct log *log, int64_t base_offset);
 void segment_free(struct segment *segment);
 
 /* Notes that the batch whose last record is `last_offset` lies at `position`: an entry at most
- * every interval_bytes. */
-void segment_index_note(struct segment *segment, int64_t last_offset, int64_t position,
+ * every interval_bytes. True if there is one now. */
+bool segment_index_note(struct segment *segment, int64_t last_offset, int64_t position,
                         int32_t interval_bytes);
+
+/* Notes the batch at `position` in both indexes; of its bytes the header is looked at. */
+void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t position,
+                        int32_t interval_bytes);
+
+/* Are both index files there with all there is to say, the largest timestamp too? */
+bool segment_indexes_are_complete(const struct segment *segment);
+
+/* Do the index files lack entries of batches that are in the segment's file? */
+bool segment_indexes_lag(const struct segment *segment);
+
+/* The suffix of an index file that was written since its last flush, which counts as flushed from
+ * now on; null: there is none. */
+const char *segment_take_dirty_index(struct segment *segment);
 
 /* The position to begin scanning at for `offset`: of the entry with the largest offset at or below
  * it, or 0. */
 uint32_t segment_index_find(const struct segment *segment, int64_t offset);
-
-/* Does the index's file hold just the entries in memory? */
-bool segment_index_is_written(const struct segment *segment);
 
 /* How many entries point below `position`. */
 int32_t segment_index_below(const struct segment *segment, int64_t position);

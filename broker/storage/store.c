@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "storage/drain.h"
 #include "storage/folder_clear.h"
+#include "storage/index_check.h"
 #include "storage/log_state.h"
 #include <stdio.h>
 
@@ -18,6 +19,7 @@ enum error store_open(struct store *store, struct core *core, const struct store
     list_init(&store->spare_pieces);
     list_init(&store->clearings);
     list_init(&store->producing);
+    list_init(&store->checks);
     store->next_log_id = 1;
     buffers_init(&store->tails, (size_t)options->journal_bytes, 4u << 20);
     drain_init(store);
@@ -103,6 +105,8 @@ enum error store_settle(struct store *store, struct waiter *waiter, struct flow 
         return ERROR_WOULD_WAIT;
     if (!store->fenced && !store_is_settled(store))
         checkpoint_request(store, true);
+    if (index_check_await_all(store, waiter, flow))
+        return ERROR_WOULD_WAIT;
     struct list *at_work = what_is_at_work(store);
     if (!at_work)
         return store->fenced;

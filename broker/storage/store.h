@@ -82,6 +82,7 @@ struct store {
     struct list room; /* waiters for room in journal or memory */
     struct list spare_pieces;
     struct list clearings; /* struct folder_clearing at work */
+    struct list checks;    /* struct index_check at work */
     struct buffers tails;  /* slabs of the journal, until drained */
     struct checkpoint checkpoint;
     struct store_counters counters;

@@ -1,6 +1,7 @@
 /* In a build with BOLE_MUTANTS: every mutant of the storage layer must die, and every mark of it be
  * reached. BOLE_MUTANT=name tries one only. */
 #include "base/mutant.h"
+#include "crash/caches.h"
 #include "crash/images.h"
 #include "crash/lives.h"
 #include "crash/rot.h"
@@ -31,6 +32,9 @@ static const char *const mutants[] = {
     "answer_duplicate_with_new_offset",
     "forget_producers_at_open",
     "snapshot_ahead_of_log_believed",
+    "time_index_not_monotonic",
+    "index_entry_believed",
+    "forget_epoch_cache",
 };
 
 enum { HUNT_SEEDS = 60, KILLED = 17 };
@@ -57,6 +61,11 @@ static bool hunt(const char *name, uint64_t *ret_seed)
         images_run(&images, &settings);
         if (images.failure[0]) {
             printf("%s: killed by an image: %s\n", name, images.failure);
+            return true;
+        }
+        caches_run(seed, 25, failure, sizeof failure);
+        if (failure[0]) {
+            printf("%s: killed by a damaged cache: %s\n", name, failure);
             return true;
         }
     }
@@ -129,7 +138,10 @@ TEST(reached, marks_of_the_storage_layer)
                                         "a duplicate of an appended batch",
                                         "a snapshot of producers was written",
                                         "snapshot of producers removed",
-                                        "snapshot of producers not believed"};
+                                        "snapshot of producers not believed",
+                                        "time index not believed",
+                                        "leader epochs made anew",
+                                        "indexes of a closed segment made anew"};
     reached_begin();
     for (uint64_t seed = 1; seed <= 60; seed++) {
         char failure[800];
@@ -140,6 +152,11 @@ TEST(reached, marks_of_the_storage_layer)
         struct rot rot = {.flips = 20};
         rot_run(&rot, seed);
         EQ_TEXT(rot.failure, "");
+    }
+    for (uint64_t seed = 1; seed <= 12; seed++) {
+        char failure[800];
+        caches_run(seed, 25, failure, sizeof failure);
+        EQ_TEXT(failure, "");
     }
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         test_expect(reached_count(marks[i]) > 0, __FILE__, __LINE__, "never reached: %s", marks[i]);

@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "crash/rig.h"
+#include "logic/epochs.h"
 #include "protocol/batch.h"
 #include "storage/segment.h"
 #include <stdio.h>
@@ -71,6 +72,73 @@ static void look_at_index(struct look *look, int64_t base, const uint8_t *log, i
     memory_free(index);
 }
 
+/* Of the batch in `log` whose last offset is `last`: its max timestamp. -2: there is no such batch,
+ * or one before it has a timestamp as large. */
+static int64_t largest_at(const uint8_t *log, int64_t log_size, int64_t last)
+{
+    int64_t before = -1;
+    for (int64_t at = 0; at + BATCH_RECORDS_AT <= log_size;) {
+        const uint8_t *batch = log + at;
+        int64_t timestamp_ms = (int64_t)load_be64(batch + BATCH_MAX_TIMESTAMP_AT);
+        int64_t offset =
+            (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
+        if (offset == last)
+            return timestamp_ms > before ? timestamp_ms : -2;
+        before = timestamp_ms > before ? timestamp_ms : before;
+        at += BATCH_OVERHEAD + (int64_t)load_be32(batch + BATCH_LENGTH_AT);
+    }
+    return -2;
+}
+
+static int64_t largest(const uint8_t *log, int64_t log_size)
+{
+    int64_t most = -1;
+    for (int64_t at = 0; at + BATCH_RECORDS_AT <= log_size;) {
+        int64_t timestamp_ms = (int64_t)load_be64(log + at + BATCH_MAX_TIMESTAMP_AT);
+        most = timestamp_ms > most ? timestamp_ms : most;
+        at += BATCH_OVERHEAD + (int64_t)load_be32(log + at + BATCH_LENGTH_AT);
+    }
+    return most;
+}
+
+/* Each entry of a time index must be the first with so large a timestamp; after a clean stop the
+ * last is the segment's largest. */
+static void look_at_times(struct look *look, int64_t base, const uint8_t *log, int64_t log_size)
+{
+    struct rig *rig = look->rig;
+    char path[128], name[SEGMENT_NAME_SIZE];
+    segment_name(base, ".timeindex", name);
+    snprintf(path, sizeof path, "%s/%s", look->folder, name);
+    struct disk *disk = rig->world->machines[0]->disk;
+    struct inode *inode = disk_find(disk, path);
+    if (!inode) {
+        if (look->clean && log_size > 0)
+            rig_fail(rig, "%s is missing", path);
+        return;
+    }
+    uint8_t *index = read_file(disk, inode);
+    int64_t last_ms = -1, last = -1;
+    for (int64_t at = 0; at + 12 <= inode->size; at += 12) {
+        int64_t timestamp_ms = (int64_t)load_be64(index + at), offset = load_be32(index + at + 8);
+        if (!look->clean && (timestamp_ms <= last_ms || offset <= last))
+            break; /* as in look_at_index */
+        if (timestamp_ms <= last_ms || offset <= last ||
+            largest_at(log, log_size, base + offset) != timestamp_ms) {
+            rig_fail(rig, "%s: entry %lld (timestamp %lld, offset %lld) is wrong", path,
+                     (long long)at / 12, (long long)timestamp_ms, (long long)(base + offset));
+            break;
+        }
+        last_ms = timestamp_ms;
+        last = offset;
+    }
+    if (look->clean && inode->size % 12)
+        rig_fail(rig, "%s has %lld bytes", path, (long long)inode->size);
+    if (look->clean && largest(log, log_size) != last_ms)
+        rig_fail(rig, "%s ends with timestamp %lld, the largest is %lld", path, (long long)last_ms,
+                 (long long)largest(log, log_size));
+    memory_free(index);
+}
+
 static void look_at_segment(struct look *look, int64_t base)
 {
     struct rig *rig = look->rig;
@@ -102,7 +170,40 @@ static void look_at_segment(struct look *look, int64_t base)
     }
     if (!rig->failure[0])
         look_at_index(look, base, bytes, inode->size);
+    if (!rig->failure[0])
+        look_at_times(look, base, bytes, inode->size);
     memory_free(bytes);
+}
+
+/* The file of leader epochs must say what the batches say. */
+static void look_at_epochs(struct look *look)
+{
+    struct rig *rig = look->rig;
+    char path[128];
+    snprintf(path, sizeof path, "%s/leader-epoch-checkpoint", look->folder);
+    struct disk *disk = rig->world->machines[0]->disk;
+    struct inode *inode = disk_find(disk, path);
+    if (!inode) {
+        if (look->count > 0)
+            rig_fail(rig, "%s is missing", path);
+        return;
+    }
+    struct epochs want = {0};
+    for (int64_t offset = 0; offset < look->offset;) {
+        const struct sent *sent =
+            oracle_batch_at(rig->oracle, look->slot, rig->promises[look->slot].generation, offset);
+        epochs_assign(&want, (int32_t)load_be32(sent->bytes + BATCH_LEADER_EPOCH_AT), offset);
+        offset = sent->end_offset;
+    }
+    uint8_t *text = read_file(disk, inode);
+    char *wanted = memory_zeroed(epochs_text_size(&want));
+    size_t size = epochs_encode(&want, INT64_MAX, wanted, epochs_text_size(&want));
+    if (inode->size != (int64_t)size || memcmp(text, wanted, size) != 0)
+        rig_fail(rig, "%s: is \"%.60s\", must be \"%.*s\"", path, (const char *)text,
+                 (int)(size < 60 ? size : 60), wanted);
+    memory_free(text);
+    memory_free(wanted);
+    epochs_free(&want);
 }
 
 static int compare(const void *a, const void *b)
@@ -127,6 +228,8 @@ static void look_at_slot(struct look *look)
     qsort(look->bases, (size_t)look->count, sizeof look->bases[0], compare);
     for (int i = 0; i < look->count && !rig->failure[0]; i++)
         look_at_segment(look, look->bases[i]);
+    if (!rig->failure[0])
+        look_at_epochs(look);
 }
 
 /* Is the folder of the generation that is meant? Files of an earlier one are no log's. */

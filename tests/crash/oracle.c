@@ -8,7 +8,10 @@
 void oracle_init(struct oracle *oracle, uint64_t seed, int32_t slots, uint32_t batch_most)
 {
     check(slots <= SLOTS_MAX && batch_most <= BATCH_BYTES_MAX / 2);
-    *oracle = (struct oracle){.seed = seed, .slot_count = slots, .batch_most = batch_most};
+    *oracle = (struct oracle){.seed = seed,
+                              .slot_count = slots,
+                              .batch_most = batch_most,
+                              .leader_epoch = FIRST_LEADER_EPOCH};
     for (int i = 0; i < slots; i++)
         oracle->generations[i] = memory_zeroed(sizeof(struct generation));
     oracle->made = memory_zeroed(BATCH_BYTES_MAX);
@@ -80,6 +83,7 @@ static uint32_t make(struct oracle *oracle, uint32_t sequence)
     if (random_once_in(&random, 3))
         left = 1 + left / 50;
     int records = 1 + (int)random_below(&random, 3);
+    bool late = random_once_in(&random, 4);
     for (int i = 0; i < records; i++) {
         uint8_t value[BATCH_BYTES_MAX / 2];
         uint32_t size = i + 1 < records ? (uint32_t)random_below(&random, left + 1) : left;
@@ -88,7 +92,8 @@ static uint32_t make(struct oracle *oracle, uint32_t sequence)
             memcpy(value + at, &word, size - at < 8 ? size - at : 8);
         }
         left -= size;
-        struct record record = {.timestamp = 1700000000000 + sequence,
+        int64_t back = late ? (int64_t)random_below(&random, 50) : i;
+        struct record record = {.timestamp = FIRST_TIMESTAMP_MS + sequence - back,
                                 .key = {(const uint8_t *)&sequence, sizeof sequence},
                                 .value = {value, (int32_t)size}};
         check(batch_builder_add(&builder, &record) == ERROR_NONE);
@@ -100,6 +105,8 @@ static uint32_t make(struct oracle *oracle, uint32_t sequence)
 struct bytes oracle_make(struct oracle *oracle, uint32_t *ret_sequence)
 {
     *ret_sequence = oracle->next_sequence++;
+    if (oracle->next_sequence % 23 == 0)
+        oracle->leader_epoch++;
     return (struct bytes){oracle->made, (int32_t)make(oracle, *ret_sequence)};
 }
 
@@ -113,7 +120,7 @@ void oracle_sent(struct oracle *oracle, int32_t slot, struct sent sent, const ui
     }
     sent.bytes = memory_aligned(16, sent.size);
     memcpy(sent.bytes, data, sent.size);
-    batch_assign(sent.bytes, sent.base_offset, LEADER_EPOCH);
+    batch_assign(sent.bytes, sent.base_offset, oracle->leader_epoch);
     of->batches[of->count++] = sent;
 }
 

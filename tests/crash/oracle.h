@@ -11,7 +11,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { SLOTS_MAX = 12, BATCH_BYTES_MAX = 40 << 10, LEADER_EPOCH = 7 };
+enum { SLOTS_MAX = 12, BATCH_BYTES_MAX = 40 << 10, FIRST_LEADER_EPOCH = 7 };
+#define FIRST_TIMESTAMP_MS INT64_C(1700000000000)
 
 struct sent {
     int64_t base_offset, end_offset;
@@ -38,6 +39,7 @@ struct oracle_event {
 struct oracle {
     uint64_t seed;
     uint32_t next_sequence, batch_most; /* bytes of a batch's values, at most */
+    int32_t leader_epoch;               /* of what is appended now */
     int32_t slot_count;
     struct generation *generations[SLOTS_MAX];
     struct promise now[SLOTS_MAX], begin[SLOTS_MAX]; /* begin: before the first event */

@@ -43,7 +43,9 @@ struct rig_settings rig_settings_random(uint64_t seed)
                   .drains = 1 + (int32_t)random_below(&random, 8)},
         .log = {.segment_bytes = 4096 << random_below(&random, 5),
                 .index_interval_bytes = 256 << random_below(&random, 5),
-                .index_bytes = 64 << random_below(&random, 10)},
+                .index_bytes = 64 << random_below(&random, 10),
+                .segment_ms = (int64_t)10 << random_below(&random, 10),
+                .segment_jitter_ms = 5},
         .batch_most = 100u << random_below(&random, 8),
         .read_once_in = 2 << random_below(&random, 5),
         .pause_once_in = 1 + random_below(&random, 12),
@@ -379,7 +381,7 @@ void rig_stop(struct rig *rig)
         rig_fail(rig, "%d handles are open after a stop", rig->world->machines[0]->handles_used);
     world_stop_machine(rig->world, 0);
     look_for_violations(rig);
-    if (!fenced)
+    if (!fenced && !rig->damaged)
         rig_look(rig, true, NULL);
 }
 
@@ -447,6 +449,10 @@ void rig_crash(struct rig *rig, bool power_lost)
             log_read_done(&worker->read);
         worker->reading = false;
         worker_drop_waiting(worker);
+        buffer_release(worker->searching ? worker->search.buffer : NULL);
+        if (worker->searching)
+            log_read_done(&worker->search.read);
+        worker->searching = false;
         if (worker->log)
             abandon_log(worker->log);
         worker->log = NULL;

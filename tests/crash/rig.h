@@ -6,7 +6,7 @@
 #include "crash/oracle.h"
 #include "sim/disk_record.h"
 #include "sim/world.h"
-#include "storage/log.h"
+#include "storage/log_search.h"
 #include "storage/recovery.h"
 #include "storage/store.h"
 
@@ -32,9 +32,11 @@ struct worker {
     struct waiter waiter;
     struct timer timer;
     struct log_read read;
-    bool reading, ended;
-    bool met;       /* the log was opened, and the oracle has adopted its end */
-    int64_t offset; /* read up to here */
+    struct log_search search;
+    bool reading, searching, ended;
+    int32_t searches; /* in this life, once all was read */
+    bool met;         /* the log was opened, and the oracle has adopted its end */
+    int64_t offset;   /* read up to here */
     uint32_t sequence;
     struct bytes waiting; /* a batch that found no room; a copy */
     struct random random;
@@ -66,6 +68,7 @@ struct rig {
     struct random random;
     struct store_counters counters; /* of all cores and lives that ended cleanly */
     uint64_t appended, reads;
+    uint64_t searches;
     char failure[600];
     char refusal[600]; /* why a start refused, with file and position */
 };

@@ -4,6 +4,7 @@
 #include "base/memory.h"
 #include "crash/model_producers.h"
 #include "crash/rig.h"
+#include "crash/searches.h"
 #include "protocol/batch.h"
 #include "storage/log_state.h"
 #include <stdio.h>
@@ -162,7 +163,7 @@ static enum error append(struct worker *worker)
         worker->waiting = model_next_batch(oracle, worker->slot, &worker->random, made);
     }
     struct log_append_result result;
-    enum error error = log_append(worker->log, worker->waiting, LEADER_EPOCH, &result);
+    enum error error = log_append(worker->log, worker->waiting, oracle->leader_epoch, &result);
     if (error == ERROR_NONE) {
         oracle_sent(oracle, worker->slot,
                     (struct sent){result.base_offset, result.end_offset,
@@ -208,7 +209,7 @@ static enum step write_step(struct flow *flow)
 {
     struct worker *worker = CONTAINER_OF(flow, struct worker, flow);
     struct rig *rig = worker->rig;
-    if (worker->reading && read_goes_on(worker))
+    if ((worker->reading && read_goes_on(worker)) || (worker->searching && search_goes_on(worker)))
         return STEP_AGAIN;
     if (rig->stopping)
         return STEP_FAIL;
@@ -217,6 +218,12 @@ static enum step write_step(struct flow *flow)
         return STEP_AGAIN;
     if (!error && random_once_in(&worker->random, rig->settings.remove_once_in)) {
         remove_log(worker);
+        return STEP_AGAIN;
+    }
+    if (!error && worker->log->durable_end > 0 &&
+        random_once_in(&worker->random, 3 * rig->settings.read_once_in)) {
+        search_begin(worker);
+        (void)search_goes_on(worker); /* the next step asks again */
         return STEP_AGAIN;
     }
     if (!error && worker->log->durable_end > 0 &&
@@ -259,7 +266,7 @@ static enum step read_step(struct flow *flow)
     struct worker *worker = CONTAINER_OF(flow, struct worker, flow);
     struct rig *rig = worker->rig;
     struct log *log = worker->log;
-    if (worker->reading && read_goes_on(worker))
+    if ((worker->reading && read_goes_on(worker)) || (worker->searching && search_goes_on(worker)))
         return STEP_AGAIN;
     enum error error = log_open(log, &worker->waiter, flow);
     if (error == ERROR_WOULD_WAIT)
@@ -280,7 +287,14 @@ static enum step read_step(struct flow *flow)
     if (log->durable_end < promise->acknowledged_end && !rig->damaged)
         rig_fail(rig, "slot %d: the log ends at %lld, %lld was acknowledged", worker->slot,
                  (long long)log->durable_end, (long long)promise->acknowledged_end);
-    if (rig->failure[0] || worker->offset >= log->durable_end)
+    if (rig->failure[0])
+        return STEP_FAIL;
+    if (worker->offset >= log->durable_end && log->durable_end > 0 && worker->searches++ < 4) {
+        search_begin(worker);
+        (void)search_goes_on(worker); /* the next step asks again */
+        return STEP_AGAIN;
+    }
+    if (worker->offset >= log->durable_end)
         return STEP_FAIL;
     begin_read(worker, worker->offset);
     return STEP_AGAIN;
@@ -294,6 +308,7 @@ void workers_start(struct rig *rig, bool write)
         struct worker *worker = &rig->workers[i];
         worker->ended = false;
         worker->offset = 0;
+        worker->searches = 0;
         worker->timer = TIMER_INIT;
         worker_drop_waiting(worker);                    /* it may follow what was lost */
         worker->waiter = (struct waiter){.flow = NULL}; /* what it waited for may have crashed */

@@ -74,8 +74,11 @@ static const char *const wanted_marks[] = {
  * has a batch that grows a thousandfold. */
 static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_files,
                                              MUTANT_resume_forgets_live_blocks,
-                                             MUTANT_decompress_unbounded,
-                                             MUTANT_snapshot_ahead_of_log_believed};
+                                             MUTANT_snapshot_ahead_of_log_believed,
+                                             MUTANT_time_index_not_monotonic,
+                                             MUTANT_index_entry_believed,
+                                             MUTANT_forget_epoch_cache,
+                                             MUTANT_decompress_unbounded};
 
 /* For on_crash, which has no argument of ours. */
 static uint64_t current_seed, current_events;
