@@ -32,6 +32,7 @@ struct fetch_item {
     struct fetch_response_partition_data *out;
     struct log_read read;
     bool reading;
+    bool diverged; /* its history leaves ours: no records, at once */
     struct fetch_part *part;
     int64_t seen_watermark; /* at the last read */
     int64_t read_end;       /* that, or the last stable offset (read_committed) */
@@ -77,6 +78,23 @@ static bool is_committed_only(const struct fetch_item *item)
     return ((const struct fetch_request *)item->part->base.call->in)->isolation_level == 1;
 }
 
+/* Does the fetcher's history, of which it names the last epoch, leave ours before its offset? Then
+ * it is told where (KIP-595), and gets no records. */
+static enum error check_history(struct fetch_item *item)
+{
+    struct epoch_entry end =
+        partition_end_of_epoch(item->base.partition, item->in->last_fetched_epoch);
+    if (end.epoch < 0 || item->in->fetch_offset < item->out->log_start_offset)
+        return ERROR_OFFSET_OUT_OF_RANGE;
+    item->diverged =
+        end.epoch < item->in->last_fetched_epoch || end.start_offset < item->in->fetch_offset;
+    if (item->diverged) {
+        item->out->diverging_epoch.epoch = end.epoch;
+        item->out->diverging_epoch.end_offset = end.start_offset;
+    }
+    return ERROR_NONE;
+}
+
 /* What can be told before reading. Fills in the ends. */
 static enum error check_item(struct fetch_item *item)
 {
@@ -89,6 +107,11 @@ static enum error check_item(struct fetch_item *item)
     item->out->last_stable_offset = partition_last_stable(partition);
     item->read_end = is_committed_only(item) ? item->out->last_stable_offset : item->seen_watermark;
     item->out->log_start_offset = partition_log_start(partition);
+    if (item->in->last_fetched_epoch >= 0) {
+        error = check_history(item);
+        if (error != ERROR_NONE || item->diverged)
+            return error;
+    }
     if (item->in->fetch_offset < item->out->log_start_offset ||
         item->in->fetch_offset > partition->replica.appended_end)
         return ERROR_OFFSET_OUT_OF_RANGE;
@@ -155,7 +178,8 @@ static enum step read_items(struct flow *flow)
         if (!item->reading) {
             if (item->base.error == ERROR_NONE)
                 item->base.error = check_item(item);
-            if (item->base.error != ERROR_NONE || item->in->fetch_offset >= item->read_end ||
+            if (item->base.error != ERROR_NONE || item->diverged ||
+                item->in->fetch_offset >= item->read_end ||
                 (part->size > 0 && part->size >= part->limit))
                 continue;
             begin_read(part, item);
@@ -174,7 +198,7 @@ static enum step read_end(struct flow *flow)
     struct fetch_part *part = (struct fetch_part *)flow;
     part->failed = false;
     for (struct scatter_item *item = part->base.first; item; item = item->next)
-        part->failed |= item->error != ERROR_NONE;
+        part->failed |= item->error != ERROR_NONE || ((struct fetch_item *)item)->diverged;
     scatter_end(&part->base);
     return STEP_NEXT;
 }

@@ -61,6 +61,7 @@ static void free_partition(struct partition *partition)
     for (int i = 0; i < partition->log->count; i++)
         memory_free(partition->log->data[i]);
     producers_done(&partition->log->producers);
+    epochs_free(&partition->log->epochs);
     memory_free(partition->log);
     memory_free(partition);
 }
@@ -318,6 +319,11 @@ const struct producers *partition_producers(const struct partition *partition)
 int64_t partition_log_start(const struct partition *partition)
 {
     return partition->replica.log_start;
+}
+
+struct epoch_entry partition_end_of_epoch(const struct partition *partition, int32_t epoch)
+{
+    return epochs_end(&partition->log->epochs, epoch, partition->replica.appended_end);
 }
 
 enum error partition_lookup(struct partition *partition, struct offset_lookup *lookup,

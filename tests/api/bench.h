@@ -21,6 +21,7 @@ struct log {
     struct producers producers;
     struct aborted_txn_entry aborted; /* the last one */
     int aborted_count;
+    struct epochs epochs;
 };
 
 struct bench {
