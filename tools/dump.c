@@ -1,6 +1,7 @@
 #include "tools/dump.h"
 #include "base/memory.h"
 #include "reactor/port.h"
+#include "storage/log_epochs.h"
 #include "storage/segment.h"
 #include "tools/options.h"
 #include <errno.h>
@@ -104,6 +105,10 @@ bool dump_path(struct dump *dump, const char *path)
         dump_producer_snapshot(dump, path, base);
     else if (segment_name_parse(name, ".txnindex", &base))
         dump_txn_index(dump, path, base);
+    else if (segment_name_parse(name, ".timeindex", &base))
+        dump_time_index(dump, path, base);
+    else if (strcmp(name, EPOCHS_FILE) == 0)
+        dump_epochs(dump, path);
     else if (strncmp(name, "journal-", 8) == 0)
         dump_journal(dump, path);
     else if (strcmp(name, "partition.metadata") == 0)

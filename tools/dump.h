@@ -88,6 +88,8 @@ void dump_segment(struct dump *dump, const char *path, int64_t base_offset);
 void dump_index(struct dump *dump, const char *path, int64_t base_offset);
 void dump_producer_snapshot(struct dump *dump, const char *path, int64_t offset);
 void dump_txn_index(struct dump *dump, const char *path, int64_t base_offset);
+void dump_time_index(struct dump *dump, const char *path, int64_t base_offset);
+void dump_epochs(struct dump *dump, const char *path);
 void dump_journal(struct dump *dump, const char *path);
 void dump_partition_metadata(struct dump *dump, const char *path);
 void dump_meta_properties(struct dump *dump, const char *path);

@@ -172,6 +172,44 @@ TEST(dump, takes_room_allocated_ahead_for_no_damage)
     place_remove(&place);
 }
 
+TEST(dump, checks_a_time_index_against_its_segment)
+{
+    static const char name[] = "00000000000000000010.timeindex";
+    static const struct {
+        uint64_t timestamps[2], offsets[2];
+        size_t size;
+        const char *want; /* its beginning, behind the index's name */
+    } cases[] = {
+        {{1001, 0}, {1, 0}, 12, "entries=1\n"},
+        {{1001, 0}, {1, 0}, 24, "position=12 reason=\"zeros up to the end"},
+        {{1001, 0}, {1, 0}, 13, "position=12 reason=\"the last entry is cut\""},
+        {{1001, 1001}, {1, 3}, 24, "position=12 reason=\"it is not beyond the entry before"},
+        {{1002, 0}, {1, 0}, 12, "position=0 reason=\"its timestamp is not that of the batch"},
+        {{1001, 0}, {3, 0}, 12, "position=0 reason=\"a batch before it is as late"},
+        {{1001, 0}, {2, 0}, 12, "position=0 reason=\"its offset is not the last of a batch"},
+        {{1001, 0}, {9, 0}, 12, "position=0 reason=\"it names no whole batch"},
+        {{0, 0}, {0, 0}, 0, "position=0 reason=\"a timestamp behind its last entry is larger"},
+    };
+    struct place place;
+    place_make(&place);
+    struct segment_file file = make_segment();
+    write_file(&place, log_name, file.bytes, file.size);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        uint8_t index[24];
+        char want[200];
+        for (int j = 0; j < 2; j++) {
+            store_be64(index + 12 * j, cases[i].timestamps[j]);
+            store_be32(index + 12 * j + 8, (uint32_t)cases[i].offsets[j]);
+        }
+        write_file(&place, name, index, cases[i].size);
+        run_dump(&place, name, true);
+        snprintf(want, sizeof want, " %s %s", name, cases[i].want);
+        test_expect(strstr(place.text, want) != NULL, __FILE__, __LINE__, "case %zu: %s", i,
+                    place.text);
+    }
+    place_remove(&place);
+}
+
 /* One entry of an index: `offset` less the base, position. */
 static void index_entry(uint8_t *to, uint32_t offset, uint32_t position)
 {
@@ -353,14 +391,43 @@ TEST(dump, goes_through_a_data_directory)
     place_make(&place);
     struct segment_file segment = make_segment();
     make_directory(&place, &segment, -1);
-    write_file(&place, "t-0/leader-epoch-checkpoint", "0\n0\n", 4);
+    write_file(&place, "t-0/leader-epoch-checkpoint", "0\n1\n4 10\n", 9);
     EQ(run_dump(&place, ".", true), 0);
     EQ_TEXT(place.text,
             "sound ./journal-0 live_blocks=0 live_bytes=0 file_bytes=24576\n"
             "sound ./meta.properties cluster_id=abc node_id=1\n"
             "sound ./t-0/00000000000000000010.log batches=3 records=6 bytes=243 end_offset=16\n"
+            "sound ./t-0/leader-epoch-checkpoint entries=1\n"
             "sound ./t-0/partition.metadata topic_id=AQIDBAUGBwgJCgsMDQ4PEA\n");
     place_remove(&place);
+}
+
+TEST(dump, checks_leader_epochs_against_the_segments)
+{
+    static const struct {
+        const char *text, *want; /* behind the name */
+        int64_t position;        /* that the journal holds; -1: nothing */
+    } cases[] = {
+        {"0\n1\n4 10\n", "entries=1\n", -1},
+        {"0\n1\n4 12\n", "entries=1\n", -1}, /* the log begins within a segment */
+        {"0\n1\n5 10\n", "position=0 reason=\"the batches of the segments say otherwise", -1},
+        {"0\n0\n", "position=0 reason=\"the batches of the segments say otherwise", -1},
+        {"0\n0\n", "position=0 reason=\"the journal holds the end of the log", 81},
+        {"0\n2\n4 10\n", "position=0 reason=\"it is not \"0\", a number, and so", -1},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct place place;
+        char want[200];
+        place_make(&place);
+        struct segment_file segment = make_segment();
+        make_directory(&place, &segment, cases[i].position);
+        write_file(&place, "t-0/leader-epoch-checkpoint", cases[i].text, strlen(cases[i].text));
+        run_dump(&place, ".", true);
+        snprintf(want, sizeof want, " ./t-0/leader-epoch-checkpoint %s", cases[i].want);
+        test_expect(strstr(place.text, want) != NULL, __FILE__, __LINE__, "case %zu: %s", i,
+                    place.text);
+        place_remove(&place);
+    }
 }
 
 TEST(dump, tells_damage_from_what_the_journal_holds)
