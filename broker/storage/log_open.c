@@ -435,7 +435,7 @@ static enum step open_producers(struct flow *flow)
     opening->op.result = load->op.result;
     snprintf(opening->path, sizeof opening->path, "%s", load->path);
     opening->position = load->position;
-    return give_up(opening, load->fault);
+    return opening_give_up(opening, load->fault);
 }
 
 /* Also the way of an empty, a stale and a failed one. */

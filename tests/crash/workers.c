@@ -193,8 +193,8 @@ static void send_what_is_refused(struct worker *worker)
     }
     int64_t end = worker->log->appended_end;
     struct log_append_result result = {0};
-    enum error error =
-        log_append(worker->log, (struct bytes){copy, (int32_t)sent->size}, LEADER_EPOCH, &result);
+    enum error error = log_append(worker->log, (struct bytes){copy, (int32_t)sent->size},
+                                  FIRST_LEADER_EPOCH, &result);
     memory_free(copy);
     bool right = error == wanted && end == worker->log->appended_end;
     if (right && error == ERROR_DUPLICATE_SEQUENCE_NUMBER)
