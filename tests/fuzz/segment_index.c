@@ -1,9 +1,51 @@
-/* A segment's index file: two bytes are the size of the segment, two an offset to look for, the
- * rest is the file. What was taken of it is increasing and below the size, a look-up points into
- * the segment at or before the offset, and it encodes to the bytes it came from. */
+/* A segment's index files and the leader epochs beside them: two bytes are the size of the segment,
+ * two an offset to look for, the rest is the file. What was taken of it is increasing and below the
+ * size, a look-up points into the segment at or before the offset, and it encodes to the bytes it
+ * came from. */
 #include "fuzz/fuzz.h"
 #include "base/memory.h"
+#include "logic/epochs.h"
 #include "storage/segment.h"
+
+/* The same bytes as a time index: what was taken grows, and encodes to the bytes it came from. */
+static void look_at_times(struct bytes file)
+{
+    struct time_index index;
+    time_index_init(&index);
+    bool whole = time_index_decode(&index, file.data, (size_t)file.size, INT32_MAX);
+    check(index.written >= 0 && index.written <= file.size / TIME_ENTRY_BYTES);
+    check(!whole || index.written * TIME_ENTRY_BYTES == file.size);
+    int64_t before_ms = -1, before = -1;
+    for (int32_t i = 0; i < index.written; i++) {
+        int64_t timestamp_ms = (int64_t)load_be64(file.data + TIME_ENTRY_BYTES * i);
+        int64_t offset = load_be32(file.data + TIME_ENTRY_BYTES * i + 8);
+        check(timestamp_ms > before_ms && offset > before && offset < INT32_MAX);
+        before_ms = timestamp_ms;
+        before = offset;
+    }
+    check(index.last_timestamp_ms == before_ms && index.max_timestamp_ms == before_ms);
+    time_index_free(&index);
+}
+
+/* And as leader epochs: one that was taken whole encodes to a text that is taken again. */
+static void look_at_epochs(struct bytes file)
+{
+    struct epochs epochs = {0}, again = {0};
+    if (epochs_decode(&epochs, file)) {
+        size_t most = epochs_text_size(&epochs);
+        char *text = memory_zeroed(most);
+        size_t size = epochs_encode(&epochs, INT64_MAX, text, most);
+        check(epochs_decode(&again, (struct bytes){(const uint8_t *)text, (int32_t)size}));
+        for (int32_t i = 0; i < again.count; i++)
+            check(again.entries[i].epoch == epochs.entries[i].epoch &&
+                  again.entries[i].start_offset == epochs.entries[i].start_offset);
+        memory_free(text);
+    } else {
+        check(epochs.count == 0);
+    }
+    epochs_free(&epochs);
+    epochs_free(&again);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -34,5 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         memory_free(again);
     }
     segment_free(segment);
+    look_at_times(file);
+    look_at_epochs(file);
     return 0;
 }
