@@ -190,8 +190,7 @@ static void answer_at_once(const struct partition *partition, struct offset_look
 {
     bool latest = lookup->timestamp_ms == -1;
     lookup->ret_timestamp_ms = -1;
-    lookup->ret_offset =
-        latest ? end_of(partition, lookup) : partition_log_start(partition);
+    lookup->ret_offset = latest ? end_of(partition, lookup) : partition_log_start(partition);
     lookup->ret_leader_epoch =
         latest ? partition->leader_epoch : epochs_at(&partition->log->epochs, lookup->ret_offset);
 }

@@ -23,11 +23,11 @@ struct drain {
     struct log *log;         /* null: idle */
     struct segment *segment; /* of this chunk; null: nothing to write */
     struct buffer *chunk;
-    int64_t from, end; /* aligned start of the write; end of its data */
-    uint8_t phase;     /* within a step of several operations */
-    uint8_t file;      /* of the indexes the one that is written */
-    int32_t entries;   /* that are being written to it */
-    int32_t handle;    /* of a small file being written */
+    int64_t from, end;   /* aligned start of the write; end of its data */
+    uint8_t phase;       /* within a step of several operations */
+    uint8_t file;        /* of the indexes the one that is written */
+    int32_t entries;     /* that are being written to it */
+    int32_t handle;      /* of a small file being written */
     bool names_to_flush; /* of indexes of transactions (producer_save.c) */
     char path[1024];
     struct file_replace replace;

@@ -80,8 +80,7 @@ bool log_is_settled(const struct log *log)
     uint64_t mark = log->store->journal.mark_sequence;
     struct segment *active = log_active(log);
     if (log_untrimmed_segment(log) || producer_state_is_due(log) ||
-        (active && segment_indexes_lag(active)) ||
-        (log->folder_exists && log_epochs_lag(log)))
+        (active && segment_indexes_lag(active)) || (log->folder_exists && log_epochs_lag(log)))
         return false;
     if (log->oldest)
         return log->oldest->sequence >= mark;
