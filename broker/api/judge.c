@@ -77,8 +77,6 @@ static enum error recode(struct judgement *judgement, struct arena *arena)
         return error;
     if (MUTANT(recompress_keeps_old_crc))
         store_be32((uint8_t *)recoded.data + BATCH_CRC_AT, judgement->report.batch.crc);
-    if (MUTANT(recompress_loses_timestamp))
-        batch_stamp((void *)recoded.data, (size_t)recoded.size, judgement->rules.append_time, -1);
     if (recoded.size > judgement->rules.size_max_bytes)
         return ERROR_MESSAGE_TOO_LARGE;
     if (recoded.size > judgement->rules.segment_max_bytes)
@@ -110,6 +108,9 @@ bool judge(struct judgement *judgement, struct arena *arena)
     if (!error)
         batch_stamp((void *)judgement->stored.data, (size_t)judgement->stored.size,
                     judgement->rules.append_time, report->max_timestamp);
+    if (MUTANT(recompress_loses_timestamp) && judgement->stored.data != batches.data)
+        batch_stamp((void *)judgement->stored.data, (size_t)judgement->stored.size,
+                    judgement->rules.append_time, -1);
     judgement->error = error;
     return true;
 }

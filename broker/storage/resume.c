@@ -1,6 +1,5 @@
 #include "storage/resume.h"
 #include "base/memory.h"
-#include "base/mutant.h"
 #include "base/reached.h"
 #include "protocol/batch.h"
 #include "storage/journal_content.h"
@@ -200,7 +199,7 @@ bool resumed_take(struct log *log, const struct piece **next)
     if (piece)
         return false;
     /* The names may have been made shortly before the last run ended, with no flush since. */
-    if (log->folder_exists && !MUTANT(resumed_names_not_flushed)) {
+    if (log->folder_exists) {
         if (list_is_empty(&log->dirty_folder))
             list_push(&log->store->dirty_folders, &log->dirty_folder);
         log->store->directory_dirty = true;
