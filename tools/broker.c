@@ -520,6 +520,19 @@ static void await_cores(struct runner *runner)
     pthread_mutex_unlock(&runner->mutex);
 }
 
+/* What the start has read of the metadata log. */
+static void note_metadata(struct broker *broker)
+{
+    const struct metadata_read *read = &broker->metadata_read;
+    event_write(&broker->shards[0].core.events, &broker->shards[0].core.now, EVENT_INFO,
+                "metadata_read",
+                "snapshot_end=%lld snapshot_records=%llu snapshot_bytes=%llu log_records=%llu "
+                "log_bytes=%llu",
+                (long long)read->snapshot_end, (unsigned long long)read->snapshot_records,
+                (unsigned long long)read->snapshot_bytes, (unsigned long long)read->log_records,
+                (unsigned long long)read->log_bytes);
+}
+
 static enum exit_code run(struct runner *runner, int64_t started_ms)
 {
     struct broker *broker = &runner->broker;
@@ -536,8 +549,11 @@ static enum exit_code run(struct runner *runner, int64_t started_ms)
     if (broker->replayed_bytes > 0)
         say("broker", "recovered: %llu bytes of records from the journals",
             (unsigned long long)broker->replayed_bytes);
+    if (broker->metadata_read.warning[0])
+        say("broker", "%s", broker->metadata_read.warning);
     for (int i = 0; i < runner->core_count; i++)
         broker->shards[i].core.events.write = write_line;
+    note_metadata(broker);
     api_open(broker);
     char address[ADDRESS_TEXT_BYTES] = "";
     if (!listen_everywhere(runner, address) ||

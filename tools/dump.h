@@ -90,6 +90,8 @@ void dump_producer_snapshot(struct dump *dump, const char *path, int64_t offset)
 void dump_txn_index(struct dump *dump, const char *path, int64_t base_offset);
 void dump_time_index(struct dump *dump, const char *path, int64_t base_offset);
 void dump_epochs(struct dump *dump, const char *path);
+/* Of the metadata log, whole, begun or put aside; false if the name is of none. */
+bool dump_snapshot(struct dump *dump, const char *path);
 void dump_journal(struct dump *dump, const char *path);
 void dump_partition_metadata(struct dump *dump, const char *path);
 void dump_meta_properties(struct dump *dump, const char *path);
@@ -104,6 +106,10 @@ int64_t dump_redo_position(const struct dump *dump, int64_t base_offset);
  * `position` of the file; offsets are to be `next_offset` or more. Returns the offset behind. */
 int64_t dump_batches(struct dump *dump, const char *path, int64_t position, struct bytes bytes,
                      int64_t next_offset, bool with_records);
+
+/* Prints a record of a control batch; false if its key is of no kind that Kafka has. */
+struct record;
+bool dump_control_record(struct dump *dump, const struct record *record);
 
 /* Frees what a dump holds. */
 void dump_done(struct dump *dump);

@@ -75,7 +75,8 @@ static const char *walk_records(struct dump *dump, const struct batch *batch)
     arena_init(&arena, ARENA_BYTES);
     enum error error = batch_iterate(batch, &arena, &iterator);
     while (!error && batch_next(&iterator, &record))
-        print_record(dump, &arena, &record);
+        if (!(batch->attributes & BATCH_CONTROL) || !dump_control_record(dump, &record))
+            print_record(dump, &arena, &record);
     if (!error)
         error = iterator.reader.error;
     arena_done(&arena);

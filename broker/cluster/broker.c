@@ -4,9 +4,10 @@
 #include "cluster/catalogue.h"
 #include "cluster/directory.h"
 #include "cluster/machine.h"
-#include "cluster/metadata_log.h"
+#include "cluster/metadata_load.h"
 #include "cluster/partition.h"
 #include "cluster/shard.h"
+#include "cluster/snapshots.h"
 #include "protocol/messages.h"
 #include "storage/recovery.h"
 #include "storage/store.h"
@@ -58,17 +59,58 @@ static int32_t core_of_log(void *context, struct uuid topic_id, int32_t partitio
     return found ? found->core : -1;
 }
 
+/* The lowest base of a segment of the metadata log that a live journal writes to. */
+static int64_t first_live_segment(const struct recovery *recovery)
+{
+    const struct journal_content *content = recovery_journal(recovery, 0);
+    int64_t first = INT64_MAX;
+    for (int32_t i = 0; content && i < content->count; i++) {
+        struct bytes entries = content->blocks[i].entries;
+        struct journal_entry entry;
+        struct reader reader;
+        reader_init(&reader, entries.data, (size_t)entries.size);
+        while (entry_decode(&reader, &entry))
+            if (entry.kind != ENTRY_APPEND && uuid_equal(entry.topic_id, metadata_topic_id))
+                first = min_i64(first, entry.segment_base);
+    }
+    return first;
+}
+
+/* Reads the metadata log, and prunes it. */
+static enum error load_metadata(struct broker *broker, struct recovery *recovery, struct port *port,
+                                char *why, size_t why_size)
+{
+    char folder[1100];
+    struct metadata_found found;
+    snprintf(folder, sizeof folder, "%s/__cluster_metadata-0", broker->directory);
+    enum error error = metadata_load(broker, port, folder, &found, why, why_size);
+    if (!error) {
+        error = metadata_prune(broker, port, folder, &found, first_live_segment(recovery));
+        if (error)
+            snprintf(why, why_size, "%s can't be pruned: %s", folder, error_text(error));
+    }
+    if (!error)
+        snapshots_open(broker, &found);
+    struct metadata_read *read = &broker->metadata_read;
+    *read = (struct metadata_read){.snapshot_end = found.loaded_end,
+                                   .snapshot_bytes = found.snapshot_bytes,
+                                   .snapshot_records = found.snapshot_records,
+                                   .log_bytes = found.log_bytes,
+                                   .log_records = found.log_records};
+    memcpy(read->warning, found.warning, sizeof read->warning);
+    metadata_found_done(&found);
+    return error;
+}
+
 /* *ret_resumes: each core may go on with its journal, so recovery must stay open until it has. */
 static enum error recover(struct broker *broker, struct recovery *recovery, struct port *port,
                           bool *ret_resumes, char *why, size_t why_size)
 {
-    char folder[1100];
-    snprintf(folder, sizeof folder, "%s/__cluster_metadata-0", broker->directory);
     enum error error = recovery_open(recovery, port, broker->directory);
     if (!error)
         error = recovery_replay(recovery, &(struct recovery_names){metadata_folder, broker});
     if (!error) {
-        error = metadata_log_load(broker, port, folder, why, why_size);
+        error = load_metadata(broker, recovery, port, why, why_size);
         if (error)
             return error;
     }
@@ -204,6 +246,7 @@ static void init_shards(struct broker *broker, uint64_t seed)
 
 static void free_shards(struct broker *broker)
 {
+    snapshots_close(broker);
     for (int i = 0; i < broker->core_count; i++) {
         image_done(&broker->shards[i].image);
         map_done(&broker->shards[i].partitions);
@@ -273,6 +316,7 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
         if (broker->shards[i].store->resumed_bytes > 0)
             checkpoint_request(broker->shards[i].store, false);
     }
+    snapshots_start(broker);
     return ERROR_NONE;
 }
 

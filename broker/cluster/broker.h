@@ -16,6 +16,7 @@ struct store;
 struct net;
 struct partition;
 struct api_state;
+struct snapshots;
 
 struct shard {
     struct core core; /* core.owner points back here */
@@ -49,11 +50,17 @@ struct broker {
     /* Called on the core whose store was fenced: nothing more can be acknowledged there. By who
      * runs the cores; null: the broker goes on answering KAFKA_STORAGE_ERROR. */
     void (*fenced)(struct broker *broker, struct shard *shard);
-    struct partition *metadata; /* __cluster_metadata-0, on core 0 */
-    bool machine_busy;          /* core 0: a machine request is between its decision and its end */
+    struct partition *metadata;  /* __cluster_metadata-0, on core 0 */
+    struct snapshots *snapshots; /* of it, on core 0 (cluster/snapshots.h) */
+    bool machine_busy;           /* core 0: a machine request is between its decision and its end */
     char *directory;
     int32_t lock_handle;
-    uint64_t replayed_bytes; /* by recovery, and found in journals that were resumed */
+    uint64_t replayed_bytes;  /* by recovery, and found in journals that were resumed */
+    struct metadata_read {    /* by the start, of the metadata log */
+        int64_t snapshot_end; /* -1: there was none */
+        uint64_t snapshot_bytes, snapshot_records, log_bytes, log_records;
+        char warning[600]; /* a sentence for the operator; or empty */
+    } metadata_read;
 };
 
 /* Makes the directory the broker's (lock, meta.properties), replays the journals, reads the

@@ -5,6 +5,7 @@
 #include "cluster/catalogue.h"
 #include "cluster/metadata_log.h"
 #include "cluster/partition.h"
+#include "cluster/snapshots.h"
 #include <stdio.h>
 
 /*   origin's core            core 0                                   the other cores       */
@@ -69,17 +70,28 @@ static enum step fail(struct machine_request *request, enum error error)
     return STEP_FAIL;
 }
 
+bool machine_take_turn(struct broker *broker, struct waiter *waiter, struct flow *flow)
+{
+    if (broker->machine_busy) {
+        waiter_park(waiter, &broker->shards[0].machine_queue, flow);
+        return false;
+    }
+    broker->machine_busy = true;
+    return true;
+}
+
+void machine_give_turn(struct broker *broker)
+{
+    broker->machine_busy = false;
+    waiters_wake_first(&broker->shards[0].machine_queue);
+}
+
 /* One at a time: the next is decided on an image that has this one's records. */
 static enum step machine_turn(struct flow *flow)
 {
     struct machine_request *request = request_of(flow);
-    struct broker *broker = broker_of(request);
-    if (broker->machine_busy) {
-        waiter_park(&request->waiter, &broker->shards[0].machine_queue, flow);
-        return STEP_AGAIN;
-    }
-    broker->machine_busy = request->has_turn = true;
-    return STEP_NEXT;
+    request->has_turn = machine_take_turn(broker_of(request), &request->waiter, flow);
+    return request->has_turn ? STEP_NEXT : STEP_AGAIN;
 }
 
 static enum step machine_decide(struct flow *flow)
@@ -108,9 +120,11 @@ static enum step machine_append(struct flow *flow)
     struct machine_request *request = request_of(flow);
     struct broker *broker = broker_of(request);
     enum error error = ERROR_NONE;
-    if (!request->batch.data)
-        error = metadata_log_encode(&request->records, broker->shards[0].core.now.wall_ms,
-                                    request->arena, &request->batch);
+    if (!request->batch.data) {
+        request->batch_ms = broker->shards[0].core.now.wall_ms;
+        error = metadata_log_encode(&request->records, request->batch_ms, request->arena,
+                                    &request->batch);
+    }
     struct log_append_result appended;
     if (!error)
         error =
@@ -120,6 +134,8 @@ static enum step machine_append(struct flow *flow)
     if (error)
         return fail(request, error);
     request->end_offset = appended.end_offset;
+    if (MUTANT(snapshot_of_uncommitted))
+        snapshots_applied(broker, request->batch.size, request->batch_ms);
     return STEP_NEXT;
 }
 
@@ -158,6 +174,8 @@ static enum step machine_apply(struct flow *flow)
     struct machine_request *request = request_of(flow);
     struct broker *broker = broker_of(request);
     apply_records(&broker->shards[0], &request->records);
+    if (!MUTANT(snapshot_of_uncommitted))
+        snapshots_applied(broker, request->batch.size, request->batch_ms);
     int others = broker->core_count - 1;
     if (others > 0)
         request->applications = memory_zeroed((size_t)others * sizeof(struct application));
@@ -178,10 +196,8 @@ static enum step machine_answer(struct flow *flow)
     struct broker *broker = broker_of(request);
     memory_free(request->applications);
     request->applications = NULL;
-    if (request->has_turn) {
-        broker->machine_busy = false;
-        waiters_wake_first(&broker->shards[0].machine_queue);
-    }
+    if (request->has_turn)
+        machine_give_turn(broker);
     mail_release(&request->mail, &broker->shards[0].core, &request->origin_shard->core,
                  request->origin);
     return STEP_NEXT;

@@ -23,10 +23,16 @@ struct machine_request {
     struct waiter waiter;
     struct application *applications;
     struct bytes batch; /* the records, encoded once however often the append has to wait */
-    int64_t end_offset;
+    int64_t end_offset, batch_ms;
     bool has_turn;
 };
 
 /* Starts `request` (handle, arena set) for `origin`, on whose core this is called: takes a hold
  * which is released once error is set and, if there were records, every core has applied them. */
 void machine_start(struct machine_request *request, struct shard *shard, struct flow *origin);
+
+/* The turn itself, on core 0, for work that needs the image to stay as the committed log says it
+ * is. True: it is the caller's, until machine_give_turn. False: `waiter` is parked for `flow`; call
+ * again. */
+bool machine_take_turn(struct broker *broker, struct waiter *waiter, struct flow *flow);
+void machine_give_turn(struct broker *broker);

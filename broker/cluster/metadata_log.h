@@ -1,8 +1,8 @@
 #pragma once
-/* `__cluster_metadata-0` as records: how a decision becomes a batch, and how the log is read back
- * at a start. A record's value is uvarint frame version 1, uvarint type, uvarint version, body. */
+/* `__cluster_metadata-0` as records: how a decision becomes a batch, and a value of the log a
+ * record again (a start reads with metadata_load.h). A record's value is uvarint frame version 1,
+ * uvarint type, uvarint version, body. */
 #include "base/arena.h"
-#include "cluster/broker.h"
 #include "logic/record_list.h"
 #include "protocol/batch.h"
 
@@ -11,8 +11,11 @@
 enum error metadata_log_encode(const struct record_list *records, int64_t now_ms,
                                struct arena *arena, struct bytes *ret_batch);
 
-/* Reads every record of the log's segments in `folder` and applies it to the images of all shards.
- * Recovery must have replayed the log before. Blocks (port_call). An error leaves a sentence in
- * why: file, offset, reason. A folder that is not there is an empty log. */
-enum error metadata_log_load(struct broker *broker, struct port *port, const char *folder,
-                             char *why, size_t why_size);
+/* A record's value as it lies in the log. */
+struct metadata_value {
+    const struct message *message;
+    void *value; /* the struct of messages.h, in the arena; strings borrow from the bytes */
+};
+
+/* NEWER_VERSION: of a type or version not known here; as message_decode otherwise. */
+enum error metadata_log_decode(struct bytes value, struct arena *arena, struct metadata_value *ret);

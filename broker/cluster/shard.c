@@ -5,6 +5,7 @@
 #include "cluster/catalogue.h"
 #include "cluster/partition.h"
 #include "cluster/shard.h"
+#include "cluster/snapshots.h"
 #include "storage/log_state.h"
 #include "storage/resume.h"
 #include "storage/store.h"
@@ -46,10 +47,11 @@ static void open_metadata(struct shard *shard)
     struct broker *broker = shard->broker;
     struct partition *partition = partition_create(shard, metadata_topic_id, METADATA_TOPIC, 0);
     partition->leader_epoch = 1;
-    partition->log_settings = (struct log_settings){.segment_bytes = 64 << 20,
-                                                    .index_interval_bytes = 4096,
-                                                    .index_bytes = 10 << 20,
-                                                    .segment_ms = INT64_MAX};
+    partition->log_settings =
+        (struct log_settings){.segment_bytes = broker->settings->metadata_log_segment_bytes,
+                              .index_interval_bytes = 4096,
+                              .index_bytes = 10 << 20,
+                              .segment_ms = max_i64(broker->settings->metadata_log_segment_ms, 1)};
     partition->max_message_bytes = INT32_MAX;
     broker->metadata = partition;
 }
@@ -102,6 +104,9 @@ enum error shard_open(struct broker *broker, int core, struct port *port,
 static enum step stop_settle(struct flow *flow)
 {
     struct shard *shard = CONTAINER_OF(flow, struct shard, stop_flow);
+    if (shard->core.id == 0 &&
+        snapshots_stop(shard->broker, &shard->stop_waiter, flow) == ERROR_WOULD_WAIT)
+        return STEP_AGAIN;
     enum error error = store_settle(shard->store, &shard->stop_waiter, flow);
     return error == ERROR_WOULD_WAIT ? STEP_AGAIN : STEP_NEXT;
 }

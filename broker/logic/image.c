@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "logic/image_memory.h"
+#include "logic/image_write.h"
 #include "logic/topic_name.h"
 #include "protocol/messages.h"
 
@@ -266,7 +267,9 @@ static enum error apply_partition(struct image *image, const struct partition_re
     make_room(topic, record->partition_id);
     struct image_partition *partition = &topic->partitions[record->partition_id];
     if (partition->core < 0) {
-        partition->core = least_loaded_core(image);
+        partition->core = image_tagged_core(record, image->core_count);
+        if (partition->core < 0)
+            partition->core = least_loaded_core(image);
         image->core_load[partition->core]++;
         image->partition_count++;
         topic->partition_count++;

@@ -8,7 +8,8 @@
  *  2. partition_count is the number of entries of `partitions` that exist; an entry exists if its
  *     core is not -1.
  *  3. core_load[c] is the number of existing partitions whose core is c.
- *  4. A partition keeps its core as long as its topic lives.
+ *  4. A partition keeps its core as long as its topic lives, over starts too while the number of
+ *     cores stays: the same records give the same cores, and a snapshot names them (image_write.h).
  *  5. epoch grows by one with every image_apply, whatever came of it. */
 #include "base/error.h"
 #include "base/map.h"
@@ -140,3 +141,6 @@ void image_topic_settings(const struct image_topic *topic, const struct settings
 
 /* True if both hold the same, epochs and cores too, whatever the seeds of their maps. */
 bool image_equal(const struct image *a, const struct image *b);
+
+/* The same but for the epochs and what was ignored: one may have been made of a snapshot. */
+bool image_same(const struct image *a, const struct image *b);

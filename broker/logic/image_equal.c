@@ -48,8 +48,7 @@ static bool partitions_equal(const struct image_partition *a, const struct image
 static bool topics_equal(const struct image_topic *a, const struct image_topic *b)
 {
     if (!b || !string_equal(image_topic_name(a), image_topic_name(b)) ||
-        a->partition_count != b->partition_count || a->config_count != b->config_count ||
-        a->changed_epoch != b->changed_epoch)
+        a->partition_count != b->partition_count || a->config_count != b->config_count)
         return false;
     int32_t most = a->partition_capacity > b->partition_capacity ? a->partition_capacity
                                                                  : b->partition_capacity;
@@ -65,12 +64,29 @@ static bool topics_equal(const struct image_topic *a, const struct image_topic *
     return true;
 }
 
+static bool epochs_equal(const struct image *a, const struct image *b)
+{
+    if (a->epoch != b->epoch || a->ignored_records != b->ignored_records)
+        return false;
+    uint32_t position = 0;
+    const struct image_topic *topic;
+    while ((topic = image_next_topic(a, &position))) {
+        if (image_topic_by_id(b, topic->id)->changed_epoch != topic->changed_epoch)
+            return false;
+    }
+    return true;
+}
+
 bool image_equal(const struct image *a, const struct image *b)
 {
-    if (a->epoch != b->epoch || a->next_producer_id != b->next_producer_id ||
-        a->ignored_records != b->ignored_records || a->topic_count != b->topic_count ||
-        a->partition_count != b->partition_count || a->broker_count != b->broker_count ||
-        a->feature_count != b->feature_count || a->core_count != b->core_count)
+    return image_same(a, b) && epochs_equal(a, b);
+}
+
+bool image_same(const struct image *a, const struct image *b)
+{
+    if (a->next_producer_id != b->next_producer_id || a->topic_count != b->topic_count || a->partition_count != b->partition_count ||
+        a->broker_count != b->broker_count || a->feature_count != b->feature_count ||
+        a->core_count != b->core_count)
         return false;
     for (int32_t i = 0; i < a->core_count; i++) {
         if (a->core_load[i] != b->core_load[i])

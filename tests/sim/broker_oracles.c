@@ -7,7 +7,8 @@
  *   credits, fetch sessions, connections: within their limits; nobody waits for what is there.
  *   buffers: the budget of a core is passed only as buffers.h says (a stop checks that all of it is
  *     given back).
- *   metadata: between two requests the log is committed to its end.
+ *   metadata: between two requests the log is committed to its end; a start gives the image that
+ *     the last run had, if nothing but the registration was added to the log.
  * After a clean stop, on the disk:
  *   journals are empty, the mark of a clean stop is there; every log is a dense run of whole
  * batches of records that were sent there, has all that was promised, nothing behind its end; index
@@ -21,6 +22,7 @@
 #include "protocol/batch.h"
 #include "sim/broker_sim.h"
 #include "sim/machine_memory.h"
+#include "sim/reached.h"
 #include "storage/folder.h"
 #include "storage/journal_format.h"
 #include "storage/log_state.h"
@@ -76,6 +78,67 @@ static void check_journal_ends(struct simulation *sim, const struct shard *shard
     }
 }
 
+static uint64_t mix(uint64_t hash, const void *data, size_t size)
+{
+    const uint8_t *bytes = data;
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ bytes[i]) * 0x100000001b3;
+    return hash;
+}
+
+static uint64_t mix_text(uint64_t hash, const char *text)
+{
+    return mix(hash, text, strlen(text) + 1);
+}
+
+/* Topics, partitions, settings; and which core has what. In any order. */
+static uint64_t digest_topics(const struct image *image, uint64_t *ret_cores)
+{
+    uint64_t sum = 0, cores = 0;
+    uint32_t position = 0;
+    for (const struct image_topic *topic; (topic = image_next_topic(image, &position));) {
+        uint64_t hash = mix_text(mix(1, &topic->id, sizeof topic->id), topic->name);
+        for (int32_t i = 0; i < topic->config_count; i++)
+            hash = mix_text(mix_text(hash, topic->configs[i].name), topic->configs[i].value);
+        uint64_t placed = hash;
+        for (int32_t i = 0; i < topic->partition_capacity; i++) {
+            const struct image_partition *partition = image_partition(topic, i);
+            if (!partition)
+                continue;
+            int32_t fields[] = {i, partition->leader, partition->leader_epoch,
+                                partition->partition_epoch};
+            hash = mix(hash, fields, sizeof fields);
+            placed = mix(placed, &partition->core, sizeof partition->core);
+        }
+        sum += hash;
+        cores += placed;
+    }
+    *ret_cores = cores;
+    return sum;
+}
+
+/* The first time after a boot is after the registration, one record. */
+static void check_image(struct simulation *sim)
+{
+    const struct broker *broker = &sim->broker.broker;
+    int64_t end_offset = broker->metadata->log->appended_end, before = sim->metadata.end_offset;
+    uint64_t topics = sim->metadata.topics, cores = sim->metadata.cores;
+    bool first = sim->metadata.boots != sim->broker.boots;
+    if (broker->machine_busy || end_offset == before)
+        return;
+    sim->metadata.end_offset = end_offset;
+    sim->metadata.boots = sim->broker.boots;
+    sim->metadata.topics = digest_topics(&broker->shards[0].image, &sim->metadata.cores);
+    if (first && before > 0 && end_offset == before + 1) {
+        REACHED("a start on an unchanged image");
+        if (topics != sim->metadata.topics)
+            world_violation(sim->world, "metadata: the image after a start differs");
+        else if (sim->metadata.core_count == sim->broker.cores && cores != sim->metadata.cores)
+            world_violation(sim->world, "metadata: after a start partitions have other cores");
+    }
+    sim->metadata.core_count = sim->broker.cores;
+}
+
 /* Between two requests the metadata log is committed to its end: nobody decides on what may be
  * lost. */
 static void check_metadata(struct simulation *sim)
@@ -88,6 +151,7 @@ static void check_metadata(struct simulation *sim)
         world_violation(sim->world, "metadata: decided to %lld, committed to %lld",
                         (long long)metadata->log->appended_end,
                         (long long)metadata->replica.high_watermark);
+    check_image(sim);
 }
 
 /* What one core may have under way at another, and what it may remember, is bounded. */

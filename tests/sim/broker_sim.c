@@ -73,6 +73,12 @@ static void draw_broker(struct simulation *sim)
     settings->max_requests_in_flight = (int32_t)draw_power(sim, 0, 6);
     settings->num_partitions = (int32_t)draw(sim, 1, 4);
     settings->connections_max_idle_ms = draw(sim, 5000, 60000);
+    settings->metadata_log_max_record_bytes_between_snapshots = draw_power(sim, 8, 14);
+    settings->metadata_log_max_snapshot_interval_ms = draw(sim, 0, 1) * draw_power(sim, 4, 16);
+    settings->metadata_log_segment_bytes = (int32_t)draw_power(sim, 9, 14);
+    settings->metadata_log_segment_ms = draw_power(sim, 4, 20);
+    settings->metadata_max_retention_bytes = draw_power(sim, 9, 14);
+    settings->metadata_max_retention_ms = draw_power(sim, 4, 20);
     if (sim->seed % 4 == 3) /* no draw: other seeds, and the known ones, stay what they are */
         settings->produce_inline_bytes = 0;
     settings->mail_in_flight = random_once_in(&sim->random, 2) ? (int32_t)draw(sim, 1, 4) : 1024;

@@ -28,6 +28,11 @@ struct simulation {
     bool calm; /* no faults any more: what is asked must be answered */
     int64_t calm_ns;
     int32_t topics[MODEL_KINDS]; /* names of each kind */
+    struct {
+        uint64_t boots, topics, cores; /* as seen between two requests: digests */
+        int64_t end_offset;            /* of the metadata log; 0: nothing seen yet */
+        int core_count;
+    } metadata;
     bool verbose, disk_faults;
     /* counted */
     uint64_t crashes, kills, stops, failed_boots, fences, cuts;
