@@ -10,7 +10,7 @@
 
 /* Types that image_apply applies. One that is added there must be written by image_write.c,
  * compared by image_equal.c and listed here. */
-static const int16_t applied_types[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 17};
+static const int16_t applied_types[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 17};
 
 static bool is_listed(int16_t type)
 {
