@@ -84,9 +84,9 @@ bool image_equal(const struct image *a, const struct image *b)
 
 bool image_same(const struct image *a, const struct image *b)
 {
-    if (a->next_producer_id != b->next_producer_id || a->topic_count != b->topic_count || a->partition_count != b->partition_count ||
-        a->broker_count != b->broker_count || a->feature_count != b->feature_count ||
-        a->core_count != b->core_count)
+    if (a->next_producer_id != b->next_producer_id || a->topic_count != b->topic_count ||
+        a->partition_count != b->partition_count || a->broker_count != b->broker_count ||
+        a->feature_count != b->feature_count || a->core_count != b->core_count)
         return false;
     for (int32_t i = 0; i < a->core_count; i++) {
         if (a->core_load[i] != b->core_load[i])
