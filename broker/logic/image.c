@@ -297,6 +297,12 @@ static struct ids changed(const struct image_partition *partition, enum image_li
     return count < 0 ? list_now(partition, list) : (struct ids){ids, count};
 }
 
+/* A record may hold any number: the epoch after the last one wraps, as in Java. */
+static int32_t epoch_after(int32_t epoch)
+{
+    return (int32_t)((uint32_t)epoch + 1);
+}
+
 /* Fields that are null, -2 (leader) or -1 (recovery state) stay. As in Kafka's
  * PartitionRegistration.merge a leader that is named, be it the same, begins the next leader epoch,
  * and every change the next partition epoch. */
@@ -328,11 +334,11 @@ static enum error apply_partition_change(struct image *image,
               directories_said ? record->directories_count : p->counts[IMAGE_REPLICAS], lists);
     if (record->leader != -2) {
         p->leader = record->leader;
-        p->leader_epoch++;
+        p->leader_epoch = epoch_after(p->leader_epoch);
     }
     if (record->leader_recovery_state != -1)
         p->leader_recovery_state = record->leader_recovery_state;
-    p->partition_epoch++;
+    p->partition_epoch = epoch_after(p->partition_epoch);
     topic->changed_epoch = image->epoch;
     return ERROR_NONE;
 }
