@@ -201,6 +201,8 @@ enum error metadata_prune(struct broker *broker, struct port *port, const char *
         error = remove_chosen(&pruning);
     if (!error && pruning.changed)
         error = flush_folder(&pruning);
+    if (pruning.snapshots_removed == 0)
+        return error;
     found->snapshot_count -= pruning.snapshots_removed;
     memmove(found->snapshots, found->snapshots + pruning.snapshots_removed,
             (size_t)found->snapshot_count * sizeof *found->snapshots);
