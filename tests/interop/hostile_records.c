@@ -163,7 +163,7 @@ static struct bytes bomb(struct stage *stage, enum codec codec)
 
 static void expect_harmless(enum codec codec)
 {
-    static const char *const settings[] = {"message.max.bytes=16777216", NULL};
+    static const char *const settings[] = {"message.max.bytes=16769024", NULL};
     struct stage stage;
     if (stage_open(&stage, settings)) {
         int client = client_connect(&stage);
