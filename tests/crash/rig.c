@@ -220,6 +220,13 @@ void rig_read_all(struct rig *rig)
     look_for_violations(rig);
 }
 
+static bool resumes(struct rig *rig)
+{
+    if (rig->settings.starts != STARTS_BOTH)
+        return rig->settings.starts == STARTS_RESUME;
+    return !rig->settings.moves && random_below(&rig->random, 2);
+}
+
 void rig_start(struct rig *rig)
 {
     if (rig->failure[0])
@@ -229,7 +236,7 @@ void rig_start(struct rig *rig)
     if (!rig->world->machines[0]->running)
         world_start(rig->world, 0);
     int64_t ends[SLOTS_MAX];
-    rig->resumes = !rig->settings.moves && random_below(&rig->random, 2);
+    rig->resumes = resumes(rig);
     if (!rig_recover(rig)) {
         rig_fail(rig, "recovery refused: %s", rig->refusal);
         return;

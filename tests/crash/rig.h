@@ -10,6 +10,8 @@
 #include "storage/recovery.h"
 #include "storage/store.h"
 
+enum rig_starts { STARTS_BOTH, STARTS_CLASSIC, STARTS_RESUME }; /* both: drawn at every start */
+
 struct rig_settings {
     uint64_t seed;
     int cores, slots;
@@ -18,6 +20,7 @@ struct rig_settings {
     struct log_settings log;
     uint32_t batch_most;
     uint64_t read_once_in, pause_once_in, remove_once_in; /* of a writer's steps */
+    enum rig_starts starts;
     bool moves; /* logs go to another core at every start; else every other start resumes */
 };
 
@@ -127,6 +130,9 @@ struct log *worker_log(struct rig *rig, int32_t slot);
 
 /* Forgets the batch that found no room: its log is another now. */
 void worker_drop_waiting(struct worker *worker);
+
+/* Deletes the topic of an open log, and makes the next one of that name. */
+void worker_remove_log(struct worker *worker);
 
 /* The writers; set up by rig_open, run by rig_work. */
 void workers_start(struct rig *rig, bool write);

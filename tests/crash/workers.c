@@ -143,7 +143,7 @@ void worker_drop_waiting(struct worker *worker)
     worker->waiting = (struct bytes){NULL, 0};
 }
 
-static void remove_log(struct worker *worker)
+void worker_remove_log(struct worker *worker)
 {
     struct rig *rig = worker->rig;
     struct store *store = worker->log->store;
@@ -217,7 +217,7 @@ static enum step write_step(struct flow *flow)
     if (error == ERROR_WOULD_WAIT)
         return STEP_AGAIN;
     if (!error && random_once_in(&worker->random, rig->settings.remove_once_in)) {
-        remove_log(worker);
+        worker_remove_log(worker);
         return STEP_AGAIN;
     }
     if (!error && worker->log->durable_end > 0 &&

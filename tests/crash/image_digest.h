@@ -1,0 +1,8 @@
+#pragma once
+/* Tells images of disks apart by 64 bits. */
+#include "sim/disk.h"
+
+uint64_t image_digest_mix(uint64_t digest, uint64_t value);
+
+/* Of all names, sizes and bytes, journals too. */
+uint64_t image_digest(struct disk *disk);

@@ -1,0 +1,328 @@
+#include "crash/operations.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "protocol/batch.h"
+#include "storage/log_state.h"
+#include <stdio.h>
+
+enum operation_end { BEGUN, DURABLE, DRAINED, IDLE };
+
+enum {
+    EVENTS_MAX = 300000,
+    VALUE_SMALL = 200,
+    VALUE_ROLL = 4000, /* more than what is left of a segment with anything in it */
+    VALUE_LAP = 1900,
+    PRELUDE_BATCHES = 9, /* of VALUE_LAP: three quarters of the ring */
+};
+
+struct operation_row {
+    const char *name;
+    enum operation_end end;
+    void (*begin)(struct script *script);
+};
+
+struct rig_settings script_settings(uint64_t seed)
+{
+    struct world_settings world = world_settings_default();
+    world.slow_once_in = 0;
+    return (struct rig_settings){
+        .seed = seed,
+        .cores = 1,
+        .slots = SCRIPT_SLOTS,
+        .world = world,
+        .store = {.directory = "data",
+                  .journal_block_bytes = 4096,
+                  .journal_initial_bytes = 40960,
+                  .journal_bytes = 40960,
+                  .drain_bytes = 1 << 20, /* only when asked for */
+                  .idle_ns = (int64_t)3600 * 1000000000,
+                  .flush_all_files = 100,
+                  .drains = 2},
+        .log = {.segment_bytes = 4096, .index_interval_bytes = 256, .index_bytes = 256},
+        .batch_most = 1000,
+    };
+}
+
+/* ---- appends ---- */
+
+static void make_batch(struct append_task *task)
+{
+    struct oracle *oracle = task->worker->rig->oracle;
+    task->sequence = oracle->next_sequence++;
+    struct random random;
+    random_seed(&random, oracle->seed << 32 | task->sequence);
+    uint8_t value[SCRIPT_BATCH_BYTES / 2];
+    for (uint32_t at = 0; at < task->value_bytes; at++)
+        value[at] = (uint8_t)random_next(&random);
+    struct batch_builder builder;
+    batch_builder_init(&builder, task->batch, sizeof task->batch);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct record record = {.timestamp = 1700000000000 + task->sequence,
+                                .key = {(const uint8_t *)&task->sequence, sizeof task->sequence},
+                                .value = {value, i ? 8 : (int32_t)task->value_bytes}};
+        check(batch_builder_add(&builder, &record) == ERROR_NONE);
+    }
+    batch_builder_end(&builder, &BATCH_FIELDS_PLAIN);
+    task->batch_size = (int32_t)builder.size_bytes;
+}
+
+static enum step append_step(struct flow *flow)
+{
+    struct append_task *task = CONTAINER_OF(flow, struct append_task, flow);
+    struct rig *rig = task->worker->rig;
+    struct log *log = task->worker->log;
+    enum error error = log_open(log, &task->waiter, flow);
+    if (error == ERROR_WOULD_WAIT)
+        return STEP_AGAIN;
+    if (task->left == 0 || (task->laps && log->store->journal.lap != task->lap))
+        return STEP_NEXT;
+    if (task->batch_size == 0)
+        make_batch(task);
+    struct bytes batch = {task->batch, task->batch_size};
+    struct log_append_result result = {0};
+    if (!error)
+        error = log_append(log, batch, LEADER_EPOCH, &result);
+    if (error == ERROR_WOULD_WAIT) {
+        waiter_park(&task->waiter, log_room(log), flow);
+        return STEP_AGAIN;
+    }
+    if (error) {
+        rig_fail(rig, "slot %d: append: %s", task->worker->slot, error_text(error));
+        return STEP_FAIL;
+    }
+    oracle_sent(rig->oracle, task->worker->slot,
+                (struct sent){.base_offset = result.base_offset,
+                              .end_offset = result.end_offset,
+                              .size = (uint32_t)batch.size,
+                              .sequence = task->sequence},
+                batch.data);
+    rig->appended += (uint64_t)batch.size;
+    task->batch_size = 0;
+    task->left--;
+    return STEP_AGAIN;
+}
+
+static enum step append_ends(struct flow *flow)
+{
+    CONTAINER_OF(flow, struct append_task, flow)->ended = true;
+    return STEP_NEXT;
+}
+
+static const struct flow_kind append_flow = {"append",
+                                             {{"append", append_step}, {"end", append_ends}}};
+
+static void begin_append(struct script *script, int32_t slot, uint32_t value_bytes, int32_t count)
+{
+    struct append_task *task = &script->tasks[slot];
+    *task = (struct append_task){
+        .worker = &script->rig->workers[slot], .value_bytes = value_bytes, .left = count};
+    struct log *log = worker_log(script->rig, slot);
+    flow_start(&task->flow, &append_flow, log->store->core);
+    world_notice(script->rig->world, log->store->core);
+}
+
+static void begin_lap(struct script *script, int32_t slot)
+{
+    begin_append(script, slot, VALUE_LAP, INT32_MAX);
+    struct append_task *task = &script->tasks[slot];
+    task->laps = true;
+    task->lap = task->worker->log->store->journal.lap;
+}
+
+/* ---- what the rows do ---- */
+
+static void do_append(struct script *script)
+{
+    begin_append(script, 0, VALUE_SMALL, 1);
+}
+
+static void do_append_to_two(struct script *script)
+{
+    begin_append(script, 0, VALUE_SMALL, 1);
+    begin_append(script, 1, VALUE_SMALL, 1);
+}
+
+static void do_roll(struct script *script)
+{
+    begin_append(script, 0, VALUE_ROLL, 1);
+}
+
+static void do_flush(struct script *script)
+{
+    (void)script; /* its end is all that there is to it */
+}
+
+static void do_drain(struct script *script)
+{
+    for (int i = 0; i < SCRIPT_SLOTS; i++)
+        drain_request(worker_log(script->rig, i));
+    for (int i = 0; i < script->rig->settings.cores; i++)
+        world_notice(script->rig->world, &script->rig->cores[i].core);
+}
+
+static void do_checkpoint(struct script *script)
+{
+    for (int i = 0; i < script->rig->settings.cores; i++) {
+        checkpoint_request(&script->rig->cores[i].store, true);
+        world_notice(script->rig->world, &script->rig->cores[i].core);
+    }
+}
+
+static void do_lap(struct script *script)
+{
+    begin_lap(script, 0);
+}
+
+static void do_delete_topic(struct script *script)
+{
+    struct worker *worker = &script->rig->workers[0];
+    struct core *core = worker->log->store->core;
+    worker_remove_log(worker);
+    world_notice(script->rig->world, core);
+}
+
+static void end_recording(struct script *script)
+{
+    script->recordings[script->recording_count - 1].recording =
+        world_record_stop(script->rig->world, 0);
+}
+
+static void do_clean_stop(struct script *script)
+{
+    rig_stop(script->rig);
+    if (script->records) {
+        end_recording(script);
+        script_record(script);
+    }
+    rig_start(script->rig);
+}
+
+static const struct operation_row rows[OPERATION_COUNT] = {
+#define OPERATION(name, end) {#name, end, do_##name},
+#include "crash/operations.def"
+#undef OPERATION
+};
+
+const char *operation_name(enum operation operation)
+{
+    return rows[operation].name;
+}
+
+enum operation operation_of(const char *name, size_t size)
+{
+    for (int i = 0; i < OPERATION_COUNT; i++)
+        if (strlen(rows[i].name) == size && memcmp(rows[i].name, name, size) == 0)
+            return (enum operation)i;
+    return OPERATION_COUNT;
+}
+
+/* ---- ends ---- */
+
+static bool tasks_ended(void *argument)
+{
+    const struct script *script = argument;
+    bool ended = true;
+    for (int i = 0; i < SCRIPT_SLOTS; i++)
+        ended = ended && (script->tasks[i].ended || !script->tasks[i].worker);
+    return ended || script->rig->failure[0];
+}
+
+static bool is_durable(void *argument)
+{
+    const struct script *script = argument;
+    bool durable = tasks_ended(argument);
+    for (int i = 0; i < SCRIPT_SLOTS; i++) {
+        const struct log *log = script->rig->workers[i].log;
+        durable = durable && log->durable_end == log->appended_end;
+    }
+    return durable || script->rig->failure[0];
+}
+
+static bool is_drained(void *argument)
+{
+    const struct script *script = argument;
+    bool drained = true;
+    for (int i = 0; i < SCRIPT_SLOTS; i++)
+        drained = drained && !script->rig->workers[i].log->draining;
+    return drained;
+}
+
+static bool is_idle(void *argument)
+{
+    const struct script *script = argument;
+    bool idle = is_durable(argument);
+    for (int i = 0; i < script->rig->settings.cores; i++)
+        idle = idle && !store_is_at_work(&script->rig->cores[i].store);
+    return idle || script->rig->failure[0];
+}
+
+static void await(struct script *script, enum operation_end end, const char *name)
+{
+    static bool (*const ends[])(void *) = {tasks_ended, is_durable, is_drained, is_idle};
+    struct rig *rig = script->rig;
+    if (rig->failure[0])
+        return;
+    struct world_stop stop = {ends[end], script, EVENTS_MAX, 0};
+    if (!ends[end](script) && !world_run(rig->world, stop))
+        rig_fail(rig, "%s does not end", name);
+    if (rig->world->violation_count)
+        rig_fail(rig, "violation: %s", rig->world->violation);
+    if (rig_is_fenced(rig))
+        rig_fail(rig, "%s: the store is fenced", name);
+}
+
+void script_do(struct script *script, enum operation operation)
+{
+    if (script->rig->failure[0])
+        return;
+    rows[operation].begin(script);
+    await(script, rows[operation].end, rows[operation].name);
+}
+
+void script_begin(struct script *script, struct rig *rig)
+{
+    *script = (struct script){.rig = rig};
+    rig_start(rig);
+    if (rig->failure[0])
+        return;
+    begin_append(script, 0, VALUE_LAP, PRELUDE_BATCHES);
+    await(script, IDLE, "prelude");
+    script_do(script, OPERATION_checkpoint);
+    script_do(script, OPERATION_delete_topic);
+    await(script, IDLE, "prelude");
+    script_do(script, OPERATION_append_to_two);
+    await(script, IDLE, "prelude");
+}
+
+void script_record(struct script *script)
+{
+    if (script->rig->failure[0])
+        return;
+    check(script->recording_count < SCRIPT_RECORDINGS);
+    script->recordings[script->recording_count++] = (struct script_recording){
+        .events = script->rig->oracle->event_count, .from = script->last ? 0 : UINT32_MAX};
+    script->records = true;
+    world_record_start(script->rig->world, 0);
+}
+
+void script_last(struct script *script)
+{
+    if (script->rig->failure[0])
+        return;
+    script->last = true;
+    script->recordings[script->recording_count - 1].from =
+        script->rig->world->machines[0]->recording->count;
+}
+
+void script_end(struct script *script)
+{
+    await(script, IDLE, "what is at work");
+    if (script->records)
+        end_recording(script);
+}
+
+void script_done(struct script *script)
+{
+    for (int i = 0; i < script->recording_count; i++)
+        disk_recording_destroy(script->recordings[i].recording);
+}

@@ -1,0 +1,68 @@
+#pragma once
+/* Single operations on a rig, one after the other, as the rows of operations.def name them: each is
+ * begun and goes on until its end as the table says. What it started in the background goes on
+ * beside the next one. A script may record what they change on the disk. */
+#include "crash/rig.h"
+
+enum operation {
+#define OPERATION(name, end) OPERATION_##name,
+#include "crash/operations.def"
+#undef OPERATION
+    OPERATION_COUNT
+};
+
+enum { SCRIPT_SLOTS = 2, SCRIPT_RECORDINGS = 4, SCRIPT_BATCH_BYTES = 8192 };
+
+/* A flow that appends to one log. */
+struct append_task {
+    struct flow flow;
+    struct waiter waiter;
+    struct worker *worker;
+    uint32_t value_bytes, sequence;
+    int32_t left; /* batches; or, with `laps`, none once the ring has begun anew */
+    bool laps, ended;
+    uint32_t lap;       /* at the beginning */
+    int32_t batch_size; /* of a batch that waits; 0: none */
+    uint8_t batch[SCRIPT_BATCH_BYTES];
+};
+
+/* A recording: a clean stop ends one and begins the next. */
+struct script_recording {
+    struct disk_recording *recording;
+    int64_t events; /* of the oracle when it began: what had been promised by then */
+    uint32_t from;  /* the first cut at which the last operation had begun */
+};
+
+struct script {
+    struct rig *rig;
+    struct append_task tasks[SCRIPT_SLOTS];
+    bool records, last; /* last: the last operation has begun */
+    struct script_recording recordings[SCRIPT_RECORDINGS];
+    int recording_count;
+};
+
+/* The name of an operation, and the operation of a name; OPERATION_COUNT: there is none. */
+const char *operation_name(enum operation operation);
+enum operation operation_of(const char *name, size_t size);
+
+/* Settings of a small store in which every operation has work to do. */
+struct rig_settings script_settings(uint64_t seed);
+
+/* Starts on an empty disk and brings the store into the state that all workloads begin with: two
+ * logs with a durable batch each, and a ring whose end is near. */
+void script_begin(struct script *script, struct rig *rig);
+
+/* Does one operation to its end. */
+void script_do(struct script *script, enum operation operation);
+
+/* From here on, what changes the disk is recorded. Nothing may be in flight there. */
+void script_record(struct script *script);
+
+/* What is begun from here on is the last operation. */
+void script_last(struct script *script);
+
+/* Lets everything that is at work end, and the recording. */
+void script_end(struct script *script);
+
+/* The recordings are gone. */
+void script_done(struct script *script);
