@@ -65,17 +65,24 @@ void folder_clear_start(struct store *store, const char *folder, struct log *log
     flow_start(&clearing->flow, &clear_flow, store->core);
 }
 
-bool folder_clear_await(struct store *store, const char *folder, struct waiter *waiter,
-                        struct flow *flow)
+/* The oldest that is at work on a folder, or null. */
+static struct folder_clearing *oldest_of(struct store *store, const char *folder)
 {
     for (struct list *node = store->clearings.next; node != &store->clearings; node = node->next) {
         struct folder_clearing *clearing = CONTAINER_OF(node, struct folder_clearing, link);
-        if (strcmp(clearing->folder, folder) == 0) {
-            waiter_park(waiter, &clearing->waiters, flow);
-            return true;
-        }
+        if (strcmp(clearing->folder, folder) == 0)
+            return clearing;
     }
-    return false;
+    return NULL;
+}
+
+bool folder_clear_await(struct store *store, const char *folder, struct waiter *waiter,
+                        struct flow *flow)
+{
+    struct folder_clearing *clearing = oldest_of(store, folder);
+    if (clearing)
+        waiter_park(waiter, &clearing->waiters, flow);
+    return clearing;
 }
 
 bool folder_clear_await_all(struct store *store, struct waiter *waiter, struct flow *flow)
@@ -139,9 +146,16 @@ static bool went_well(struct folder_clearing *clearing)
     return false;
 }
 
+/* A topic that was deleted, made anew and deleted again has two at work on its folder: the first log
+ * may still be drained into it, so the younger waits for the older. */
 static enum step clear_open(struct flow *flow)
 {
     struct folder_clearing *clearing = clearing_of(flow);
+    struct folder_clearing *oldest = oldest_of(clearing->store, clearing->folder);
+    if (oldest != clearing) {
+        waiter_park(&clearing->waiter, &oldest->waiters, flow);
+        return STEP_AGAIN;
+    }
     start_op(clearing, (struct op){.kind = OP_OPEN,
                                    .path = clearing->folder,
                                    .flags = OPEN_READ | OPEN_DIRECTORY});
