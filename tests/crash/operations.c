@@ -9,8 +9,8 @@ enum operation_end { BEGUN, DURABLE, DRAINED, IDLE };
 
 enum {
     EVENTS_MAX = 300000,
-    VALUE_SMALL = 200,
-    VALUE_ROLL = 4000, /* more than what is left of a segment with anything in it */
+    VALUE_SMALL = 400,
+    VALUE_ROLL = 3600, /* more than what is left of a segment with anything in it */
     VALUE_LAP = 1900,
     PRELUDE_BATCHES = 9, /* of VALUE_LAP: three quarters of the ring */
 };
@@ -21,13 +21,33 @@ struct operation_row {
     void (*begin)(struct script *script);
 };
 
-struct rig_settings script_settings(uint64_t seed)
+/* What a variant changes. */
+struct variant {
+    int cores;
+    uint32_t sector_bytes;
+    bool names_as_prefix;
+    uint32_t flush_all_files;
+    uint64_t short_write_once_in;
+};
+
+static const struct variant variants[SCRIPT_VARIANTS] = {
+    {1, 512, false, 100, 0},
+    {2, 512, false, 100, 0}, /* a journal for each log */
+    {1, 4096, true, 0, 0},   /* one flush for all files */
+    {1, 512, false, 1, 3},
+};
+
+struct rig_settings script_settings(uint64_t seed, int variant)
 {
+    const struct variant *of = &variants[variant];
     struct world_settings world = world_settings_default();
     world.slow_once_in = 0;
+    world.sector_bytes = world.direct_alignment = of->sector_bytes;
+    world.names_as_prefix = of->names_as_prefix;
+    world.short_write_once_in = of->short_write_once_in;
     return (struct rig_settings){
         .seed = seed,
-        .cores = 1,
+        .cores = of->cores,
         .slots = SCRIPT_SLOTS,
         .world = world,
         .store = {.directory = "data",
@@ -36,7 +56,7 @@ struct rig_settings script_settings(uint64_t seed)
                   .journal_bytes = 40960,
                   .drain_bytes = 1 << 20, /* only when asked for */
                   .idle_ns = (int64_t)3600 * 1000000000,
-                  .flush_all_files = 100,
+                  .flush_all_files = of->flush_all_files,
                   .drains = 2},
         .log = {.segment_bytes = 4096, .index_interval_bytes = 256, .index_bytes = 256},
         .batch_most = 1000,

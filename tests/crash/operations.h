@@ -45,8 +45,10 @@ struct script {
 const char *operation_name(enum operation operation);
 enum operation operation_of(const char *name, size_t size);
 
-/* Settings of a small store in which every operation has work to do. */
-struct rig_settings script_settings(uint64_t seed);
+/* Settings of a small store in which every operation has work to do. Variants differ in what a disk
+ * or a machine may be like. */
+enum { SCRIPT_VARIANTS = 4 };
+struct rig_settings script_settings(uint64_t seed, int variant);
 
 /* Starts on an empty disk and brings the store into the state that all workloads begin with: two
  * logs with a durable batch each, and a ring whose end is near. */

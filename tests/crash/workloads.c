@@ -53,32 +53,11 @@ static bool read_names(struct walk *walk, const char *text, size_t size)
     return walk->count > 0;
 }
 
-static void read_wish(struct walk *walk)
-{
-    const char *text = getenv("BOLE_WORKLOAD");
-    if (!text)
-        return;
-    struct wish *wish = &walk->wish;
-    struct crash *crash = wish->crash;
-    unsigned long long number[2] = {0, 0};
-    size_t names = strcspn(text, ":");
-    int read = sscanf(text + names, ":%d:%u:%d:%llu:%d:%u:%d:%llu:%d", &wish->recording,
-                      &crash[0].cut, &crash[0].kind, &number[0], &crash[0].start, &crash[1].cut,
-                      &crash[1].kind, &number[1], &crash[1].start);
-    wish->wished = read_names(walk, text, names);
-    wish->parts = read >= 9 ? 2 : read >= 5 ? 1 : 0;
-    crash[0].number = number[0];
-    crash[1].number = number[1];
-    if (!wish->wished)
-        snprintf(walk->workloads->failure, sizeof walk->workloads->failure,
-                 "BOLE_WORKLOAD names no workload");
-}
-
 static void note_now(struct walk *walk, const struct crash *crash, const struct crash *second)
 {
     char *now = walk->workloads->now;
     size_t size = sizeof walk->workloads->now;
-    int at = snprintf(now, size, "BOLE_WORKLOAD=");
+    int at = snprintf(now, size, "BOLE_WORKLOAD=%d:", walk->workloads->variant);
     for (int i = 0; i < walk->count; i++)
         at += snprintf(now + at, size - (size_t)at, "%s%s", i ? "," : "",
                        operation_name(walk->operations[i]));
@@ -98,11 +77,34 @@ static void fail(struct walk *walk, const char *what)
                  workloads->now);
 }
 
+static void read_wish(struct walk *walk)
+{
+    const char *text = getenv("BOLE_WORKLOAD");
+    if (!text)
+        return;
+    struct wish *wish = &walk->wish;
+    struct crash *crash = wish->crash;
+    unsigned long long number[2] = {0, 0};
+    walk->workloads->variant = text[0] - '0';
+    bool varies = text[0] >= '0' && text[0] < '0' + SCRIPT_VARIANTS && text[1] == ':';
+    text += varies ? 2 : 0;
+    size_t names = strcspn(text, ":");
+    int read = sscanf(text + names, ":%d:%u:%d:%llu:%d:%u:%d:%llu:%d", &wish->recording,
+                      &crash[0].cut, &crash[0].kind, &number[0], &crash[0].start, &crash[1].cut,
+                      &crash[1].kind, &number[1], &crash[1].start);
+    wish->wished = varies && read_names(walk, text, names);
+    wish->parts = read >= 9 ? 2 : read >= 5 ? 1 : 0;
+    crash[0].number = number[0];
+    crash[1].number = number[1];
+    if (!wish->wished)
+        fail(walk, "BOLE_WORKLOAD names no workload");
+}
+
 /* ---- one image ---- */
 
 static void init_image(struct walk *walk, struct rig *rig, struct disk *disk, int start)
 {
-    struct rig_settings settings = script_settings(walk->workloads->seed);
+    struct rig_settings settings = script_settings(walk->workloads->seed, walk->workloads->variant);
     settings.starts = (enum rig_starts)start;
     rig_init_image(rig, &settings, walk->oracle, disk, walk->promises);
 }
@@ -271,7 +273,7 @@ static void look_at_recording(struct walk *walk, const struct script_recording *
 static void look_at_workload(struct walk *walk)
 {
     struct workloads *workloads = walk->workloads;
-    struct rig_settings settings = script_settings(workloads->seed);
+    struct rig_settings settings = script_settings(workloads->seed, workloads->variant);
     settings.starts = STARTS_RESUME;
     struct oracle oracle;
     struct script script;
@@ -279,7 +281,7 @@ static void look_at_workload(struct walk *walk)
     walk->oracle = &oracle;
     note_now(walk, NULL, NULL);
     workloads->workloads++;
-    uint64_t choices = workloads->seed;
+    uint64_t choices = workloads->seed << 4 | (uint64_t)workloads->variant;
     for (int i = 0; i < walk->count; i++)
         choices = choices << 8 | (uint64_t)(walk->operations[i] + 1);
     random_seed(&walk->random, choices);
@@ -337,7 +339,7 @@ void workloads_run(struct workloads *workloads)
     int index = 0;
     if (walk.wish.wished)
         look_at_workload(&walk);
-    else
+    else if (!workloads->failure[0])
         for (int length = 1; length <= workloads->operations && !workloads->failure[0]; length++)
             look_at_length(&walk, length, &index);
     image_set_done(&walk.seen);

@@ -7,14 +7,15 @@
  * A start on an image must find what was promised and nothing that was not sent, change nothing
  * when done again, and leave after a clean stop what a further start finds to be just that.
  *
- * BOLE_WORKLOAD=operation,operation:recording:cut:kind:number:start[:cut:kind:number:start] repeats
- * one image (and the one of a crash in its recovery); the names alone: one workload. */
+ * BOLE_WORKLOAD=variant:operation,...:recording:cut:kind:number:start[:cut:kind:number:start]
+ * repeats one image (and the one of a crash in its recovery); without numbers one workload. */
 #include "crash/operations.h"
 
 enum { WORKLOAD_OPERATIONS_MAX = 3 };
 
 struct workloads {
     uint64_t seed;
+    int variant;            /* of script_settings; a wish has its own */
     int operations;         /* in a workload, at most */
     int subset_units;       /* of so many unflushed units every subset is taken */
     int single_units;       /* of more, this many alone lost and alone kept, each */
