@@ -250,6 +250,12 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
     return false;
 }
 
+static bool crc_is_right(const uint8_t *batch, int64_t size)
+{
+    return crc32c(0, batch + BATCH_ATTRIBUTES_AT, (size_t)size - BATCH_ATTRIBUTES_AT) ==
+           load_be32(batch + BATCH_CRC_AT);
+}
+
 /* Does the batch at an index's entry, or where the last read ended, begin as one must there? Of
  * `left` bytes that were read of it. */
 static bool is_believable(const struct log_read *read, const uint8_t *batch, int64_t left)
@@ -258,9 +264,18 @@ static bool is_believable(const struct log_read *read, const uint8_t *batch, int
     if (size < BATCH_RECORDS_AT || batch[BATCH_MAGIC_AT] != 2 || base_offset > read->offset ||
         base_offset < read->segment->base_offset)
         return false;
-    return size > left ||
-           crc32c(0, batch + BATCH_ATTRIBUTES_AT, (size_t)size - BATCH_ATTRIBUTES_AT) ==
-               load_be32(batch + BATCH_CRC_AT);
+    return size > left || crc_is_right(batch, size);
+}
+
+/* Can a batch begin with this header, behind one that ends at `least`? What lies in a file below
+ * `end` is whole and durable. */
+static bool is_plausible(const struct log_read *read, const uint8_t *batch, int64_t least,
+                         int64_t room)
+{
+    int64_t size = batch_size(batch), base_offset = (int64_t)load_be64(batch);
+    int64_t end_offset = batch_end_offset(batch);
+    return size >= BATCH_RECORDS_AT && size <= room && batch[BATCH_MAGIC_AT] == 2 &&
+           base_offset >= least && end_offset > base_offset && end_offset <= read->log->durable_end;
 }
 
 /* Looks through what was read. True: results are set. False: more must be read. */
@@ -271,7 +286,8 @@ static bool take_batches(struct log_read *read)
     int64_t have = min_i64(read->op.offset + read->op.result, end);
     const uint8_t *data = read->buffers[0]->data;
     int64_t begin = read->op.offset;
-    int64_t at = read->position, first = -1;
+    int64_t at = read->position, first = -1, least = segment->base_offset;
+    const uint8_t *passed = NULL; /* the batch before, if it was passed over */
     while (at + BATCH_RECORDS_AT <= have) {
         const uint8_t *batch = data + (at - begin);
         int64_t size = batch_size(batch), end_offset = batch_end_offset(batch);
@@ -287,12 +303,15 @@ static bool take_batches(struct log_read *read)
             return false;
         }
         read->believed = true;
-        if (size < BATCH_RECORDS_AT ||
-            at + size > end) /* rot: whoever opens or scrubs it says more */
+        if (!is_plausible(read, batch, least, end - at)) /* rot: who opens or scrubs it says more */
             return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
+        least = end_offset;
         if (end_offset > read->end_offset)
             break;
         if (end_offset > read->offset) {
+            if (first < 0 && passed && (int64_t)load_be64(batch) > read->offset &&
+                !crc_is_right(passed, batch_size(passed)))
+                return end_read(read, ERROR_KAFKA_STORAGE_ERROR); /* it is what hides the offset */
             if (first < 0)
                 first = at;
             bool fits = at + size - first <= read->max_bytes || (at == first && read->at_least_one);
@@ -307,6 +326,7 @@ static bool take_batches(struct log_read *read)
                 return false;
             }
         }
+        passed = at + size <= have ? batch : NULL;
         at += size;
         if (first >= 0) {
             segment->hint_offset = end_offset;
@@ -323,6 +343,8 @@ static bool take_batches(struct log_read *read)
         }
         return end_read(read, ERROR_NONE);
     }
+    if (at >= end && passed && !crc_is_right(passed, batch_size(passed)))
+        return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
     if (at + BATCH_RECORDS_AT <= end && at > read->position) { /* not reached yet */
         read->position = at;
         read->state = READ_BUFFER;
