@@ -1,6 +1,8 @@
 #include "storage/folder.h"
 #include <stdio.h>
 
+enum { UUID_CHARACTER_BITS = 6 }; /* of an id, in a character of its text */
+
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
 void uuid_encode(struct uuid uuid, char *text)
@@ -73,4 +75,12 @@ bool folder_name_parse(const char *name, struct string *ret_topic, int32_t *ret_
     *ret_topic = (struct string){name, (int32_t)(dash - name)};
     *ret_partition = partition;
     return true;
+}
+
+bool uuid_is_nearly(struct uuid a, struct uuid b)
+{
+    int different = 0;
+    for (size_t i = 0; i < sizeof a.bytes; i++)
+        different += __builtin_popcount((unsigned)(a.bytes[i] ^ b.bytes[i]));
+    return different > 0 && different <= UUID_CHARACTER_BITS;
 }

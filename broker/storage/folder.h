@@ -17,6 +17,10 @@ bool partition_metadata_decode(struct bytes text, struct uuid *ret_topic_id);
  * rot. */
 bool partition_metadata_is_torn(struct bytes text);
 
+/* Do two different ids have all but a few bits in common? Ids are random: one was the other, and a
+ * bit of it, or a character, has changed. */
+bool uuid_is_nearly(struct uuid a, struct uuid b);
+
 /* Base64url without padding, as Kafka prints ids: 22 characters and a NUL. */
 void uuid_encode(struct uuid uuid, char *text);
 bool uuid_decode(const char *text, struct uuid *ret);

@@ -155,6 +155,10 @@ bool oracle_matches(const struct sent *sent, const uint8_t *data)
 struct uuid slot_topic_id(int32_t slot, int32_t generation)
 {
     struct uuid id = {{(uint8_t)(slot + 1)}};
+    struct random random; /* ids of two generations are not alike */
+    random_seed(&random, (uint64_t)slot << 32 | (uint32_t)generation);
+    for (int i = 1; i < 12; i++)
+        id.bytes[i] = (uint8_t)random_next(&random);
     store_be32(id.bytes + 12, (uint32_t)generation + 1);
     return id;
 }

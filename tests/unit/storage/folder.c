@@ -48,3 +48,21 @@ TEST(folder, metadata_comes_back_and_torn_is_not_damaged)
     memset(text, 0, sizeof text);
     TRUE_(partition_metadata_is_torn(bytes));
 }
+
+TEST(folder, an_id_with_a_wrong_character_is_nearly_the_same)
+{
+    struct uuid id = {{0}}, other;
+    for (int i = 0; i < 16; i++)
+        id.bytes[i] = (uint8_t)(17 * i + 200);
+    TRUE_(!uuid_is_nearly(id, id));
+    for (int at = 0; at < UUID_TEXT_SIZE - 1; at++) {
+        char text[UUID_TEXT_SIZE];
+        uuid_encode(id, text);
+        text[at] = text[at] == 'A' ? '_' : 'A';
+        if (uuid_decode(text, &other) && !uuid_equal(id, other))
+            TRUE_(uuid_is_nearly(id, other));
+    }
+    for (int i = 0; i < 16; i++)
+        other.bytes[i] = (uint8_t)(91 * i + 3);
+    TRUE_(!uuid_is_nearly(id, other));
+}
