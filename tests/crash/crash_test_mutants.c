@@ -4,7 +4,9 @@
 #include "crash/caches.h"
 #include "crash/images.h"
 #include "crash/lives.h"
+#include "crash/model.h"
 #include "crash/rot.h"
+#include "crash/workloads.h"
 #include "sim/reached.h"
 #include "support/test.h"
 #include <signal.h>
@@ -37,11 +39,34 @@ static const char *const mutants[] = {
     "forget_epoch_cache",
 };
 
-enum { HUNT_SEEDS = 60, KILLED = 17 };
+enum { HUNT_SEEDS = 60, KILLED = 17, FAILURE_BYTES = 800 };
+
+/* Short workloads, cut everywhere. */
+static bool hunt_in_workloads(const char *name)
+{
+    for (int variant = 0; variant < SCRIPT_VARIANTS; variant++) {
+        struct workloads workloads = {.seed = 1,
+                                      .variant = variant,
+                                      .operations = 2,
+                                      .subset_units = 2,
+                                      .single_units = 2,
+                                      .draws = 1,
+                                      .shares = 1};
+        workloads_run(&workloads);
+        if (workloads.failure[0]) {
+            printf("%s: killed by image %llu: %s\n", name, (unsigned long long)workloads.images,
+                   workloads.failure);
+            return true;
+        }
+    }
+    return false;
+}
 
 /* Runs with the active mutant until something is wrong; says what, and with which seed. */
 static bool hunt(const char *name, uint64_t *ret_seed)
 {
+    if (hunt_in_workloads(name))
+        return true;
     for (uint64_t seed = 1; seed <= HUNT_SEEDS; seed++) {
         *ret_seed = seed;
         char failure[800];
@@ -109,6 +134,38 @@ TEST(mutants, of_the_storage_layer_die)
     for (size_t i = 0; i < sizeof mutants / sizeof mutants[0]; i++)
         if (!only || strcmp(only, mutants[i]) == 0)
             test_expect(dies(mutants[i]), __FILE__, __LINE__, "%s has survived", mutants[i]);
+}
+
+static bool script_fails(const struct model_script *script, void *failure)
+{
+    model_run_apart(script, failure, FAILURE_BYTES);
+    return *(char *)failure != 0;
+}
+
+/* Random operations find them, too, and a script that does becomes short. */
+TEST(mutants, fail_in_the_model_and_shrink)
+{
+    static const char *const some[] = {"answer_before_flush", "cut_too_much",
+                                       "resume_forgets_live_blocks",
+                                       "recreated_topic_sees_old_files"};
+    for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) {
+        mutant_activate(mutant_find(some[i]));
+        bool killed = false;
+        for (uint64_t seed = 1; seed <= HUNT_SEEDS && !killed; seed++) {
+            struct model_script script = model_script_random(seed, 1000);
+            char failure[FAILURE_BYTES];
+            killed = script_fails(&script, failure);
+            if (killed) {
+                model_shrink(&script, 300, script_fails, failure);
+                printf("%s: seed %llu, %d operations\n", some[i], (unsigned long long)seed,
+                       script.count);
+                TRUE_(script.count <= 12);
+            }
+            model_script_done(&script);
+        }
+        test_expect(killed, __FILE__, __LINE__, "%s has survived the model", some[i]);
+        mutant_activate(MUTANT_NONE);
+    }
 }
 
 TEST(mutants, without_one_nothing_fails)

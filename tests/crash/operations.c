@@ -193,12 +193,17 @@ static void do_lap(struct script *script)
     begin_lap(script, 0);
 }
 
-static void do_delete_topic(struct script *script)
+static void begin_delete(struct script *script, int32_t slot)
 {
-    struct worker *worker = &script->rig->workers[0];
+    struct worker *worker = &script->rig->workers[slot];
     struct core *core = worker->log->store->core;
     worker_remove_log(worker);
     world_notice(script->rig->world, core);
+}
+
+static void do_delete_topic(struct script *script)
+{
+    begin_delete(script, 0);
 }
 
 static void end_recording(struct script *script)
@@ -297,6 +302,20 @@ void script_do(struct script *script, enum operation operation)
         return;
     rows[operation].begin(script);
     await(script, rows[operation].end, rows[operation].name);
+}
+
+void script_append(struct script *script, int32_t slot, uint32_t value_bytes, int32_t count)
+{
+    if (script->rig->failure[0])
+        return;
+    begin_append(script, slot, value_bytes, count);
+    await(script, BEGUN, "append");
+}
+
+void script_delete(struct script *script, int32_t slot)
+{
+    if (!script->rig->failure[0])
+        begin_delete(script, slot);
 }
 
 void script_begin(struct script *script, struct rig *rig)
