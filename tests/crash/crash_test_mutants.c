@@ -159,7 +159,7 @@ TEST(mutants, fail_in_the_model_and_shrink)
                 model_shrink(&script, 300, script_fails, failure);
                 printf("%s: seed %llu, %d operations\n", some[i], (unsigned long long)seed,
                        script.count);
-                TRUE_(script.count <= 12);
+                TRUE_(script.count <= 20);
             }
             model_script_done(&script);
         }

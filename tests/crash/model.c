@@ -220,6 +220,11 @@ static void do_checkpoint(struct model *model, const struct model_operation *ope
     script_do(&model->script, OPERATION_checkpoint);
 }
 
+static void do_lap(struct model *model, const struct model_operation *operation)
+{
+    script_lap(&model->script, (int32_t)operation->slot);
+}
+
 static void do_remove(struct model *model, const struct model_operation *operation)
 {
     script_delete(&model->script, (int32_t)operation->slot);

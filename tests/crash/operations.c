@@ -312,6 +312,14 @@ void script_append(struct script *script, int32_t slot, uint32_t value_bytes, in
     await(script, BEGUN, "append");
 }
 
+void script_lap(struct script *script, int32_t slot)
+{
+    if (script->rig->failure[0])
+        return;
+    begin_lap(script, slot);
+    await(script, BEGUN, "lap");
+}
+
 void script_delete(struct script *script, int32_t slot)
 {
     if (!script->rig->failure[0])

@@ -54,8 +54,10 @@ struct rig_settings script_settings(uint64_t seed, int variant);
  * logs with a durable batch each, and a ring whose end is near. */
 void script_begin(struct script *script, struct rig *rig);
 
-/* `count` batches to a log, or the deletion of its topic: begun and in memory when it returns. */
+/* `count` batches to a log, batches until the ring begins anew, or the deletion of its topic: begun
+ * and in memory when it returns. */
 void script_append(struct script *script, int32_t slot, uint32_t value_bytes, int32_t count);
+void script_lap(struct script *script, int32_t slot);
 void script_delete(struct script *script, int32_t slot);
 
 /* Does one operation to its end. */

@@ -341,7 +341,8 @@ void rot_bits_run(struct rot_bits *bits)
     for (int i = 0; i < directory->count; i++) {
         const struct rot_file *file = &directory->files[i];
         for (int64_t bit = 0; bit < 8 * file->size && !bits->failure[0]; bit++)
-            if (is_wanted(directory, file, bit) && number++ % bits->shares == bits->share)
+            if (is_wanted(directory, file, bit) &&
+                number++ % (bits->shares * bits->step) == bits->share)
                 look_at_bit(directory, file, bit);
     }
     disk_destroy(directory->disk);
