@@ -1,6 +1,7 @@
 #include "crash/operations.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "crash/model_producers.h"
 #include "protocol/batch.h"
 #include "storage/log_state.h"
 #include <stdio.h>
@@ -84,6 +85,14 @@ static void make_batch(struct append_task *task)
     }
     batch_builder_end(&builder, &BATCH_FIELDS_PLAIN);
     task->batch_size = (int32_t)builder.size_bytes;
+    if (task->value_bytes >= VALUE_LAP)
+        return; /* its size is what matters, and a marker in its place would be small */
+    struct bytes made = {task->batch, task->batch_size};
+    struct bytes next = model_next_batch(oracle, task->worker->slot, &random, made);
+    check(next.size <= (int32_t)sizeof task->batch);
+    memcpy(task->batch, next.data, (size_t)next.size);
+    task->batch_size = next.size;
+    memory_free((void *)(uintptr_t)next.data);
 }
 
 static enum step append_step(struct flow *flow)

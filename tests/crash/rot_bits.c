@@ -1,6 +1,7 @@
 #include "crash/rot_bits.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "crash/model_producers.h"
 #include "protocol/batch.h"
 #include "storage/log_state.h"
 #include <stdio.h>
@@ -95,6 +96,11 @@ static enum step look_step(struct flow *flow)
         return STEP_FAIL;
     }
     int64_t end = log->durable_end;
+    char why[200];
+    const struct rig *rig = look->worker->rig;
+    if (!model_matches(rig->oracle, look->worker->slot,
+                       rig->promises[look->worker->slot].generation, log, why, sizeof why))
+        judge(look, WRONG, why, end);
     if (end < look->least_end)
         judge(look, WRONG, "the log ends too early", end);
     else if (end < look->worker->rig->promises[look->worker->slot].acknowledged_end)
