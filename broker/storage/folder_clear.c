@@ -146,8 +146,8 @@ static bool went_well(struct folder_clearing *clearing)
     return false;
 }
 
-/* A topic that was deleted, made anew and deleted again has two at work on its folder: the first log
- * may still be drained into it, so the younger waits for the older. */
+/* A topic that was deleted, made anew and deleted again has two at work on its folder: the first
+ * log may still be drained into it, so the younger waits for the older. */
 static enum step clear_open(struct flow *flow)
 {
     struct folder_clearing *clearing = clearing_of(flow);
