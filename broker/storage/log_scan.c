@@ -93,7 +93,8 @@ enum log_scan_result log_scan_step(struct log_scan *scan, struct flow *flow)
         return SCAN_ENDED;
     if (scan->end - scan->position < BATCH_RECORDS_AT)
         return fault(scan, "bytes are left after the last whole batch");
-    if (!scan->buffer || scan->position + BATCH_RECORDS_AT > scan->have)
+    bool behind = scan->buffer && scan->position < scan->op.offset; /* it was set back */
+    if (!scan->buffer || behind || scan->position + BATCH_RECORDS_AT > scan->have)
         return start_read(scan, flow, BATCH_RECORDS_AT);
     return look(scan, flow);
 }

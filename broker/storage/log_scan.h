@@ -18,7 +18,8 @@ struct log_scan {
     struct core *core;
     int32_t handle;        /* open for reading */
     uint64_t alignment;    /* of direct reads; 1 for a buffered handle */
-    int64_t position, end; /* in the file; position moves on, and stays at a fault */
+    int64_t position, end; /* in the file; position moves on, and stays at a fault;
+                              it may be set back */
     int64_t next_offset;   /* no batch from here on may begin below it; moves on */
     int64_t whole_from;    /* a position; INT64_MAX: only headers */
     int64_t ahead;         /* bytes to be read at once; 0: 64 KiB */
