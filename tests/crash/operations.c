@@ -189,6 +189,14 @@ static void do_drain(struct script *script)
         world_notice(script->rig->world, &script->rig->cores[i].core);
 }
 
+static void do_snapshot(struct script *script)
+{
+    script_append(script, 0, VALUE_SMALL, 3);
+    script_do(script, OPERATION_roll);
+    script_do(script, OPERATION_flush);
+    do_drain(script);
+}
+
 static void do_checkpoint(struct script *script)
 {
     for (int i = 0; i < script->rig->settings.cores; i++) {

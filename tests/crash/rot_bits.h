@@ -21,7 +21,7 @@ struct rot_bits {
     enum rot_directory directory;
     int starts;        /* enum rig_starts */
     bool all;          /* also all bits of bytes that are zero; else one of each */
-    int step;          /* only each step-th bit of these */
+    int step;          /* of journals and segments only each step-th of these */
     int share, shares; /* of the bits only each shares-th, from `share` on */
     /* results */
     uint64_t bits, refused, told, harmless, torn, untold;
