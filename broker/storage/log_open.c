@@ -261,7 +261,7 @@ static enum step open_metadata(struct flow *flow)
             return opening_give_up(opening, "it is damaged");
         ours = uuid_equal(id, log->topic_id);
         if (uuid_is_nearly(id, log->topic_id)) /* all records would go with an earlier topic's */
-            return give_up(opening, "its topic id is damaged");
+            return opening_give_up(opening, "its topic id is damaged");
     }
     if (!ours && !MUTANT(recreated_topic_sees_old_files)) {
         if (!resumed_is_whole(log))

@@ -146,7 +146,6 @@ static bool script_fails(const struct model_script *script, void *failure)
 TEST(mutants, fail_in_the_model_and_shrink)
 {
     static const char *const some[] = {"answer_before_flush", "cut_too_much",
-                                       "resume_forgets_live_blocks",
                                        "recreated_topic_sees_old_files"};
     for (size_t i = 0; i < sizeof some / sizeof some[0]; i++) {
         mutant_activate(mutant_find(some[i]));

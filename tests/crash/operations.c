@@ -110,7 +110,7 @@ static enum step append_step(struct flow *flow)
     struct bytes batch = {task->batch, task->batch_size};
     struct log_append_result result = {0};
     if (!error)
-        error = log_append(log, batch, LEADER_EPOCH, &result);
+        error = log_append(log, batch, rig->oracle->leader_epoch, &result);
     if (error == ERROR_WOULD_WAIT) {
         waiter_park(&task->waiter, log_room(log), flow);
         return STEP_AGAIN;
