@@ -228,6 +228,7 @@ static void rules_of(const struct call *call, const struct topic_settings *setti
         .record_max_bytes = settings->max_decompressed_message_bytes,
         .produce_version = call->version,
         .append_time = settings->message_timestamp_type == TIMESTAMP_LOG_APPEND_TIME,
+        .keys_required = settings->cleanup_policy & CLEANUP_COMPACT,
     };
 }
 

@@ -2,7 +2,7 @@
 #include "api/api.h"
 #include "base/check.h"
 #include "base/memory.h"
-#include "storage/store.h"
+#include "storage/cleaner.h"
 #include <stdio.h>
 
 enum { RETRY_NS = 100000000 }; /* after an accept that failed by the machine's fault */
@@ -38,6 +38,16 @@ enum scrape_verdict scrape_judge(const char *text, size_t size)
 
 /* -- the numbers --------------------------------------------------------------------------- */
 
+static void read_cleaner(const struct cleaner_counters *counters, struct metrics *ret_metrics)
+{
+    ret_metrics->compactions = counters->passes;
+    ret_metrics->compactions_failed = counters->failed_passes;
+    ret_metrics->compaction_read_bytes = counters->read_bytes;
+    ret_metrics->compaction_written_bytes = counters->written_bytes;
+    ret_metrics->compaction_dropped_records = counters->dropped_records;
+    ret_metrics->dirty_permille = (int64_t)(counters->dirty_ratio_max * 1000);
+}
+
 void scrape_read(const struct shard *shard, struct metrics *ret_metrics)
 {
     const struct store_counters *stored = &shard->store->counters;
@@ -49,6 +59,8 @@ void scrape_read(const struct shard *shard, struct metrics *ret_metrics)
     ret_metrics->journal_writes = stored->journal_writes;
     ret_metrics->journal_bytes = stored->journal_bytes;
     ret_metrics->journal_full_waits = stored->journal_full_waits;
+    if (shard->store->cleaner)
+        read_cleaner(&shard->store->cleaner->counters, ret_metrics);
     ret_metrics->drain_writes = stored->drain_writes;
     ret_metrics->drain_bytes = stored->drain_bytes;
     ret_metrics->segment_flushes = stored->segment_flushes;

@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "cluster/catalogue.h"
+#include "cluster/cleaned.h"
 #include "cluster/directory.h"
 #include "cluster/machine.h"
 #include "cluster/metadata_load.h"
@@ -287,6 +288,8 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
     int opened = 0;
     enum error error = directory_open(broker, ports[0], why, why_size);
     if (!error)
+        error = cleaned_take(broker, ports[0]);
+    if (!error)
         error = directory_unmark_clean(broker, ports[0]);
     struct recovery recovery = {.directory_handle = -1};
     bool resumes = false;
@@ -305,6 +308,7 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
             snprintf(why, why_size, "the node can't be registered in %s/__cluster_metadata-0: %s",
                      broker->directory, error_text(error));
     }
+    cleaned_forget(broker);
     if (error) {
         close_shards(broker, opened, ports[0]);
         unlock(broker, ports[0]);
@@ -323,11 +327,12 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
 void broker_close(struct broker *broker)
 {
     struct port *port = broker->shards[0].core.port;
+    enum error cleaned = cleaned_write(broker, port);
     close_shards(broker, broker->core_count, port);
     bool settled = true;
     for (int i = 0; i < broker->core_count; i++)
         settled = settled && broker->shards[i].settled;
-    if (settled && directory_mark_clean(broker, port) != ERROR_NONE)
+    if (settled && (cleaned || directory_mark_clean(broker, port) != ERROR_NONE))
         event_write(&broker->shards[0].core.events, &broker->shards[0].core.now, EVENT_WARN,
                     "not_marked_clean", "directory=%s", broker->directory);
     unlock(broker, port);

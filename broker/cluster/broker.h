@@ -10,6 +10,7 @@
 #include "logic/image.h"
 #include "metrics/metrics.h"
 #include "reactor/core.h"
+#include "storage/offset_checkpoint.h"
 
 struct broker;
 struct store;
@@ -55,6 +56,8 @@ struct broker {
     bool machine_busy;           /* core 0: a machine request is between its decision and its end */
     char *directory;
     int32_t lock_handle;
+    struct offset_checkpoint cleaned; /* while it opens: up to where logs were compacted */
+    char *cleaned_text;
     uint64_t replayed_bytes;  /* by recovery, and found in journals that were resumed */
     struct metadata_read {    /* by the start, of the metadata log */
         int64_t snapshot_end; /* -1: there was none */

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "cluster/partition.h"
 #include "protocol/messages.h"
+#include "storage/cleaner.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 
@@ -16,7 +17,13 @@ static void set_settings(struct partition *partition, const struct topic_setting
         .index_bytes = settings->segment_index_bytes,
         .segment_ms = settings->segment_ms,
         .segment_jitter_ms = settings->segment_jitter_ms,
+        .compact = settings->cleanup_policy & CLEANUP_COMPACT,
+        .min_dirty_ratio = settings->min_cleanable_dirty_ratio,
+        .min_compaction_lag_ms = settings->min_compaction_lag_ms,
+        .max_compaction_lag_ms = settings->max_compaction_lag_ms,
+        .delete_retention_ms = settings->delete_retention_ms,
     };
+    cleaner_consider(partition->log);
     partition->max_message_bytes = settings->max_message_bytes;
     partition->min_insync_replicas = settings->min_insync_replicas;
     if (partition->opened)

@@ -42,9 +42,8 @@ static enum error flush_parent(struct broker *broker, struct port *port)
     return flush_folder(port, parent);
 }
 
-/* Writes a small file whole: under a temporary name, flushed, renamed, the rename flushed. */
-static enum error write_file(struct broker *broker, struct port *port, const char *name,
-                             const char *text)
+enum error directory_write_file(struct broker *broker, struct port *port, const char *name,
+                                const char *text)
 {
     char path[PATH_BYTES], temporary[PATH_BYTES + 4];
     path_of(broker, name, path);
@@ -162,7 +161,7 @@ static enum error write_properties(struct broker *broker, struct port *port)
     uuid_encode(new_uuid(&broker->shards[0].random), directory_id);
     snprintf(text, sizeof text, "#\nversion=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n",
              broker->cluster_id, broker->node_id, directory_id);
-    return write_file(broker, port, "meta.properties", text);
+    return directory_write_file(broker, port, "meta.properties", text);
 }
 
 enum error directory_open(struct broker *broker, struct port *port, char *why, size_t why_size)
@@ -202,7 +201,8 @@ enum error directory_open(struct broker *broker, struct port *port, char *why, s
 
 enum error directory_mark_clean(struct broker *broker, struct port *port)
 {
-    return write_file(broker, port, ".kafka_cleanshutdown", "{\"version\":0,\"brokerEpoch\":-1}");
+    return directory_write_file(broker, port, ".kafka_cleanshutdown",
+                                "{\"version\":0,\"brokerEpoch\":-1}");
 }
 
 enum error directory_unmark_clean(struct broker *broker, struct port *port)

@@ -7,6 +7,10 @@
  * refuses another node's directory. */
 enum error directory_open(struct broker *broker, struct port *port, char *why, size_t why_size);
 
+/* Writes a small file whole: under a temporary name, flushed, renamed, the rename flushed. */
+enum error directory_write_file(struct broker *broker, struct port *port, const char *name,
+                                const char *text);
+
 /* Marks the directory as stopped in order, flushed. */
 enum error directory_mark_clean(struct broker *broker, struct port *port);
 

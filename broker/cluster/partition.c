@@ -46,6 +46,13 @@ static void log_moved(struct log *log, void *context)
         step_replica(partition, REPLICA_DURABLE, log->durable_end);
 }
 
+/* What compaction may read and rewrite ends here. */
+static int64_t stable_end(const struct log *log, void *context)
+{
+    const struct partition *partition = context;
+    return partition->opened ? partition_last_stable(partition) : log->log_start;
+}
+
 struct partition *partition_create(struct shard *shard, struct uuid topic_id, struct string topic,
                                    int32_t index)
 {
@@ -59,6 +66,7 @@ struct partition *partition_create(struct shard *shard, struct uuid topic_id, st
     struct log_identity identity = {topic_id, index, topic};
     partition->log = log_new(shard->store, &identity, &partition->log_settings);
     partition->log->moved = log_moved;
+    partition->log->stable_end = stable_end;
     partition->log->context = partition;
     map_put(&shard->partitions, &partition->key, sizeof partition->key, partition);
     return partition;

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "cluster/broker.h"
 #include "cluster/catalogue.h"
+#include "cluster/cleaned.h"
 #include "cluster/partition.h"
 #include "cluster/shard.h"
 #include "cluster/snapshots.h"
@@ -12,6 +13,21 @@
 #include <stdio.h>
 
 static const int64_t idle_ns = 10 * 1000000000ll;
+
+/* Settings speak of the whole broker; each core has a cleaner of its own. */
+static struct cleaner_options cleaner_options(const struct broker *broker)
+{
+    const struct settings *settings = broker->settings;
+    int cores = broker->core_count;
+    return (struct cleaner_options){
+        .enabled = settings->log_cleaner_enable,
+        .backoff_ns = min_i64(settings->log_cleaner_backoff_ms, INT64_MAX / 2000000) * 1000000,
+        .map_bytes = settings->log_cleaner_dedupe_buffer_size / cores,
+        .map_load = settings->log_cleaner_io_buffer_load_factor,
+        .buffer_bytes = (uint32_t)(settings->log_cleaner_io_buffer_size / cores / 2),
+        .bytes_per_second = settings->log_cleaner_io_max_bytes_per_second / cores,
+    };
+}
 
 static struct store_options store_options(const struct broker *broker)
 {
@@ -27,6 +43,7 @@ static struct store_options store_options(const struct broker *broker)
         .drains = 8,
         .producers_most = (uint32_t)settings->partition_producers,
         .producer_expiration_ms = settings->producer_id_expiration_ms,
+        .cleaner = cleaner_options(broker),
     };
 }
 
@@ -86,8 +103,10 @@ enum error shard_open(struct broker *broker, int core, struct port *port,
     shard->store->on_fence = tell_fenced;
     if (!error && core == 0)
         open_metadata(shard);
-    if (!error)
+    if (!error) {
         catalogue_open(shard);
+        cleaned_tell(shard);
+    }
     if (!error && content)
         error = store_resume(shard->store, content, &(struct resume_names){find_log, shard});
     else if (!error)

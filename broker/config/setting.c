@@ -145,6 +145,8 @@ bool setting_is_text(const struct setting *setting)
 
 int8_t setting_wire_type(const struct setting *setting)
 {
+    if (setting->type == SETTING_SET)
+        return SETTING_LIST;
     return setting->type == SETTING_CHOICE ? SETTING_STRING : (int8_t)setting->type;
 }
 
@@ -222,6 +224,19 @@ static bool text_is_valid(const struct setting *setting, struct string text)
     return true;
 }
 
+static bool parse_set(const struct setting *setting, struct string text, int32_t *ret_bits)
+{
+    struct string entry;
+    *ret_bits = 0;
+    while (list_next_entry(&text, &entry)) {
+        int place = place_in_set(setting->valid, entry);
+        if (place < 0 || *ret_bits >> place & 1)
+            return false;
+        *ret_bits |= 1 << place;
+    }
+    return true;
+}
+
 /* A whole number in all of `text`, within [low, high]. */
 static bool parse_whole(struct string text, int64_t low, int64_t high, int64_t *ret_value)
 {
@@ -295,6 +310,8 @@ static bool parse(const struct setting *setting, struct string text, union setti
     case SETTING_CHOICE:
         ret_value->i32 = place_in_set(setting->valid, text);
         return ret_value->i32 >= 0;
+    case SETTING_SET:
+        return parse_set(setting, text, &ret_value->i32);
     case SETTING_STRING:
     case SETTING_LIST:
     case SETTING_CLASS:
@@ -320,6 +337,7 @@ static const char *kind_of_value(const struct setting *setting)
     case SETTING_DOUBLE:
         return "a number";
     case SETTING_LIST:
+    case SETTING_SET:
         return "a comma separated list";
     default:
         return setting->valid[0] == '[' || setting->valid[0] == '(' ? "one" : "text";

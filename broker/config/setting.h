@@ -11,7 +11,7 @@
 
 enum setting_scope { SETTING_BROKER, SETTING_TOPIC };
 
-/* The numbers are those of DescribeConfigs' config_type; setting_wire_type() maps CHOICE. */
+/* The numbers are those of DescribeConfigs' config_type; setting_wire_type() maps the others. */
 enum setting_type {
     SETTING_BOOLEAN = 1,
     SETTING_STRING = 2,
@@ -23,6 +23,7 @@ enum setting_type {
     SETTING_CLASS = 8,
     SETTING_PASSWORD = 9,
     SETTING_CHOICE = 10, /* a string out of a finite set, kept as its place in the set */
+    SETTING_SET = 11,    /* a list out of a finite set, kept as bits by place; shown as a LIST */
 };
 
 enum setting_treatment { SETTING_HONOURED, SETTING_IGNORED, SETTING_REFUSED };
@@ -73,7 +74,7 @@ enum error sentence_say(struct sentence *sentence, enum error error, const char 
 union setting_value {
     bool boolean;
     int16_t i16;
-    int32_t i32; /* also CHOICE: the place in `valid`, from 0 */
+    int32_t i32; /* also CHOICE: the place in `valid`, from 0; SET: a bit for each place */
     int64_t i64;
     double real;
     struct string text;

@@ -26,6 +26,7 @@ void setting_store(const struct setting *setting, void *base, const union settin
         break;
     case SETTING_INT:
     case SETTING_CHOICE:
+    case SETTING_SET:
         *(int32_t *)field = value->i32;
         break;
     case SETTING_LONG:

@@ -13,6 +13,7 @@ struct settings {
 #define SETTINGS_C_LONG              int64_t
 #define SETTINGS_C_DOUBLE            double
 #define SETTINGS_C_CHOICE            int32_t
+#define SETTINGS_C_SET               int32_t
 #define SETTINGS_C_STRING            char * /* owned; null where the setting has no value */
 #define SETTINGS_C_LIST              char *
 #define SETTINGS_C_CLASS             char *

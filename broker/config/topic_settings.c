@@ -35,7 +35,7 @@ static void inherit(const struct setting *setting, struct topic_settings *topic,
         return;
     }
     check(synonym->type == setting->type);
-    bool wide = setting->type == SETTING_LONG;
+    bool wide = setting->type == SETTING_LONG || setting->type == SETTING_DOUBLE;
     size_t size = wide ? 8 : setting->type == SETTING_BOOLEAN ? sizeof(bool) : 4;
     memcpy((char *)topic + setting->offset, from, size);
 }
@@ -47,6 +47,18 @@ void topic_settings_init(struct topic_settings *topic, const struct settings *br
         if (setting_table[i].scope == SETTING_TOPIC && setting_table[i].offset >= 0)
             inherit(&setting_table[i], topic, broker);
     }
+}
+
+/* What must hold beyond a single row. */
+static enum error check_topic(const struct topic_settings *topic, struct sentence *sentence)
+{
+    if (topic->min_compaction_lag_ms > topic->max_compaction_lag_ms)
+        return sentence_say(sentence, ERROR_INVALID_CONFIG,
+                            "min.compaction.lag.ms=%lld: must be at most max.compaction.lag.ms, "
+                            "which is %lld",
+                            (long long)topic->min_compaction_lag_ms,
+                            (long long)topic->max_compaction_lag_ms);
+    return ERROR_NONE;
 }
 
 enum error topic_settings_set(struct topic_settings *topic, const struct settings *broker,
@@ -69,6 +81,8 @@ enum error topic_settings_set(struct topic_settings *topic, const struct setting
     }
     enum error error =
         settings_check_batch(broker, "max.message.bytes", changed.max_message_bytes, sentence);
+    if (!error)
+        error = check_topic(&changed, sentence);
     if (!error)
         *topic = changed;
     return error;

@@ -14,13 +14,17 @@ enum compression_type {
     COMPRESSION_GZIP,
     COMPRESSION_PRODUCER,
 };
+/* The bits of cleanup.policy. */
+enum cleanup_policy { CLEANUP_COMPACT = 1, CLEANUP_DELETE = 2 };
 enum timestamp_type { TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME };
 
 struct topic_settings {
 #define TOPIC_C_BOOLEAN bool
 #define TOPIC_C_INT     int32_t
 #define TOPIC_C_LONG    int64_t
+#define TOPIC_C_DOUBLE  double
 #define TOPIC_C_CHOICE  int32_t
+#define TOPIC_C_SET     int32_t
 #define FIELD_OF_BROKER(field, type)
 #define FIELD_OF_TOPIC(field, type)       TOPIC_C_##type field;
 #define HONOURED(scope, field, type, ...) FIELD_OF_##scope(field, type)

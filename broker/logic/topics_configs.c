@@ -181,7 +181,7 @@ static enum error edit_list(const struct topics_view *view, const struct image_t
                             struct alteration *alteration, struct change *change)
 {
     const struct setting *setting = setting_find(SETTING_TOPIC, change->name);
-    if (!setting || setting->type != SETTING_LIST) {
+    if (!setting || setting_wire_type(setting) != SETTING_LIST) {
         refuse(alteration, ERROR_INVALID_CONFIG,
                arena_format(view->arena, "Can't %s to key %.*s because its type is not LIST.",
                             change->kind == CHANGE_APPEND ? "APPEND" : "SUBTRACT",

@@ -46,11 +46,13 @@ void metrics_add(struct metrics *to, const struct metrics *from)
 {
 #define COUNTER(name, help)         to->name += from->name;
 #define GAUGE(name, help)           to->name += from->name;
+#define MAXIMUM(name, help)         to->name = max_i64(to->name, from->name);
 #define LABELLED(name, label, help) add_labelled(to->name, from->name, LABEL_COUNT_##label);
 #define HISTOGRAM(name, help)       add_histogram(&to->name, &from->name);
 #include "metrics/metrics.def"
 #undef COUNTER
 #undef GAUGE
+#undef MAXIMUM
 #undef LABELLED
 #undef HISTOGRAM
 }
@@ -133,6 +135,7 @@ void metrics_render(const struct metrics *metrics, const char *(*api_name)(int k
 #define GAUGE(name, help)                                                                          \
     put_head(&render, #name, "gauge", help);                                                       \
     put(&render, "bole_%s %lld\n", #name, (long long)metrics->name);
+#define MAXIMUM GAUGE
 #define LABELLED(name, label, help)                                                                \
     put_head(&render, #name, "counter", help);                                                     \
     for (int i = 0; i < LABEL_COUNT_##label; i++) {                                                \
@@ -145,6 +148,7 @@ void metrics_render(const struct metrics *metrics, const char *(*api_name)(int k
 #include "metrics/metrics.def"
 #undef COUNTER
 #undef GAUGE
+#undef MAXIMUM
 #undef LABELLED
 #undef HISTOGRAM
 }

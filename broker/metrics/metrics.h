@@ -28,11 +28,13 @@ struct histogram {
 struct metrics {
 #define COUNTER(name, help)         uint64_t name;
 #define GAUGE(name, help)           int64_t name;
+#define MAXIMUM(name, help)         int64_t name;
 #define LABELLED(name, label, help) uint64_t name[LABEL_COUNT_##label];
 #define HISTOGRAM(name, help)       struct histogram name;
 #include "metrics/metrics.def"
 #undef COUNTER
 #undef GAUGE
+#undef MAXIMUM
 #undef LABELLED
 #undef HISTOGRAM
 };

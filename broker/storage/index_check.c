@@ -108,6 +108,13 @@ enum error index_check(struct segment *segment, struct waiter *waiter, struct fl
         segment->check_failed = false; /* the next one tries again */
         return ERROR_KAFKA_STORAGE_ERROR;
     }
+    if (segment->swapping) {
+        REACHED("look-up by time during a compaction's swap");
+        if (segment->log->store->fenced)
+            return ERROR_KAFKA_STORAGE_ERROR;
+        waiter_park(waiter, &segment->log->idle_waiters, flow);
+        return ERROR_WOULD_WAIT;
+    }
     if (!segment->check)
         begin(segment, false);
     waiter_park(waiter, &segment->check->waiters, flow);
@@ -124,7 +131,8 @@ bool index_check_await_all(struct store *store, struct waiter *waiter, struct fl
 
 void index_check_distrust(struct segment *segment)
 {
-    if (!segment->sealed || segment->check || segment->log->removed || segment->log->store->fenced)
+    if (!segment->sealed || segment->swapping || segment->check || segment->log->removed ||
+        segment->log->store->fenced)
         return;
     segment->times.known = false;
     begin(segment, true);

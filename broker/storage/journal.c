@@ -384,6 +384,8 @@ void journal_anchor_at_mark(struct journal *journal, struct anchor *ret)
 void journal_free_to_mark(struct journal *journal)
 {
     journal->generation++;
+    journal->anchor_sequences[0] = journal->anchor_sequences[1];
+    journal->anchor_sequences[1] = journal->mark_sequence;
     journal->live_bytes = journal->sealed_bytes - journal->mark_sealed_bytes;
     waiters_wake(&journal->store->room);
 }

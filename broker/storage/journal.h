@@ -52,7 +52,8 @@ struct journal {
     uint64_t mark_sequence; /* of the first block behind it; logs bind anew from there on */
     int64_t mark_position, mark_sealed_bytes;
     uint32_t mark_chain;
-    struct list pending; /* blocks, oldest first; the last may be filling */
+    uint64_t anchor_sequences[2]; /* where the older and the newer anchor begin: 0 at first */
+    struct list pending;          /* blocks, oldest first; the last may be filling */
     struct list flying;
     struct list spare;
     struct buffer *slab; /* new blocks are carved from here */

@@ -151,6 +151,7 @@ enum error journal_begin(struct journal *journal, struct random *random)
     enum error error = read_generation(journal, &journal->generation);
     journal->generation++;
     journal->next_sequence = journal->mark_sequence = 1;
+    journal->anchor_sequences[0] = journal->anchor_sequences[1] = 1; /* both are written */
     journal->mark_position = JOURNAL_RING_BEGIN;
     struct anchor anchor = {.alignment = journal->alignment,
                             .generation = journal->generation,
@@ -179,6 +180,7 @@ void journal_resume(struct journal *journal, const struct journal_reader *reader
     journal->mark_sequence = reader->anchor.start_sequence;
     journal->mark_position = reader->anchor.start_position;
     journal->mark_chain = reader->anchor.start_chain;
+    journal->anchor_sequences[1] = reader->anchor.start_sequence; /* the other is not known */
     check(journal->live_bytes <= journal->ring_end - JOURNAL_RING_BEGIN);
 }
 

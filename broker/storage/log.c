@@ -28,6 +28,8 @@ struct log *log_new(struct store *store, const struct log_identity *identity,
     list_init(&log->unsettled);
     list_init(&log->ready);
     list_init(&log->dirty_folder);
+    list_init(&log->cleanable);
+    log->cleaned_end = -1;
     list_init(&log->open_waiters);
     list_init(&log->idle_waiters);
     producer_state_init(log);
@@ -44,6 +46,7 @@ void log_free(struct log *log)
     list_remove(&log->unsettled);
     list_remove(&log->ready);
     list_remove(&log->dirty_folder);
+    list_remove(&log->cleanable);
     for (int i = 0; i < log->segment_count; i++)
         segment_free(log->segments[i]);
     producer_state_done(log);
@@ -144,6 +147,7 @@ void log_remove(struct log *log)
         log_drop_oldest(log);
     list_remove(&log->unsettled);
     list_remove(&log->ready);
+    list_remove(&log->cleanable);
     if (!log->draining)
         log_unforce(log);
     if (log->state != LOG_OPENING)
@@ -320,6 +324,7 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
     piece->position = (uint32_t)segment->size;
     log_note_piece(log, piece);
     segment->size += batches.size;
+    segment->touched_sequence = sequence;
     log->appended_end = end_offset;
     producer_state_applied(log, (struct bytes){piece->data, batches.size}, has_producers);
     store->counters.appended_bytes += (uint64_t)batches.size;

@@ -33,6 +33,11 @@ struct log_settings {
     int32_t index_bytes;          /* roll when one of the indexes would be larger */
     int64_t segment_ms;           /* roll when it is older, by its records (storage/roll.h) */
     int64_t segment_jitter_ms;    /* or so much younger, chosen for each */
+    /* compaction; see cleaner_consider */
+    bool compact;
+    double min_dirty_ratio; /* of dirty bytes to all, above which it is due */
+    int64_t min_compaction_lag_ms, max_compaction_lag_ms;
+    int64_t delete_retention_ms; /* of tombstones */
 };
 
 struct log_append_result {
@@ -85,6 +90,7 @@ struct log_read {
     int64_t position;
     int32_t state, wanted;
     bool believed; /* the position is known to be a batch's beginning */
+    bool hinted;   /* the position is where the last read ended */
 };
 
 /* Takes the next part of a read's work; call it in a step of `flow`. True: done, results are set.

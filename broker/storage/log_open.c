@@ -1,7 +1,8 @@
 /* Opening a log at first use: reads the folder, then the end of the newest segment.
  *
- *   folder -> list -> metadata -> epochs -> size -> indexes -> segment -> judge -> older -> scan
- *          -> rebuild -> producers -> finish
+ *   folder -> list -> metadata -> leftovers -> epochs -> size -> indexes -> segment -> judge ->
+ * older
+ *          -> scan -> rebuild -> producers -> finish
  *
  * `older` scans closed segments, if somebody wants to know of their batches (log_opening_floor).
  *
@@ -17,6 +18,7 @@
 #include "protocol/batch.h"
 #include "storage/folder.h"
 #include "storage/folder_clear.h"
+#include "storage/leftovers.h"
 #include "storage/log_batch.h"
 #include "storage/log_epochs.h"
 #include "storage/log_opening.h"
@@ -30,6 +32,7 @@ enum { SMALL_FILE_BYTES = 64 << 20 };
 static enum step open_folder(struct flow *flow);
 static enum step open_list(struct flow *flow);
 static enum step open_metadata(struct flow *flow);
+static enum step open_leftovers(struct flow *flow);
 static enum step open_epochs(struct flow *flow);
 static enum step open_older(struct flow *flow);
 static enum step open_size(struct flow *flow);
@@ -40,6 +43,7 @@ static const struct flow_kind open_flow = {"log open",
                                            {{"folder", open_folder},
                                             {"list", open_list},
                                             {"metadata", open_metadata},
+                                            {"leftovers", open_leftovers},
                                             {"epochs", open_epochs},
                                             {"size", open_size},
                                             {"indexes", open_indexes},
@@ -133,6 +137,7 @@ static void take_names(struct log_opening *opening)
             segment->index_loaded = segment->times.known = false;
         } else if (names[at] == 'f') {
             producer_state_name(opening->log, name);
+            leftovers_note(&opening->leftovers, opening->log, name);
         }
         at += 2 + (int64_t)strlen(name);
     }
@@ -308,6 +313,20 @@ void opening_segment_path(struct log_opening *opening, const struct segment *seg
     snprintf(opening->path, sizeof opening->path, "%s/%s", opening->log->folder, name);
 }
 
+/* Finishes or removes what a crash left of a compaction. */
+static enum step open_leftovers(struct flow *flow)
+{
+    struct log_opening *opening = opening_of(flow);
+    const char *fault = NULL;
+    enum error error;
+    if (!opening->leftovers)
+        return STEP_NEXT;
+    if (!leftovers_step(opening->leftovers, flow, &fault, &error))
+        return STEP_AGAIN;
+    opening->op.result = -(int64_t)error;
+    return fault ? opening_give_up(opening, fault) : STEP_NEXT;
+}
+
 /* Scans the closed segments from the one that holds the floor on: opens each, asks for its size,
  * walks, closes. */
 static enum step open_older(struct flow *flow)
@@ -451,6 +470,8 @@ static enum step open_finish(struct flow *flow)
         opening_start_op(opening, (struct op){.kind = OP_CLOSE, .handle = handle});
         return STEP_AGAIN;
     }
+    if (!leftovers_end(&opening->leftovers, flow))
+        return STEP_AGAIN;
     if (opening->stale) {
         opening->stale = false;
         log->folder_exists = false;

@@ -16,15 +16,16 @@ struct log_opening {
     struct waiter waiter;
     int32_t handle;
     uint8_t phase;
-    bool stale;               /* the folder is of another topic of this name */
-    struct segment *newest;   /* whose end is looked through */
-    int64_t limit;            /* its end in the file */
-    int32_t stat_at;          /* the segment whose size is asked for */
-    const struct piece *next; /* of those that are resumed, to be taken */
-    bool offsets_lost;        /* the newest segment's offset index is not to be believed */
-    bool times_lost;          /* nor its time index */
-    int64_t position;         /* in a small file that is read */
-    int32_t older;            /* the closed segment that is scanned, its place in log->segments */
+    struct leftovers *leftovers; /* of a compaction; null: none */
+    bool stale;                  /* the folder is of another topic of this name */
+    struct segment *newest;      /* whose end is looked through */
+    int64_t limit;               /* its end in the file */
+    int32_t stat_at;             /* the segment whose size is asked for */
+    const struct piece *next;    /* of those that are resumed, to be taken */
+    bool offsets_lost;           /* the newest segment's offset index is not to be believed */
+    bool times_lost;             /* nor its time index */
+    int64_t position;            /* in a small file that is read */
+    int32_t older; /* the closed segment that is scanned, its place in log->segments */
     struct log_scan scan;
     struct file_replace replace;
     char path[1024];

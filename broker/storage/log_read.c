@@ -196,7 +196,8 @@ static bool prepare(struct log_read *read, struct flow *flow)
 static void choose_position(struct log_read *read)
 {
     struct segment *segment = read->segment;
-    if (segment->hint_position > 0 && segment->hint_offset == read->offset)
+    read->hinted = segment->hint_position > 0 && segment->hint_offset == read->offset;
+    if (read->hinted)
         read->position = segment->hint_position;
     else
         read->position = segment->index_bad ? 0 : segment_index_find(segment, read->offset);
@@ -261,7 +262,9 @@ static bool crc_is_right(const uint8_t *batch, int64_t size)
 static bool is_believable(const struct log_read *read, const uint8_t *batch, int64_t left)
 {
     int64_t size = batch_size(batch), base_offset = (int64_t)load_be64(batch);
-    if (size < BATCH_RECORDS_AT || batch[BATCH_MAGIC_AT] != 2 || base_offset > read->offset ||
+    bool beyond =
+        base_offset > read->offset && !read->hinted; /* there may be a gap behind a hint */
+    if (size < BATCH_RECORDS_AT || batch[BATCH_MAGIC_AT] != 2 || beyond ||
         base_offset < read->segment->base_offset)
         return false;
     return size > left || crc_is_right(batch, size);
@@ -356,16 +359,25 @@ static bool take_batches(struct log_read *read)
         read->state = READ_BUFFER;
         return false;
     }
+    if (at >= end) { /* compaction has left a gap at the segment's end */
+        read->position = at;
+        read->state = READ_BUFFER;
+        return false;
+    }
     return end_read(read, ERROR_NONE); /* nothing below end_offset */
 }
 
+/* The segment after the one that has nothing for the read: what it held there was compacted away.
+ * If it was replaced meanwhile, the one in its place is looked at. */
 static bool next_segment(struct log_read *read)
 {
     struct log *log = read->log;
-    for (int i = 0; i + 1 < log->segment_count; i++)
+    int64_t base_offset = read->segment->base_offset;
+    for (int i = 0; i < log->segment_count; i++)
         if (log->segments[i] == read->segment)
-            return use_segment(read, log->segments[i + 1]);
-    return false;
+            return i + 1 < log->segment_count && use_segment(read, log->segments[i + 1]);
+    struct segment *instead = log_segment_at(log, max_i64(read->offset, base_offset));
+    return instead && use_segment(read, instead);
 }
 
 static bool read_bytes_ended(struct log_read *read)
@@ -423,6 +435,26 @@ static bool read_index(struct log_read *read, struct flow *flow)
     return false;
 }
 
+static bool step_file(struct log_read *read, struct flow *flow);
+
+/* Goes on where the segment's file has nothing more: in memory, or in the next file. */
+static bool read_behind(struct log_read *read, struct flow *flow)
+{
+    const struct piece *oldest = read->log->oldest;
+    bool in_memory = oldest && oldest->segment == read->segment;
+    if (!in_memory) {
+        if (!next_segment(read))
+            return end_read(read, ERROR_NONE);
+        in_memory = oldest && oldest->segment == read->segment && oldest->position == 0;
+    }
+    if (!in_memory)
+        return step_file(read, flow);
+    REACHED("read from a file goes on in memory");
+    buffer_release(read->buffers[0]);
+    read->buffers[0] = NULL;
+    return read_memory(read);
+}
+
 static bool step_file(struct log_read *read, struct flow *flow)
 {
     struct segment *segment = read->segment;
@@ -463,12 +495,8 @@ static bool step_file(struct log_read *read, struct flow *flow)
         return false;
     if (read->position < 0)
         choose_position(read);
-    int64_t end = readable_end(segment);
-    if (read->position >= end) {
-        if (next_segment(read))
-            return step_file(read, flow);
-        return end_read(read, ERROR_NONE);
-    }
+    if (read->position >= readable_end(segment))
+        return read_behind(read, flow);
     return start_bytes(read, flow);
 }
 

@@ -61,8 +61,15 @@ struct log {
     struct producer_state producers; /* of its batches */
     int32_t reads;                   /* at work */
     int32_t holders;                 /* flows of the layers above that use it */
+    struct list cleanable;           /* in cleaner->logs or ->pending, while it is compacted */
+    int64_t cleaned_end;             /* compacted below; -1: not known */
+    bool cleaning;                   /* a pass is at work on its closed segments */
+    bool stop_cleaning;              /* the pass at work is to end soon; wait in idle_waiters */
+    bool uncleanable;                /* it has rot: no pass tries it again */
     /* Told when durable_end has moved or the log has failed. May wake flows, nothing more. */
     void (*moved)(struct log *log, void *context);
+    /* Up to where what it holds is committed and decided; null: the durable end. */
+    int64_t (*stable_end)(const struct log *log, void *context);
     void *context;
 };
 

@@ -225,6 +225,13 @@ int32_t producer_state_aborted(const struct log *log, int64_t offset, int64_t en
     return count;
 }
 
+bool producer_state_is_saved(const struct log *log, int64_t end_offset)
+{
+    const struct producer_state *state = &log->producers;
+    return state->aborted_saved == state->aborted_count ||
+           state->aborted[state->aborted_saved].last_offset >= end_offset;
+}
+
 /* ---- expiry ------------------------------------------------------------------------------- */
 
 /* Of transactions whose markers lie before the first segment nobody can ask any more. */

@@ -84,6 +84,10 @@ int64_t producer_state_last_stable(struct log *log, int64_t high_watermark);
 int32_t producer_state_aborted(const struct log *log, int64_t offset, int64_t end_offset,
                                struct aborted_txn_entry *to, int32_t most);
 
+/* Are all aborted transactions with markers below `end_offset` in their files? Then no drain writes
+ * to these any more. */
+bool producer_state_is_saved(const struct log *log, int64_t end_offset);
+
 /* Names of files, found when the folder is listed. */
 void producer_state_name(struct log *log, const char *name);
 

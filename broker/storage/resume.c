@@ -99,6 +99,7 @@ static enum error append(struct resuming *resuming, const struct journal_entry *
     piece->size = (uint32_t)batches.size;
     piece->position = (uint32_t)active->size;
     active->size += batches.size;
+    active->touched_sequence = resuming->sequence;
     log->appended_end = end_offset;
     log->undrained_bytes += batches.size;
     resuming->bytes += (uint64_t)batches.size;

@@ -22,6 +22,13 @@ static uint64_t seed_of(const struct log *log)
                : 0;
 }
 
+int64_t roll_after_ms(const struct log_settings *settings)
+{
+    bool is_sooner = settings->compact && settings->max_compaction_lag_ms > 0;
+    return is_sooner ? min_i64(settings->segment_ms, settings->max_compaction_lag_ms)
+                     : settings->segment_ms;
+}
+
 static bool is_old(const struct segment *segment, const struct log_settings *settings,
                    const struct roll_append *append)
 {
@@ -29,7 +36,7 @@ static bool is_old(const struct segment *segment, const struct log_settings *set
     int64_t from_ms = by_records ? segment->first_timestamp_ms : segment->created_ms;
     int64_t to_ms = by_records ? append->max_timestamp_ms : append->now_ms;
     int64_t jitter_ms = roll_jitter_ms(settings, seed_of(segment->log), segment->base_offset);
-    return to_ms > from_ms && to_ms - from_ms > settings->segment_ms - jitter_ms;
+    return to_ms > from_ms && to_ms - from_ms > roll_after_ms(settings) - jitter_ms;
 }
 
 /* The time index keeps the room of one entry, for the largest timestamp at the end. */

@@ -16,13 +16,17 @@ struct roll_append {
 
 /* Must `append` go to a new segment? Because this one would
  *  - be larger than segment_bytes,
- *  - be open longer than segment_ms, less this segment's share of segment_jitter_ms: from the
+ *  - be open longer than roll_after_ms, less this segment's share of segment_jitter_ms: from the
  *    timestamp of its first batch to that of the append, or by the clock if there are none,
  *  - need more of one of its indexes than index_bytes,
  *  - hold an offset that is more than INT32_MAX beyond its base.
  * An empty one never is. */
 bool roll_is_due(const struct segment *segment, const struct log_settings *settings,
                  const struct roll_append *append);
+
+/* segment_ms or, in a compacted log, max_compaction_lag_ms if that is less: what may not be
+ * compacted later than that must be in a closed segment by then. */
+int64_t roll_after_ms(const struct log_settings *settings);
 
 /* What a segment is closed earlier by: below segment_jitter_ms and segment_ms, the same each time
  * for the same base offset and `seed` (of the log). */

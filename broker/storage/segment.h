@@ -47,6 +47,10 @@ struct segment {
     int64_t first_timestamp_ms;         /* max timestamp of the first batch; -1: none, no batch */
     int64_t created_ms;                 /* wall clock when it was begun or opened */
     int64_t hint_offset, hint_position; /* where the last read ended: the next one begins there */
+    uint64_t touched_sequence;          /* of the last journal block that says anything of it */
+    int64_t first_ms, newest_ms; /* timestamps: of its first batch, its largest, once `dated` */
+    bool dated;
+    bool swapping; /* compacted just now: its files do not have their names yet */
 };
 
 enum { SEGMENT_NAME_SIZE = 32 };

@@ -1,6 +1,7 @@
 #include "storage/store.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "storage/cleaner.h"
 #include "storage/drain.h"
 #include "storage/folder_clear.h"
 #include "storage/index_check.h"
@@ -101,6 +102,8 @@ enum error store_settle(struct store *store, struct waiter *waiter, struct flow 
     struct checkpoint *checkpoint = &store->checkpoint;
     store->stopping = true;
     timer_cancel(&checkpoint->idle_timer, store->core);
+    if (cleaner_stop(store, waiter, flow))
+        return ERROR_WOULD_WAIT;
     if (folder_clear_await_all(store, waiter, flow))
         return ERROR_WOULD_WAIT;
     if (!store->fenced && !store_is_settled(store))
@@ -116,6 +119,7 @@ enum error store_settle(struct store *store, struct waiter *waiter, struct flow 
 
 void store_close(struct store *store)
 {
+    cleaner_close(store);
     journal_close(&store->journal);
     if (store->directory_handle >= 0) {
         struct op op = {.kind = OP_CLOSE, .handle = store->directory_handle};

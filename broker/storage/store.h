@@ -17,8 +17,19 @@
 #include "reactor/core.h"
 #include "storage/journal.h"
 
+struct cleaner;
 struct drain;
 struct log;
+
+/* What the cleaner may use (storage/cleaner.h). */
+struct cleaner_options {
+    bool enabled;            /* log.cleaner.enable */
+    int64_t backoff_ns;      /* log.cleaner.backoff.ms: between looks that found nothing */
+    int64_t map_bytes;       /* log.cleaner.dedupe.buffer.size */
+    double map_load;         /* log.cleaner.io.buffer.load.factor */
+    uint32_t buffer_bytes;   /* log.cleaner.io.buffer.size: each of a pass's two buffers */
+    double bytes_per_second; /* log.cleaner.io.max.bytes.per.second, read and written */
+};
 
 struct store_options {
     const char *directory;                        /* of the data; must outlive the store */
@@ -31,6 +42,7 @@ struct store_options {
     uint32_t producers_most;  /* of one log; 0: no limit */
     uint64_t producer_seed;   /* of the maps of producers */
     int64_t producer_expiration_ms; /* 0: never */
+    struct cleaner_options cleaner;
 };
 
 /* Counters, for metrics and tests. Bytes are those on disk. */
@@ -85,6 +97,7 @@ struct store {
     struct list checks;    /* struct index_check at work */
     struct buffers tails;  /* slabs of the journal, until drained */
     struct checkpoint checkpoint;
+    struct cleaner *cleaner; /* null: none */
     struct store_counters counters;
     enum error fenced;                  /* NONE, or why */
     void (*on_fence)(void *core_owner); /* told once, on this core; or null */

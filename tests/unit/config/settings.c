@@ -35,9 +35,9 @@ TEST(settings, say_what_is_wrong)
             "journal.bytes=65535: must be a whole number of 64 bits of [65536,...,68719476736]");
     EQ_TEXT(set("reactor.port=kqueue").text,
             "reactor.port=kqueue: must be one of [auto, uring, epoll]");
-    EQ_TEXT(set("log.cleanup.policy=compact").text,
-            "log.cleanup.policy=compact: refused, since compaction is not built yet, and a topic "
-            "that is to be compacted would grow without end; only its default is accepted: delete");
+    EQ_TEXT(set("log.cleanup.policy=compact").text, "");
+    EQ_TEXT(set("log.cleanup.policy=compacted").text,
+            "log.cleanup.policy=compacted: must be a comma separated list of [compact, delete]");
     EQ_TEXT(set("authorizer.class.name=kafka.Acl").text,
             "authorizer.class.name=kafka.Acl: refused, since access lists are not built yet, and a "
             "broker must not be open where it is told to be guarded");

@@ -127,7 +127,11 @@ TEST(setting, parses_values_of_every_type)
         {"process.roles", "controller , broker", ERROR_NONE},
         {"process.roles", "broker,zookeeper", ERROR_INVALID_CONFIG},
         {"log.cleanup.policy", "delete", ERROR_NONE},
-        {"log.cleanup.policy", "compact", ERROR_INVALID_CONFIG},
+        {"log.cleanup.policy", "compact", ERROR_NONE},
+        {"log.cleanup.policy", "compact, delete", ERROR_NONE},
+        {"log.cleanup.policy", "compact,shred", ERROR_INVALID_CONFIG},
+        {"log.cleanup.policy", "compact,compact", ERROR_INVALID_CONFIG},
+        {"log.cleanup.policy", "", ERROR_NONE},
         {"authorizer.class.name", "", ERROR_NONE},
         {"authorizer.class.name", "org.example.Acl", ERROR_INVALID_CONFIG},
     };

@@ -26,6 +26,38 @@ TEST(topic_settings, begin_with_the_brokers)
     settings_done(&broker);
 }
 
+TEST(topic_settings, say_how_a_topic_is_compacted)
+{
+    struct settings broker;
+    struct topic_settings topic;
+    struct sentence sentence = {""};
+    settings_init(&broker);
+    topic_settings_init(&topic, &broker);
+    EQ(topic.cleanup_policy, CLEANUP_DELETE);
+    TRUE_(topic.min_cleanable_dirty_ratio == 0.5);
+    EQ(topic.max_compaction_lag_ms, INT64_MAX);
+    EQ(settings_set_pair(&broker, "log.cleanup.policy=compact", &sentence), ERROR_NONE);
+    EQ(settings_set_pair(&broker, "log.cleaner.min.cleanable.ratio=0.25", &sentence), ERROR_NONE);
+    EQ(settings_set_pair(&broker, "log.cleaner.delete.retention.ms=7", &sentence), ERROR_NONE);
+    topic_settings_init(&topic, &broker);
+    EQ(topic.cleanup_policy, CLEANUP_COMPACT);
+    TRUE_(topic.min_cleanable_dirty_ratio == 0.25);
+    EQ(topic.delete_retention_ms, 7);
+    EQ(topic_settings_set(&topic, &broker, STRING("cleanup.policy"), STRING("delete, compact"),
+                          &sentence),
+       ERROR_NONE);
+    EQ(topic.cleanup_policy, CLEANUP_COMPACT | CLEANUP_DELETE);
+    EQ(topic_settings_set(&topic, &broker, STRING("max.compaction.lag.ms"), STRING("100"),
+                          &sentence),
+       ERROR_NONE);
+    EQ(topic_settings_set(&topic, &broker, STRING("min.compaction.lag.ms"), STRING("101"),
+                          &sentence),
+       ERROR_INVALID_CONFIG);
+    EQ_TEXT(sentence.text, "min.compaction.lag.ms=101: must be at most max.compaction.lag.ms, "
+                           "which is 100");
+    settings_done(&broker);
+}
+
 TEST(topic_settings, are_set_and_refused)
 {
     static const struct {
@@ -39,9 +71,12 @@ TEST(topic_settings, are_set_and_refused)
          "log.segment.bytes: no such setting; did you mean segment.bytes?"},
         {"retention.ms", "1000", ""},
         {"cleanup.policy", "delete", ""},
-        {"cleanup.policy", "compact,delete",
-         "cleanup.policy=compact,delete: refused, since compaction is not built yet, and a topic "
-         "that is to be compacted would grow without end; only its default is accepted: delete"},
+        {"cleanup.policy", "compact,delete", ""},
+        {"cleanup.policy", "compact,shred",
+         "cleanup.policy=compact,shred: must be a comma separated list of [compact, delete]"},
+        {"min.compaction.lag.ms", "5", ""},
+        {"min.cleanable.dirty.ratio", "1.5",
+         "min.cleanable.dirty.ratio=1.5: must be a number of [0,...,1]"},
         {"compression.type", "uncompressed", ""},
         {"compression.type", "gzip", ""},
         {"max.message.bytes", "16777217",

@@ -47,6 +47,23 @@ TEST(roll, by_size_time_and_offset)
     segment_free(segment);
 }
 
+TEST(roll, a_compacted_log_rolls_in_time_for_its_lag)
+{
+    struct log_settings some = settings;
+    some.max_compaction_lag_ms = settings.segment_ms / 2;
+    EQ(roll_after_ms(&some), settings.segment_ms);
+    some.compact = true;
+    EQ(roll_after_ms(&some), settings.segment_ms / 2);
+    struct segment *segment = half_full();
+    int64_t late = segment->first_timestamp_ms + settings.segment_ms / 2;
+    TRUE_(!roll_is_due(segment, &some, &(struct roll_append){1, 101, late, 0}));
+    TRUE_(roll_is_due(segment, &some, &(struct roll_append){1, 101, late + 1, 0}));
+    TRUE_(!roll_is_due(segment, &settings, &(struct roll_append){1, 101, late + 1, 0}));
+    some.max_compaction_lag_ms = INT64_MAX;
+    EQ(roll_after_ms(&some), settings.segment_ms);
+    segment_free(segment);
+}
+
 TEST(roll, when_one_of_the_indexes_is_full)
 {
     struct segment *segment = half_full();

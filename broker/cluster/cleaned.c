@@ -1,0 +1,109 @@
+#include "cluster/cleaned.h"
+#include "base/memory.h"
+#include "cluster/directory.h"
+#include "cluster/partition.h"
+#include "storage/log_state.h"
+#include <stdio.h>
+
+#define CLEANED_NAME "cleaner-offset-checkpoint"
+
+enum { PATH_BYTES = 1100, FILE_BYTES_MAX = 64 << 20 };
+
+static void path_of(const struct broker *broker, const char *name, char *path)
+{
+    snprintf(path, PATH_BYTES, "%s/%s", broker->directory, name);
+}
+
+static bool is_marked_clean(const struct broker *broker, struct port *port)
+{
+    char path[PATH_BYTES];
+    path_of(broker, ".kafka_cleanshutdown", path);
+    struct file_stat stat;
+    struct op op = {.kind = OP_STAT, .path = path, .data = &stat};
+    return port_call(port, &op) >= 0;
+}
+
+/* The whole file; false where there is none, or it can't be read. */
+static bool read_file(struct broker *broker, struct port *port, struct bytes *ret_text)
+{
+    char path[PATH_BYTES];
+    path_of(broker, CLEANED_NAME, path);
+    struct file_stat stat = {0};
+    struct op look = {.kind = OP_STAT, .path = path, .data = &stat};
+    struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ};
+    if (port_call(port, &look) < 0 || stat.size_bytes > FILE_BYTES_MAX)
+        return false;
+    int64_t handle = port_call(port, &open), size = 0, got = 1;
+    if (handle < 0)
+        return false;
+    uint8_t *data = memory_zeroed((size_t)stat.size_bytes + 1);
+    while (got > 0 && size < stat.size_bytes) {
+        struct op read = {.kind = OP_READ,
+                          .handle = (int32_t)handle,
+                          .data = data + size,
+                          .size = (size_t)(stat.size_bytes - size),
+                          .offset = size};
+        got = port_call(port, &read);
+        size += got > 0 ? got : 0;
+    }
+    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
+    (void)port_call(port, &close); /* only read */
+    *ret_text = (struct bytes){data, (int32_t)size};
+    return true;
+}
+
+enum error cleaned_take(struct broker *broker, struct port *port)
+{
+    struct bytes text;
+    broker->cleaned = (struct offset_checkpoint){0};
+    if (is_marked_clean(broker, port) && read_file(broker, port, &text)) {
+        broker->cleaned_text = (void *)(uintptr_t)text.data;
+        (void)offset_checkpoint_read(&broker->cleaned, text); /* damaged: nothing is in it */
+    }
+    char path[PATH_BYTES];
+    path_of(broker, CLEANED_NAME, path);
+    struct op remove = {.kind = OP_REMOVE, .path = path};
+    enum error error = op_error(port_call(port, &remove));
+    return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
+}
+
+void cleaned_tell(struct shard *shard)
+{
+    struct broker *broker = shard->broker;
+    uint32_t position = 0;
+    for (struct partition *partition; (partition = map_next(&shard->partitions, &position));) {
+        const struct image_topic *topic = image_topic_by_id(&shard->image, partition->key.topic_id);
+        if (topic)
+            partition->log->cleaned_end = offset_checkpoint_get(
+                &broker->cleaned, image_topic_name(topic), partition->key.index);
+    }
+}
+
+void cleaned_forget(struct broker *broker)
+{
+    offset_checkpoint_done(&broker->cleaned);
+    memory_free(broker->cleaned_text);
+    broker->cleaned_text = NULL;
+}
+
+enum error cleaned_write(struct broker *broker, struct port *port)
+{
+    struct offset_checkpoint_text text = {0};
+    for (int i = 0; i < broker->core_count; i++) {
+        struct shard *shard = &broker->shards[i];
+        uint32_t position = 0;
+        for (struct partition *partition; (partition = map_next(&shard->partitions, &position));) {
+            const struct image_topic *topic =
+                image_topic_by_id(&shard->image, partition->key.topic_id);
+            if (topic && partition->log->cleaned_end >= 0)
+                offset_checkpoint_add(&text, image_topic_name(topic), partition->key.index,
+                                      partition->log->cleaned_end);
+        }
+    }
+    if (text.count == 0)
+        return ERROR_NONE;
+    char *whole = offset_checkpoint_take(&text);
+    enum error error = directory_write_file(broker, port, CLEANED_NAME, whole);
+    memory_free(whole);
+    return error;
+}
