@@ -1,8 +1,10 @@
 /* In a build with BOLE_MUTANTS: every mutant of the storage layer must die, and every mark of it be
  * reached. BOLE_MUTANT=name tries one only. */
+#include "base/memory.h"
 #include "base/mutant.h"
 #include "crash/caches.h"
 #include "crash/images.h"
+#include "crash/keyed_runs.h"
 #include "crash/lives.h"
 #include "crash/model.h"
 #include "crash/rot.h"
@@ -37,6 +39,13 @@ static const char *const mutants[] = {
     "time_index_not_monotonic",
     "index_entry_believed",
     "forget_epoch_cache",
+};
+
+static const char *const compaction_mutants[] = {
+    "lose_tombstone_early",
+    "compact_past_high_watermark",
+    "drop_last_sequence",
+    "swap_before_flush",
 };
 
 enum { HUNT_SEEDS = 60, KILLED = 17, FAILURE_BYTES = 800 };
@@ -98,8 +107,33 @@ static bool hunt(const char *name, uint64_t *ret_seed)
     return false;
 }
 
+/* The same for the mutants of compaction. */
+static bool hunt_compaction(const char *name, uint64_t *ret_seed)
+{
+    for (uint64_t seed = 1; seed <= HUNT_SEEDS; seed++) {
+        *ret_seed = seed;
+        struct keyed *keyed = memory_zeroed(sizeof *keyed);
+        struct keyed_cuts cuts = {.keyed = memory_zeroed(sizeof *cuts.keyed)};
+        keyed_lives(seed, true, keyed);
+        keyed_images(seed, 25, &cuts);
+        const char *failure = keyed->failure[0] ? keyed->failure : cuts.keyed->failure;
+        bool killed = failure[0];
+        if (killed)
+            printf("%s: killed by %s: %s\n", name, keyed->failure[0] ? "lives" : "an image",
+                   failure);
+        keyed_done(keyed);
+        keyed_done(cuts.keyed);
+        memory_free(keyed);
+        memory_free(cuts.keyed);
+        if (killed)
+            return true;
+    }
+    printf("%s: SURVIVED %d seeds\n", name, HUNT_SEEDS);
+    return false;
+}
+
 /* In a process of its own: a check that fails kills a mutant too. */
-static bool dies(const char *name)
+static bool dies(const char *name, bool (*hunt_it)(const char *name, uint64_t *ret_seed))
 {
     uint64_t *seed =
         mmap(NULL, sizeof *seed, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -112,7 +146,7 @@ static bool dies(const char *name)
         signal(SIGSEGV, SIG_DFL);
         alarm(100);
         mutant_activate(mutant_find(name));
-        bool killed = hunt(name, seed);
+        bool killed = hunt_it(name, seed);
         fflush(stdout);
         _exit(killed ? KILLED : 0);
     }
@@ -133,7 +167,16 @@ TEST(mutants, of_the_storage_layer_die)
     const char *only = getenv("BOLE_MUTANT");
     for (size_t i = 0; i < sizeof mutants / sizeof mutants[0]; i++)
         if (!only || strcmp(only, mutants[i]) == 0)
-            test_expect(dies(mutants[i]), __FILE__, __LINE__, "%s has survived", mutants[i]);
+            test_expect(dies(mutants[i], hunt), __FILE__, __LINE__, "%s has survived", mutants[i]);
+}
+
+TEST(mutants, of_compaction_die)
+{
+    const char *only = getenv("BOLE_MUTANT");
+    for (size_t i = 0; i < sizeof compaction_mutants / sizeof compaction_mutants[0]; i++)
+        if (!only || strcmp(only, compaction_mutants[i]) == 0)
+            test_expect(dies(compaction_mutants[i], hunt_compaction), __FILE__, __LINE__,
+                        "%s has survived", compaction_mutants[i]);
 }
 
 static bool script_fails(const struct model_script *script, void *failure)
@@ -191,6 +234,8 @@ TEST(reached, marks_of_the_storage_layer)
                                         "pool of journal memory empty",
                                         "read from a file",
                                         "index not believed",
+                                        "swap finished at open",
+                                        "read during a compaction's swap",
                                         "a duplicate of an appended batch",
                                         "a snapshot of producers was written",
                                         "snapshot of producers removed",
@@ -213,6 +258,18 @@ TEST(reached, marks_of_the_storage_layer)
         char failure[800];
         caches_run(seed, 25, failure, sizeof failure);
         EQ_TEXT(failure, "");
+    }
+    for (uint64_t seed = 1; seed <= 15; seed++) {
+        struct keyed *keyed = memory_zeroed(sizeof *keyed);
+        struct keyed_cuts cuts = {.keyed = memory_zeroed(sizeof *cuts.keyed)};
+        keyed_lives(seed, true, keyed);
+        keyed_images(seed, 25, &cuts);
+        EQ_TEXT(keyed->failure, "");
+        EQ_TEXT(cuts.keyed->failure, "");
+        keyed_done(keyed);
+        keyed_done(cuts.keyed);
+        memory_free(keyed);
+        memory_free(cuts.keyed);
     }
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         test_expect(reached_count(marks[i]) > 0, __FILE__, __LINE__, "never reached: %s", marks[i]);

@@ -1,0 +1,148 @@
+/* Compaction by itself, and crashed at every point. BOLE_SEED and BOLE_SEEDS choose which seeds. */
+#include "base/memory.h"
+#include "base/check.h"
+#include "crash/keyed_runs.h"
+#include "protocol/batch.h"
+#include "storage/folder.h"
+#include "support/test.h"
+#include <stdio.h>
+#include <stdlib.h>
+
+static uint64_t number_of(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static void run(bool crashes, uint64_t count)
+{
+    uint64_t first = number_of("BOLE_SEED", 1), last = number_of("BOLE_SEEDS", first + count - 1);
+    uint64_t passes = 0, dropped = 0, reads = 0;
+    for (uint64_t seed = first; seed <= last; seed++) {
+        struct keyed *keyed = memory_zeroed(sizeof *keyed);
+        keyed_lives(seed, crashes, keyed);
+        EQ_TEXT(keyed->failure, "");
+        passes += keyed->passes;
+        dropped += keyed->dropped;
+        reads += keyed->reads;
+        bool failed = keyed->failure[0];
+        keyed_done(keyed);
+        memory_free(keyed);
+        if (failed)
+            return;
+    }
+    printf("%llu passes, %llu records dropped, read through %llu times\n",
+           (unsigned long long)passes, (unsigned long long)dropped, (unsigned long long)reads);
+    TRUE_(passes > 0 && dropped > 0);
+}
+
+TEST(compaction, agrees_with_its_model)
+{
+    run(false, 30);
+}
+
+TEST(compaction, agrees_with_its_model_over_crashes)
+{
+    run(true, 40);
+}
+
+TEST(compaction, gives_up_or_fences_when_the_disk_fails)
+{
+    uint64_t first = number_of("BOLE_SEED", 1), last = number_of("BOLE_SEEDS", first + 39);
+    for (uint64_t seed = first; seed <= last; seed++) {
+        struct keyed *keyed = memory_zeroed(sizeof *keyed);
+        keyed_faults(seed, keyed);
+        EQ_TEXT(keyed->failure, "");
+        bool failed = keyed->failure[0];
+        keyed_done(keyed);
+        memory_free(keyed);
+        if (failed)
+            return;
+    }
+}
+
+TEST(compaction, of_every_crash_keeps_what_was_promised)
+{
+    uint64_t images = 0, recoveries = 0, times = number_of("BOLE_CRASH_TIMES", 1);
+    bool failed = false;
+    for (uint64_t seed = 9000; seed < 9000 + 6 * times && !failed; seed++) {
+        struct keyed_cuts run = {.keyed = memory_zeroed(sizeof *run.keyed)};
+        keyed_images(seed, 12, &run);
+        EQ_TEXT(run.keyed->failure, "");
+        failed = run.keyed->failure[0];
+        images += run.images;
+        recoveries += run.recoveries;
+        keyed_done(run.keyed);
+        memory_free(run.keyed);
+    }
+    printf("compaction: %llu images, %llu crashed again\n", (unsigned long long)images,
+           (unsigned long long)recoveries);
+}
+
+/* ---- a folder of Kafka's, whose segments may end before the next one begins ---- */
+
+static void write_file(struct disk *disk, const char *path, const void *data, size_t size)
+{
+    struct disk_change open = {.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE};
+    int64_t inode = disk_execute(disk, &open);
+    struct iovec vector = {(void *)(uintptr_t)data, size};
+    struct disk_change write = {.kind = OP_WRITE,
+                                .inode = (uint32_t)inode,
+                                .size = (int64_t)size,
+                                .vectors = &vector,
+                                .vector_count = 1};
+    check(inode >= 0 && disk_execute(disk, &write) == (int64_t)size);
+}
+
+/* Batches of one record for offsets [from, end), into a segment that begins there. */
+static void write_segment(struct keyed *keyed, struct disk *disk, int64_t from, int64_t end)
+{
+    static uint8_t file[KEYED_BATCH_BYTES], batch[KEYED_BATCH_BYTES];
+    size_t size = 0;
+    for (int64_t i = from; i < end; i++) {
+        int32_t count;
+        uint32_t batch_size;
+        do {
+            batch_size = keyed_make(keyed, batch, &keyed->records[i], &count);
+        } while (keyed->records[i].producer >= 0);
+        keyed->records[i].batch_base = keyed->records[i].batch_last = i;
+        batch_assign(batch, i, 7);
+        check(size + batch_size <= sizeof file);
+        memcpy(file + size, batch, batch_size);
+        size += batch_size;
+    }
+    char path[64];
+    snprintf(path, sizeof path, "data/k-0/%020lld.log", (long long)from);
+    write_file(disk, path, file, size);
+}
+
+TEST(compaction, leaves_gaps_that_reads_pass_over)
+{
+    struct keyed_settings settings = keyed_settings_random(1);
+    settings.keys = settings.records_most = 1; /* whatever comes later supersedes all before */
+    settings.value_most = 50;
+    settings.tombstone_once_in = 0;
+    struct keyed *keyed = memory_zeroed(sizeof *keyed);
+    keyed_init(keyed, &settings);
+    keyed->capacity = 30;
+    keyed->records = memory_zeroed((size_t)keyed->capacity * sizeof keyed->records[0]);
+    for (int i = 0; i < keyed->capacity; i++)
+        keyed->records[i].producer = -1;
+    struct disk *disk = keyed->world->machines[0]->disk;
+    struct disk_change make = {.kind = OP_MAKE_DIRECTORY, .path = "data/k-0"};
+    check(disk_execute(disk, &make) >= 0);
+    char text[PARTITION_METADATA_SIZE];
+    size_t size = partition_metadata_encode((struct uuid){{1}}, text);
+    write_file(disk, "data/k-0/partition.metadata", text, size);
+    write_segment(keyed, disk, 0, 5); /* 5 to 9, and all of 10 to 14, were compacted away */
+    write_file(disk, "data/k-0/00000000000000000010.log", "", 0);
+    write_segment(keyed, disk, 15, 20);
+    keyed->count = keyed->durable = keyed->committed = 20;
+    keyed_start(keyed);
+    keyed_work(keyed, 400);
+    keyed_settle(keyed);
+    keyed_stop(keyed);
+    EQ_TEXT(keyed->failure, "");
+    keyed_done(keyed);
+    memory_free(keyed);
+}

@@ -1,0 +1,23 @@
+#pragma once
+/* Runs of a keyed log: lives one after the other, and all that a crash could leave of one. */
+#include "crash/keyed.h"
+
+/* Lives of a log: worked, cleaned to the end or not, ended by a stop or, with `crashes`, by a crash
+ * too. Sets up `keyed`, which is the caller's to end; its failure says what was wrong. */
+void keyed_lives(uint64_t seed, bool crashes, struct keyed *keyed);
+
+/* The same, and operations that write fail. */
+void keyed_faults(uint64_t seed, struct keyed *keyed);
+
+struct keyed_cuts {
+    struct keyed *keyed; /* set up by keyed_images; the caller's */
+    struct disk_recording *recording;
+    struct random random;
+    int64_t begin;
+    /* results */
+    uint64_t images, recoveries;
+};
+
+/* A first life fills a log, a second one is recorded while it is compacted; at about every
+ * `step`-th event it is cut, and the log started on what a crash could leave. */
+void keyed_images(uint64_t seed, uint32_t step, struct keyed_cuts *run);
