@@ -154,8 +154,15 @@ static int compare(const void *a, const void *b)
     return left < right ? -1 : left > right;
 }
 
+/* Where the first batch of each epoch begins, and where the batch before that ends: between lies
+ * what compaction took. */
+struct found_epochs {
+    struct epochs first, before;
+    int64_t end;
+};
+
 /* Adds the epochs of one segment's batches. */
-static void add_epochs(struct epochs *epochs, const char *folder, int64_t base_offset)
+static void add_epochs(struct found_epochs *found, const char *folder, int64_t base_offset)
 {
     char path[4096], name[SEGMENT_NAME_SIZE];
     struct dump_file log;
@@ -163,14 +170,19 @@ static void add_epochs(struct epochs *epochs, const char *folder, int64_t base_o
     segment_name(base_offset, ".log", name);
     snprintf(path, sizeof path, "%s/%s", folder, name);
     if (dump_file_open(NULL, &log, path))
-        for (int64_t at = 0; read_header(&log, at, &header); at += header.size)
-            if (header.leader_epoch > epochs_latest(epochs) && header.base_offset >= 0)
-                epochs_assign(epochs, header.leader_epoch, header.base_offset);
+        for (int64_t at = 0; read_header(&log, at, &header); at += header.size) {
+            if (header.leader_epoch > epochs_latest(&found->first) && header.base_offset >= 0) {
+                epochs_assign(&found->first, header.leader_epoch, header.base_offset);
+                epochs_assign(&found->before, header.leader_epoch, found->end);
+            }
+            if (header.last_offset < INT64_MAX)
+                found->end = max_i64(found->end, header.last_offset + 1);
+        }
     dump_file_close(&log);
 }
 
 /* The epochs of all batches in the folder. */
-static void collect_epochs(struct epochs *epochs, const char *folder)
+static void collect_epochs(struct found_epochs *found, const char *folder)
 {
     int64_t *bases = NULL, base;
     int count = 0;
@@ -186,26 +198,43 @@ static void collect_epochs(struct epochs *epochs, const char *folder)
     if (count > 0)
         qsort(bases, (size_t)count, sizeof *bases, compare);
     for (int i = 0; i < count; i++)
-        add_epochs(epochs, folder, bases[i]);
+        add_epochs(found, folder, bases[i]);
     memory_free(bases);
 }
 
-/* Both say the same of what lies in the segments, if the journal holds nothing of the log. */
+static const struct epoch_entry *first_from(const struct epochs *epochs, int32_t epoch)
+{
+    for (int32_t i = 0; i < epochs->count; i++)
+        if (epochs->entries[i].epoch >= epoch)
+            return &epochs->entries[i];
+    return NULL;
+}
+
+/* Both say the same of what lies in the segments, if the journal holds nothing of the log. An epoch
+ * may begin in a gap, or lie in it as a whole. */
 static void compare_epochs(struct dump *dump, const char *path, const struct epochs *epochs)
 {
     char folder[4096];
-    struct epochs found = {0};
+    struct found_epochs found = {0};
     snprintf(folder, sizeof folder, "%.*s", (int)(strlen(path) - strlen("/" EPOCHS_FILE)), path);
     collect_epochs(&found, folder);
-    if (epochs->count > 0 && found.count > 0)
-        epochs_truncate_start(&found, epochs->entries[0].start_offset);
-    bool same = epochs->count == found.count;
-    for (int32_t i = 0; i < epochs->count && same; i++)
-        same = epochs->entries[i].epoch == found.entries[i].epoch &&
-               epochs->entries[i].start_offset == found.entries[i].start_offset;
-    if (!same)
+    if (epochs->count > 0 && found.first.count > 0)
+        epochs_truncate_start(&found.first, epochs->entries[0].start_offset);
+    int32_t named = 0;
+    bool same = true;
+    for (int32_t i = 0; i < epochs->count && same; i++) {
+        const struct epoch_entry *entry = &epochs->entries[i];
+        const struct epoch_entry *first = first_from(&found.first, entry->epoch);
+        const struct epoch_entry *before = first ? first_from(&found.before, first->epoch) : NULL;
+        bool is_there = first && first->epoch == entry->epoch;
+        named += is_there;
+        same = before && entry->start_offset >= before->start_offset &&
+               entry->start_offset < first->start_offset + is_there;
+    }
+    if (!same || named != found.first.count)
         dump_fault(dump, path, 0, "the batches of the segments say otherwise (it is a cache)");
-    epochs_free(&found);
+    epochs_free(&found.first);
+    epochs_free(&found.before);
 }
 
 void dump_epochs(struct dump *dump, const char *path)
