@@ -172,6 +172,15 @@ static enum error load_snapshot(struct producer_load *load)
 
 /* ---- indexes of aborted transactions ------------------------------------------------------- */
 
+/* Bytes of a write that a crash took back while the file's size stayed: no entry is all zeros. */
+static bool is_torn(struct bytes file, int32_t number)
+{
+    for (int32_t at = number * TXN_INDEX_ENTRY; at < file.size; at++)
+        if (file.data[at])
+            return false;
+    return true;
+}
+
 /* Takes the entries below the snapshot; false: one can't be right. */
 static bool take_entries(struct producer_load *load, int64_t base, struct bytes file)
 {
@@ -179,6 +188,10 @@ static bool take_entries(struct producer_load *load, int64_t base, struct bytes 
     int64_t last = state->aborted_count ? state->aborted[state->aborted_count - 1].last_offset : -1;
     struct aborted_txn_entry entry;
     for (int32_t i = 0; (int64_t)i * TXN_INDEX_ENTRY < file.size; i++) {
+        if (is_torn(file, i)) {
+            REACHED("torn index of transactions");
+            return true; /* what the snapshot rests on was durable before it was written */
+        }
         if (!txn_index_decode(file, i, base, &entry) || entry.last_offset <= last)
             return false;
         if (entry.last_offset >= load->snapshot)

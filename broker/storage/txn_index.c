@@ -20,6 +20,6 @@ bool txn_index_decode(struct bytes file, int32_t number, int64_t base_offset,
         (struct aborted_txn_entry){(int64_t)load_be64(entry + 2), (int64_t)load_be64(entry + 10),
                                    (int64_t)load_be64(entry + 18), (int64_t)load_be64(entry + 26)};
     return ret_entry->producer_id >= 0 && ret_entry->first_offset >= 0 &&
-           ret_entry->first_offset <= ret_entry->last_offset &&
+           ret_entry->first_offset < ret_entry->last_offset &&
            ret_entry->last_offset >= base_offset;
 }
