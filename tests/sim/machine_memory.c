@@ -221,6 +221,7 @@ struct port *machine_port(struct world *world, int machine, int core)
     int before = machine_memory_enter(MEMORY_NOBODY);
     struct port *port = world_port(world, machine, core);
     port->operations = &operations;
+    world->account = machine_memory_enter;
     current = before;
     return port;
 }

@@ -102,6 +102,9 @@ struct machine {
 };
 
 struct world {
+    /* Not null: says whose memory is taken from now on, while a machine's OP_WORK is done; returns
+     * who had it. */
+    int (*account)(int machine);
     uint64_t seed, hash, events;
     int64_t now_ns;
     struct random random;

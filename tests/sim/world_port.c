@@ -210,7 +210,12 @@ static int64_t do_work(struct world_port *port, struct op *op)
         return -state->error;
     if (state->cancelled && random_once_in(&port->world->random, 2))
         return -ERROR_CANCELLED;
-    return op->work(op->data);
+    int (*account)(int machine) = port->world->account;
+    int before = account ? account(port->machine->index) : 0;
+    int64_t result = op->work(op->data);
+    if (account)
+        account(before);
+    return result;
 }
 
 /* Does what `op` asks. False: it can't go on yet, and waits where it is. */
