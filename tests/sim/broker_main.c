@@ -46,7 +46,6 @@ static const char *const wanted_marks[] = {
     "ring wraps",
     "ring full",
     "pool empty",
-    "torn end met",
     "late completion",
     "recovery crashed",
     "ENOBUFS met",
@@ -78,7 +77,11 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_time_index_not_monotonic,
                                              MUTANT_index_entry_believed,
                                              MUTANT_forget_epoch_cache,
-                                             MUTANT_decompress_unbounded};
+                                             MUTANT_decompress_unbounded,
+                                             MUTANT_lose_tombstone_early,
+                                             MUTANT_compact_past_high_watermark,
+                                             MUTANT_drop_last_sequence,
+                                             MUTANT_swap_before_flush};
 
 /* For on_crash, which has no argument of ours. */
 static uint64_t current_seed, current_events;
