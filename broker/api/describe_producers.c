@@ -79,14 +79,11 @@ static bool add_topic(struct describe_producers *describe,
             out->partitions[i].error_code = (int16_t)error;
             continue;
         }
-        struct describe_item *item = call_take(call, 1, sizeof *item);
+        struct describe_item *item =
+            scatter_add(&describe->scatter, core, topic->id, index, sizeof *item);
         if (!item)
             return false;
-        item->base.topic_id = topic->id;
-        item->base.index = index;
         item->out = &out->partitions[i];
-        if (!scatter_add(&describe->scatter, core, &item->base))
-            return false;
     }
     return true;
 }

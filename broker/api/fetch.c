@@ -358,16 +358,13 @@ static bool add_partition(struct fetch *fetch, const struct image_topic *topic,
         fetch->failed = true;
         return true;
     }
-    struct fetch_item *item = call_take(call, 1, sizeof *item);
+    struct fetch_item *item =
+        scatter_add(&fetch->scatter, core, topic->id, in->partition, sizeof *item);
     if (!item)
         return false;
-    item->base.topic_id = topic->id;
-    item->base.index = in->partition;
     item->in = in;
     item->out = out;
     list_init(&item->waiter.link);
-    if (!scatter_add(&fetch->scatter, core, &item->base))
-        return false;
     item->part = (struct fetch_part *)fetch->scatter.parts[core];
     return true;
 }

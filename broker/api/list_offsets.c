@@ -99,16 +99,15 @@ static bool add_partition(struct list_offsets *list, const struct image_topic *t
     }
     if (in->timestamp == LATEST_TIERED || in->timestamp == EARLIEST_PENDING_UPLOAD)
         return true; /* -1, -1 */
-    struct list_offsets_item *item = call_take(call, 1, sizeof *item);
+    struct list_offsets_item *item =
+        scatter_add(&list->scatter, core, topic->id, in->partition_index, sizeof *item);
     if (!item)
         return false;
-    item->base.topic_id = topic->id;
-    item->base.index = in->partition_index;
     item->in = in;
     item->out = out;
     item->lookup.committed_only = ((const struct list_offsets_request *)call->in)->isolation_level;
     item->lookup.timestamp_ms = in->timestamp == EARLIEST_LOCAL ? EARLIEST : in->timestamp;
-    return scatter_add(&list->scatter, core, &item->base);
+    return true;
 }
 
 static bool add_topic(struct list_offsets *list,

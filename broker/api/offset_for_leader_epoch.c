@@ -59,14 +59,13 @@ add_partition(struct offset_for_leader_epoch *this, const struct image_topic *to
         out->error_code = (int16_t)error;
         return true;
     }
-    struct epoch_item *item = call_take(call, 1, sizeof *item);
+    struct epoch_item *item =
+        scatter_add(&this->scatter, core, topic->id, in->partition, sizeof *item);
     if (!item)
         return false;
-    item->base.topic_id = topic->id;
-    item->base.index = in->partition;
     item->in = in;
     item->out = out;
-    return scatter_add(&this->scatter, core, &item->base);
+    return true;
 }
 
 static bool add_topic(struct offset_for_leader_epoch *this,

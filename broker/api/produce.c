@@ -14,7 +14,7 @@
  *  4. A batch whose codec is not the topic's (compression.type) is recompressed into a buffer, held
  *     as long as the frame.
  *  5. A batch that takes long to judge (produce.inline.bytes) is judged by a helper thread, one of
- * a request at a time; the connection's next request waits, other connections don't.
+ *     a request at a time; the connection's next request waits, other connections don't.
  *  6. A batch that its producer sends again is answered with the offset of the first time, and as
  *     late: when that is durable (storage/producer_state.h).
  *  7. What waits past timeout_ms is answered REQUEST_TIMED_OUT; it may still become durable. */
@@ -333,14 +333,13 @@ static enum step add_partition(struct produce *produce, const struct produce_top
         return STEP_NEXT;
     if (to->rules.append_time)
         out->log_append_time_ms = judgement.report.max_timestamp;
-    struct produce_item *item = call_take(call, 1, sizeof *item);
+    struct produce_item *item =
+        scatter_add(&produce->scatter, core, to->topic->id, in->index, sizeof *item);
     if (!item)
         return STEP_FAIL;
-    item->base.topic_id = to->topic->id;
-    item->base.index = in->index;
     item->batches = judgement.stored;
     item->out = out;
-    return scatter_add(&produce->scatter, core, &item->base) ? STEP_NEXT : STEP_FAIL;
+    return STEP_NEXT;
 }
 
 /* What the request's topic is now: it is looked up again after every wait. */

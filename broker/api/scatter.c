@@ -13,7 +13,8 @@ bool scatter_init(struct scatter *scatter, struct call *call, size_t part_size)
     return scatter->parts != NULL;
 }
 
-bool scatter_add(struct scatter *scatter, int32_t core, struct scatter_item *item)
+void *scatter_add(struct scatter *scatter, int32_t core, struct uuid topic_id, int32_t index,
+                  size_t item_size)
 {
     struct broker *broker = scatter->call->shard->broker;
     check(core >= 0 && core < broker->core_count);
@@ -21,19 +22,24 @@ bool scatter_add(struct scatter *scatter, int32_t core, struct scatter_item *ite
     if (!part) {
         part = call_take(scatter->call, 1, scatter->part_size);
         if (!part)
-            return false;
+            return NULL;
         part->call = scatter->call;
         part->shard = &broker->shards[core];
         list_init(&part->waiter.link);
         scatter->parts[core] = part;
     }
-    item->next = NULL;
+    check(item_size >= sizeof(struct scatter_item));
+    struct scatter_item *item = call_take(scatter->call, 1, item_size);
+    if (!item)
+        return NULL;
+    item->topic_id = topic_id;
+    item->index = index;
     if (part->last)
         part->last->next = item;
     else
         part->first = part->at = item;
     part->last = item;
-    return true;
+    return item;
 }
 
 struct scatter_part *scatter_next(const struct scatter *scatter, int32_t *position)

@@ -43,8 +43,10 @@ struct scatter {
 /* `part_size`: of the struct that begins with a struct scatter_part. False: budget. */
 bool scatter_init(struct scatter *scatter, struct call *call, size_t part_size);
 
-/* Adds an item to the part of core `core`. False: budget. */
-bool scatter_add(struct scatter *scatter, int32_t core, struct scatter_item *item);
+/* Adds a partition to the part of core `core`: a zeroed item of `item_size`, that of the struct
+ * that begins with a struct scatter_item, in the call's arena. Null: budget. */
+void *scatter_add(struct scatter *scatter, int32_t core, struct uuid topic_id, int32_t index,
+                  size_t item_size);
 
 /* Walks the parts: start with *position 0; null at the end. */
 struct scatter_part *scatter_next(const struct scatter *scatter, int32_t *position);

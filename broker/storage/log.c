@@ -184,26 +184,35 @@ struct list *log_room(struct log *log)
     return &log->store->room;
 }
 
-/* Walks whole batches. Returns the offset after the last record, the first being `offset`, or -1 if
- * `batches` does not end with a whole batch. Says whether any batch has a producer. */
-static int64_t measure_batches(struct bytes batches, int64_t offset, bool *ret_has_producers)
+/* What an append needs to know of its batches before they are copied. */
+struct measure {
+    int64_t end_offset;       /* after the last record */
+    int64_t max_timestamp_ms; /* of all; -1: none */
+    bool has_producers;       /* a batch has one */
+};
+
+/* Walks whole batches, the first record having `offset`. False: they don't end with a whole one. */
+static bool measure_batches(struct bytes batches, int64_t offset, struct measure *ret)
 {
     int32_t at = 0;
     uint8_t none = 0x80; /* stays if no producer id is 0 or more */
+    int64_t max_timestamp_ms = -1;
     while (at < batches.size) {
         const uint8_t *batch = batches.data + at;
         if (batches.size - at < BATCH_RECORDS_AT)
-            return -1;
+            return false;
         int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
         int32_t last_delta = (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
         if (size < BATCH_RECORDS_AT || size > batches.size - at || last_delta < 0)
-            return -1;
-        none &= size >= BATCH_RECORDS_AT ? batch[BATCH_PRODUCER_ID_AT] : 0x80;
+            return false;
+        none &= batch[BATCH_PRODUCER_ID_AT];
+        max_timestamp_ms =
+            max_i64(max_timestamp_ms, (int64_t)load_be64(batch + BATCH_MAX_TIMESTAMP_AT));
         offset += last_delta + 1;
         at += (int32_t)size;
     }
-    *ret_has_producers = !(none & 0x80);
-    return offset;
+    *ret = (struct measure){offset, max_timestamp_ms, !(none & 0x80)};
+    return batches.size > 0;
 }
 
 /* Gives each of the batches, which were measured, its offset and epoch. */
@@ -232,25 +241,15 @@ struct piece *log_new_piece(struct log *log)
     return piece;
 }
 
-static int64_t max_timestamp_ms(struct bytes batches)
-{
-    int64_t most = -1;
-    for (int64_t at = 0; at < batches.size;) {
-        most = max_i64(most, (int64_t)load_be64(batches.data + at + BATCH_MAX_TIMESTAMP_AT));
-        at += BATCH_OVERHEAD + (int64_t)load_be32(batches.data + at + BATCH_LENGTH_AT);
-    }
-    return most;
-}
-
 /* The segment the next append goes to; a new one when the active one is to be closed. */
-static struct segment *segment_for(struct log *log, struct bytes batches, int64_t end_offset)
+static struct segment *segment_for(struct log *log, int32_t size, const struct measure *measure)
 {
     struct segment *active = log_active(log);
     if (!active)
         return log_add_segment(log, log->appended_end);
-    struct roll_append append = {.size_bytes = batches.size,
-                                 .last_offset = end_offset - 1,
-                                 .max_timestamp_ms = max_timestamp_ms(batches),
+    struct roll_append append = {.size_bytes = size,
+                                 .last_offset = measure->end_offset - 1,
+                                 .max_timestamp_ms = measure->max_timestamp_ms,
                                  .now_ms = log->store->core->now.wall_ms};
     if (!roll_is_due(active, log->settings, &append))
         return active;
@@ -280,11 +279,10 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
         return log->state == LOG_FAILED ? log->error : ERROR_BAD_ARGUMENT;
     if (store->fenced)
         return ERROR_KAFKA_STORAGE_ERROR;
-    bool has_producers;
-    int64_t end_offset = measure_batches(batches, log->appended_end, &has_producers);
-    if (batches.size <= 0 || end_offset < 0)
+    struct measure measure;
+    if (!measure_batches(batches, log->appended_end, &measure))
         return ERROR_CORRUPT_MESSAGE;
-    enum error error = has_producers ? producer_state_judge(log, batches, ret) : ERROR_NONE;
+    enum error error = measure.has_producers ? producer_state_judge(log, batches, ret) : ERROR_NONE;
     if (error)
         return error;
     uint32_t most = ENTRY_BIND_SIZE_MAX + ENTRY_APPEND_HEADER_MAX + (uint32_t)batches.size;
@@ -295,7 +293,7 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
         return ERROR_WOULD_WAIT;
 
     struct segment *before = log_active(log);
-    struct segment *segment = segment_for(log, batches, end_offset);
+    struct segment *segment = segment_for(log, batches.size, &measure);
     uint64_t sequence = journal_filling_sequence(journal);
     uint32_t used = 0, entries = 1;
     if (log->bound_sequence < journal->mark_sequence || segment != before) {
@@ -319,20 +317,20 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
     piece->segment = segment;
     piece->sequence = sequence;
     piece->base_offset = log->appended_end;
-    piece->end_offset = end_offset;
+    piece->end_offset = measure.end_offset;
     piece->size = (uint32_t)batches.size;
     piece->position = (uint32_t)segment->size;
     log_note_piece(log, piece);
     segment->size += batches.size;
     segment->touched_sequence = sequence;
-    log->appended_end = end_offset;
-    producer_state_applied(log, (struct bytes){piece->data, batches.size}, has_producers);
+    log->appended_end = measure.end_offset;
+    producer_state_applied(log, (struct bytes){piece->data, batches.size}, measure.has_producers);
     store->counters.appended_bytes += (uint64_t)batches.size;
     if (list_is_empty(&log->unsettled))
         list_push(&store->unsettled, &log->unsettled);
     journal_commit(journal, used + (uint32_t)batches.size, entries, log);
     *ret = (struct log_append_result){.base_offset = piece->base_offset,
-                                      .end_offset = end_offset,
+                                      .end_offset = measure.end_offset,
                                       .log_start_offset = log->log_start};
     return ERROR_NONE;
 }

@@ -3,14 +3,17 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "base/reached.h"
-#include "codec/crc32c.h"
 #include "protocol/batch.h"
 #include "storage/producer_snapshot.h"
 #include "storage/store.h"
 #include "storage/txn_index.h"
 #include <stdio.h>
 
-enum { CHUNK_BYTES = 128 << 10, SMALL_BYTES_MAX = PRODUCER_SNAPSHOT_BYTES_MAX };
+enum {
+    SCAN_AHEAD_BYTES = 128 << 10,
+    SCAN_BATCHES = 256, /* in one step */
+    SMALL_BYTES_MAX = PRODUCER_SNAPSHOT_BYTES_MAX,
+};
 
 enum {
     LOAD_CHOOSE,
@@ -37,6 +40,7 @@ void producer_load_done(struct producer_load *load)
 {
     buffer_release(load->buffer);
     load->buffer = NULL;
+    log_scan_done(&load->scan);
 }
 
 static enum error start_op(struct producer_load *load, struct op op)
@@ -291,8 +295,6 @@ static enum error load_segment_index(struct producer_load *load)
     }
     load->position =
         load->offset > segment->base_offset ? segment_index_find(segment, load->offset) : 0;
-    load->believed = load->position == 0;
-    load->wanted = CHUNK_BYTES;
     load->phase = LOAD_SEGMENT_OPEN;
     return ERROR_NONE;
 }
@@ -310,121 +312,84 @@ static enum error open_segment(struct producer_load *load)
     load->handle = segment->sealed ? (int32_t)load->op.result : segment->handle;
     load->file_phase = 0;
     load->phase = LOAD_SEGMENT_READ;
+    /* Where the index led to, the first batch is read whole, to be believed. */
+    load->scan = (struct log_scan){.core = load->log->store->core,
+                                   .handle = load->handle,
+                                   .alignment = segment->sealed ? 1 : load->log->store->alignment,
+                                   .position = load->position,
+                                   .end = file_end(segment),
+                                   .next_offset = segment->base_offset,
+                                   .whole_from = load->position > 0 ? load->position : INT64_MAX,
+                                   .ahead = SCAN_AHEAD_BYTES};
     return ERROR_NONE;
 }
 
-/* One batch at `data`, of which `have` bytes were read: false: more of it must be. */
-static bool replay_batch(struct producer_load *load, const uint8_t *data, int64_t size,
-                         int64_t have)
+/* Takes what the scan has come by, unless the snapshot has it. */
+static void replay_batch(struct producer_load *load)
 {
     struct producer_state *state = &load->log->producers;
-    bool has_producer = !(data[BATCH_PRODUCER_ID_AT] & 0x80);
-    bool is_control = load_be16(data + BATCH_ATTRIBUTES_AT) & BATCH_CONTROL;
-    if (has_producer && is_control && size > have)
-        return false;
-    struct batch batch = {
-        .whole = {data, (int32_t)size},
-        .base_offset = (int64_t)load_be64(data),
-        .attributes = load_be16(data + BATCH_ATTRIBUTES_AT),
-        .last_offset_delta = (int32_t)load_be32(data + BATCH_LAST_OFFSET_DELTA_AT),
-        .base_timestamp = (int64_t)load_be64(data + BATCH_BASE_TIMESTAMP_AT),
-        .max_timestamp = (int64_t)load_be64(data + BATCH_MAX_TIMESTAMP_AT),
-        .producer_id = (int64_t)load_be64(data + BATCH_PRODUCER_ID_AT),
-        .producer_epoch = (int16_t)load_be16(data + BATCH_PRODUCER_EPOCH_AT),
-        .base_sequence = (int32_t)load_be32(data + BATCH_BASE_SEQUENCE_AT),
-        .count = (int32_t)load_be32(data + BATCH_COUNT_AT),
-    };
+    struct batch batch;
+    batch_view_header(load->scan.batch, (int32_t)load->scan.batch_size, &batch);
     int64_t end = batch_last_offset(&batch) + 1;
-    if (end > load->offset) {
-        struct producer_event event;
-        struct aborted_txn_entry aborted;
-        state->bytes_since += size;
-        load->offset = end;
-        if (has_producer && !MUTANT(forget_producers_at_open) &&
-            producer_event_of(&batch, &event) &&
-            producers_apply(&state->table, &event, producer_now(load->log->store), &aborted))
-            producer_state_add_aborted(state, &aborted);
-    }
-    return true;
+    if (end <= load->offset)
+        return;
+    struct producer_event event;
+    struct aborted_txn_entry aborted;
+    state->bytes_since += load->scan.batch_size;
+    load->offset = end;
+    if (batch.producer_id >= 0 && !MUTANT(forget_producers_at_open) &&
+        producer_event_of(&batch, &event) &&
+        producers_apply(&state->table, &event, producer_now(load->log->store), &aborted))
+        producer_state_add_aborted(state, &aborted);
 }
 
-/* Does the batch that the index points at begin as one must there? */
-static bool is_believable(const struct producer_load *load, const uint8_t *data, int64_t have)
+/* The index led astray: it is only a cache. From the segment's beginning. */
+static void scan_from_start(struct producer_load *load)
 {
-    int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(data + BATCH_LENGTH_AT);
-    int64_t base = (int64_t)load_be64(data);
-    if (size < BATCH_RECORDS_AT || data[BATCH_MAGIC_AT] != 2 || base > load->offset ||
-        base < segment_of(load)->base_offset)
-        return false;
-    return size > have ||
-           crc32c(0, data + BATCH_ATTRIBUTES_AT, (size_t)size - BATCH_ATTRIBUTES_AT) ==
-               load_be32(data + BATCH_CRC_AT);
+    struct log_scan *scan = &load->scan;
+    REACHED("index not believed");
+    scan->position = 0;
+    scan->next_offset = segment_of(load)->base_offset;
+    scan->whole_from = INT64_MAX;
+    scan->batch = NULL;
 }
 
-/* Walks the headers of what was read. */
-static enum error walk(struct producer_load *load)
+/* All of the segment has been replayed. */
+static enum error end_segment(struct producer_load *load)
 {
-    struct segment *segment = segment_of(load);
-    int64_t end = file_end(segment), have = min_i64(load->op.offset + load->op.result, end);
-    load->wanted = CHUNK_BYTES;
-    while (load->position + BATCH_RECORDS_AT <= have) {
-        const uint8_t *data = load->buffer->data + (load->position - load->op.offset);
-        int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(data + BATCH_LENGTH_AT);
-        if (!load->believed && !is_believable(load, data, have - load->position)) {
-            REACHED("index not believed");
-            load->position = 0;
-            load->believed = true;
-            return ERROR_NONE;
-        }
-        load->believed = true;
-        if (size < BATCH_RECORDS_AT || data[BATCH_MAGIC_AT] != 2 || load->position + size > end)
-            return fail(load, "a batch's header is damaged");
-        if (!replay_batch(load, data, size, have - load->position)) {
-            load->wanted = max_i64(size, CHUNK_BYTES);
-            return ERROR_NONE;
-        }
-        load->position += size;
-    }
-    if (have == end && load->position < have)
-        return fail(load, "bytes are left after the last whole batch");
-    return ERROR_NONE;
+    int32_t handle = load->handle;
+    bool sealed = segment_of(load)->sealed;
+    log_scan_done(&load->scan);
+    load->handle = -1;
+    load->segment++;
+    load->phase = LOAD_SEGMENT_SIZE;
+    return sealed ? start_op(load, (struct op){.kind = OP_CLOSE, .handle = handle}) : ERROR_NONE;
 }
 
 static enum error read_segment(struct producer_load *load)
 {
-    struct segment *segment = segment_of(load);
-    if (load->file_phase == 2) { /* its handle is closed */
-        load->file_phase = 0;
-        load->segment++;
-        load->phase = LOAD_SEGMENT_SIZE;
-        return ERROR_NONE;
+    struct log_scan *scan = &load->scan;
+    for (int i = 0; i < SCAN_BATCHES; i++) {
+        enum log_scan_result result = log_scan_step(scan, load->flow);
+        bool is_first = scan->whole_from != INT64_MAX; /* not believed yet */
+        if (result == SCAN_WAITS)
+            return ERROR_WOULD_WAIT;
+        if (result == SCAN_ENDED)
+            return end_segment(load);
+        if (is_first && !scan->error &&
+            (result == SCAN_FAULT || (int64_t)load_be64(scan->batch) > load->offset)) {
+            scan_from_start(load);
+            continue;
+        }
+        if (result == SCAN_FAULT) {
+            load->op.result = -(int64_t)scan->error;
+            load->position = scan->position;
+            return fail(load, scan->fault);
+        }
+        scan->whole_from = INT64_MAX;
+        replay_batch(load);
     }
-    if (load->file_phase == 1) {
-        load->file_phase = 0;
-        if (load->op.result <= 0)
-            return fail(load, "a segment can't be read");
-        enum error error = walk(load);
-        if (error || load->phase != LOAD_SEGMENT_READ)
-            return error;
-    }
-    if (load->position >= file_end(segment)) {
-        int32_t handle = load->handle;
-        load->handle = -1;
-        load->file_phase = 2;
-        return segment->sealed ? start_op(load, (struct op){.kind = OP_CLOSE, .handle = handle})
-                               : ERROR_NONE;
-    }
-    uint64_t alignment = segment->sealed ? 1 : load->log->store->alignment;
-    int64_t from = (int64_t)align_down((uint64_t)load->position, alignment);
-    int64_t to = (int64_t)align_up(
-        (uint64_t)min_i64(file_end(segment), load->position + load->wanted), alignment);
-    take_buffer(load, (size_t)(to - from));
-    load->file_phase = 1;
-    return start_op(load, (struct op){.kind = OP_READ,
-                                      .handle = load->handle,
-                                      .data = load->buffer->data,
-                                      .size = (size_t)(to - from),
-                                      .offset = from});
+    return ERROR_WOULD_WAIT;
 }
 
 /* ---- the end ------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 #pragma once
 /* Loads a log's producers: the newest good snapshot at or below the end, then the headers of the
- * batches from there on, one chunk a step. Used when a log is opened; and to be used, on an idle
+ * batches from there on (log_scan.h). Used when a log is opened; and to be used, on an idle
  * log, when its end was cut.
  *
  *   choose -> snapshot -> indexes of transactions -> segments -> remove what lies beyond the end
@@ -8,6 +8,7 @@
  * An index of transactions that is damaged takes all snapshots out of use that rest on it: the
  * replay then begins before its segment and makes it again. */
 #include "base/error.h"
+#include "storage/log_scan.h"
 #include "storage/log_state.h"
 
 struct producer_load {
@@ -18,15 +19,14 @@ struct producer_load {
     struct buffer *buffer;
     int64_t snapshot;       /* offset of the one in use; -1: none, from the start */
     int64_t limit;          /* only snapshots at or below are believed */
-    int64_t position;       /* in `segment`: replayed below it */
+    int64_t position;       /* in `segment`: where the replay begins; of a fault */
     int64_t offset;         /* the next batch begins here, or later */
-    int64_t wanted;         /* bytes to read at once */
     size_t got;             /* of a small file */
     int32_t segment, index; /* numbers: of log->segments, of producers.txn_indexes */
     int32_t handle;
     uint8_t phase, file_phase;
-    bool believed; /* position is known to be a batch's beginning */
-    bool cut;      /* a file was removed: the folder is to be flushed */
+    bool cut; /* a file was removed: the folder is to be flushed */
+    struct log_scan scan;
     char path[1024];
     const char *fault; /* why the log fails, a sentence */
 };
@@ -34,8 +34,9 @@ struct producer_load {
 /* Sets up `load` for a log whose segments and end are known. */
 void producer_load_init(struct producer_load *load, struct log *log, struct flow *flow);
 
-/* The next part of the work; call it in a step of the flow. WOULD_WAIT: a hold was taken, call
- * again. NONE: done. KAFKA_STORAGE_ERROR: load->fault says why, the file is load->path. */
+/* The next part of the work; call it in a step of the flow. WOULD_WAIT: call again, in the next
+ * step (a hold was taken, or the step was long enough). NONE: done. KAFKA_STORAGE_ERROR:
+ * load->fault says why, the file is load->path. */
 enum error producer_load_step(struct producer_load *load);
 
 /* Gives back what it holds; after producer_load_step has ended. */

@@ -7,10 +7,10 @@
 
 enum { LENGTH_MIN = 14 }; /* of a message of magic 0, the smallest there ever was */
 
-static void read_header(const uint8_t *data, int32_t size, struct batch *batch)
+void batch_view_header(const uint8_t *data, int32_t size_bytes, struct batch *ret_batch)
 {
-    *batch = (struct batch){
-        .whole = {data, size},
+    *ret_batch = (struct batch){
+        .whole = {data, size_bytes},
         .base_offset = (int64_t)load_be64(data),
         .leader_epoch = (int32_t)load_be32(data + BATCH_LEADER_EPOCH_AT),
         .crc = load_be32(data + BATCH_CRC_AT),
@@ -42,7 +42,7 @@ enum error batch_view(const void *data, size_t size, struct batch *ret_batch)
         return ERROR_TRUNCATED;
     if (magic < 2)
         return ERROR_UNSUPPORTED_FOR_MESSAGE_FORMAT;
-    read_header(at, length + BATCH_OVERHEAD, ret_batch);
+    batch_view_header(at, length + BATCH_OVERHEAD, ret_batch);
     return ERROR_NONE;
 }
 

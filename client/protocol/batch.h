@@ -84,6 +84,10 @@ struct record_header {
  * length or magic can't be; UNSUPPORTED_FOR_MESSAGE_FORMAT for a message set of magic 0 or 1. */
 enum error batch_view(const void *data, size_t size, struct batch *ret_batch);
 
+/* Only the header, of which BATCH_RECORDS_AT bytes must be there; nothing is judged. `size_bytes`
+ * is taken as that of the whole batch. */
+void batch_view_header(const uint8_t *data, int32_t size_bytes, struct batch *ret_batch);
+
 /* CORRUPT_MESSAGE unless the stored CRC is that of the bytes. */
 enum error batch_check_crc(const struct batch *batch);
 

@@ -27,14 +27,13 @@ static void collect(struct rotten *rotten, struct inode *folder, const char *pat
     }
 }
 
-/* Is it one of the bytes of a batch that nothing covers? */
-static bool is_uncovered(struct rotten *rotten, struct inode *file, const char *path, int64_t place)
+bool rot_is_untold(struct disk *disk, struct inode *file, const char *path, int64_t place)
 {
     if (!strstr(path, ".log"))
         return false;
     uint8_t header[BATCH_RECORDS_AT];
     for (int64_t at = 0;
-         disk_read(rotten->disk, file, at, header, sizeof header) == (int64_t)sizeof header;) {
+         disk_read(disk, file, at, header, sizeof header) == (int64_t)sizeof header;) {
         int64_t end = at + BATCH_OVERHEAD + (int64_t)load_be32(header + BATCH_LENGTH_AT);
         if (place < end || end <= at)
             return place - at < BATCH_LENGTH_AT ||
@@ -53,7 +52,7 @@ static void flip(struct rotten *rotten, struct random *random, char *what, size_
         most = random_below(random, 2) ? 64 : 16384; /* anchors, and where the ring begins */
     do {
         place = (int64_t)random_below(random, (uint64_t)(most < file->size ? most : file->size));
-    } while (is_uncovered(rotten, file, rotten->paths[i], place));
+    } while (rot_is_untold(rotten->disk, file, rotten->paths[i], place));
     uint8_t byte;
     check(disk_read(rotten->disk, file, place, &byte, 1) == 1);
     byte ^= (uint8_t)(1u << random_below(random, 8));

@@ -3,8 +3,7 @@
  *
  * Two things can't be told: rot in the blocks of the last write of a journal looks like a torn end,
  * and of a batch's offset and leader epoch nothing is a checksum (the sidecars will be). */
-#include <stddef.h>
-#include <stdint.h>
+#include "sim/disk.h"
 
 struct rot {
     int flips;              /* images, each with one */
@@ -14,3 +13,6 @@ struct rot {
 
 /* Works a store, crashes it, and starts on images with one bit changed. */
 void rot_run(struct rot *rot, uint64_t seed);
+
+/* Is the byte at `place` of the file one of those of a batch that nothing covers? */
+bool rot_is_untold(struct disk *disk, struct inode *file, const char *path, int64_t place);

@@ -1,4 +1,5 @@
 #include "crash/rot_bits.h"
+#include "crash/rot.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "crash/model_producers.h"
@@ -178,24 +179,6 @@ static uint8_t byte_at(struct directory *directory, const struct rot_file *file,
     return byte;
 }
 
-/* Is it one of the bytes that nothing covers? */
-static bool is_untold(struct directory *directory, const struct rot_file *file, int64_t place)
-{
-    if (!strstr(file->path, ".log"))
-        return false;
-    uint8_t header[BATCH_RECORDS_AT];
-    struct inode *inode = directory->disk->inodes[file->inode];
-    for (int64_t at = 0;
-         disk_read(directory->disk, inode, at, header, sizeof header) == (int64_t)sizeof header;) {
-        int64_t end = at + BATCH_OVERHEAD + (int64_t)load_be32(header + BATCH_LENGTH_AT);
-        if (place < end || end <= at)
-            return place - at < BATCH_LENGTH_AT ||
-                   (place - at >= BATCH_LEADER_EPOCH_AT && place - at < BATCH_MAGIC_AT);
-        at = end;
-    }
-    return false;
-}
-
 static struct disk *flipped(struct directory *directory, const struct rot_file *file, int64_t bit)
 {
     struct disk *disk = disk_clone(directory->disk);
@@ -250,7 +233,9 @@ static void look_at_bit(struct directory *directory, const struct rot_file *file
         bits->torn += verdict == TORN;
         bits->harmless += verdict == RIGHT;
     }
-    bool untold = verdict == WRONG && is_untold(directory, file, place);
+    bool untold =
+        verdict == WRONG &&
+        rot_is_untold(directory->disk, directory->disk->inodes[file->inode], file->path, place);
     bits->untold += untold;
     if (verdict == WRONG && !untold)
         rig_fail(rig, "%s", what);
