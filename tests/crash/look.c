@@ -66,7 +66,8 @@ static void look_at_index(struct look *look, int64_t base, const uint8_t *log, i
     }
     if (look->clean && inode->size % 8)
         rig_fail(rig, "%s has %lld bytes", path, (long long)inode->size);
-    if (look->clean && log_size - last > rig->settings.log.index_interval_bytes + BATCH_BYTES_MAX)
+    int64_t gap = max_i64(rig->settings.log.index_interval_bytes, rig->index_gap_bytes);
+    if (look->clean && log_size - last > gap + BATCH_BYTES_MAX)
         rig_fail(rig, "%s ends at position %lld of %lld", path, (long long)last,
                  (long long)log_size);
     memory_free(index);

@@ -56,6 +56,8 @@ struct rig_core {
 };
 
 struct rig {
+    int64_t
+        index_gap_bytes; /* at the end of an index that was cut an opening leaves so much open */
     struct rig_settings settings;
     struct world *world;
     struct oracle *oracle;
