@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -177,6 +178,18 @@ static int64_t call_make_directory(const struct op *op)
     return result_of(mkdir(op->path, FOLDER_MODE));
 }
 
+/* Blocks kept for root are not ours. */
+static int64_t call_space(const struct op *op)
+{
+    struct statvfs status;
+    if (fstatvfs(op->handle, &status) < 0)
+        return result_of_errno();
+    *(struct file_space *)op->data =
+        (struct file_space){.free_bytes = (int64_t)(status.f_bavail * status.f_frsize),
+                            .total_bytes = (int64_t)(status.f_blocks * status.f_frsize)};
+    return 0;
+}
+
 static int64_t (*const calls[OP_KIND_COUNT])(const struct op *op) = {
     [OP_OPEN] = call_open,
     [OP_CLOSE] = call_close,
@@ -191,6 +204,7 @@ static int64_t (*const calls[OP_KIND_COUNT])(const struct op *op) = {
     [OP_RENAME] = call_rename,
     [OP_REMOVE] = call_remove,
     [OP_MAKE_DIRECTORY] = call_make_directory,
+    [OP_SPACE] = call_space,
 };
 
 int64_t file_call(const struct op *op)

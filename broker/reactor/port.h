@@ -56,6 +56,7 @@ enum op_kind {
     OP_RENAME,    /* path, path_to: replaces what is there -> 0 */
     OP_REMOVE,    /* path: a file or an empty folder -> 0 */
     OP_MAKE_DIRECTORY, /* path -> 0, ERROR_ALREADY_EXISTS */
+    OP_SPACE,          /* handle of a folder, data: struct file_space, of its file system -> 0 */
     /* neither: what would take a turn too long */
     OP_WORK, /* work, data: work(data) is called on a helper thread, once -> what it returns.
                 ERROR_CANCELLED, ERROR_NO_MEMORY: it was not called. It ends by itself, and touches
@@ -81,6 +82,11 @@ struct file_stat {
     int64_t allocated_bytes;   /* blocks on disk */
     uint32_t direct_alignment; /* of offset, size and memory with OPEN_DIRECT; a power of two */
     bool is_directory;
+};
+
+struct file_space {
+    int64_t free_bytes;  /* that this process may still take */
+    int64_t total_bytes; /* free or not */
 };
 
 /* IPv4 or IPv6 (IPv4 mapped into the last four bytes, family 4). */

@@ -1,7 +1,7 @@
 /* The kinds of operations as they look in the ring: prepared, and finished. Which kinds are not
- * here: OP_LISTEN and OP_SHUTDOWN never wait and are plain calls; OP_STAT, OP_LIST, OP_TRUNCATE
- * and OP_FLUSH_ALL have no opcode that is old enough, or one that the kernel hands to a thread
- * anyway, and go to a thread of ours. */
+ * here: OP_LISTEN and OP_SHUTDOWN never wait and are plain calls; OP_STAT, OP_LIST, OP_SPACE,
+ * OP_TRUNCATE and OP_FLUSH_ALL have no opcode that is old enough, or one that the kernel hands to a
+ * thread anyway, and go to a thread of ours. */
 #include "base/check.h"
 #include "reactor/files.h"
 #include "reactor/uring.h"

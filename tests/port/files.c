@@ -356,3 +356,24 @@ TEST(files, take_more_operations_than_the_queue)
                        "10000\n"
                        "close -> ok\n");
 }
+
+/* What a file takes is gone from what is free. Others may use the same disk meanwhile. */
+static void tells_space(struct script *s)
+{
+    struct file_space space = {0};
+    int32_t folder = script_open(s, "", OPEN_READ | OPEN_DIRECTORY);
+    struct op op = {.kind = OP_SPACE, .handle = folder, .data = &space};
+    script_call(s, &op);
+    TRUE_(space.free_bytes > 0 && space.free_bytes <= space.total_bytes);
+    op.handle = 12345;
+    script_call(s, &op);
+    script_close(s, folder);
+}
+
+TEST(files, tell_what_is_free)
+{
+    script_run(tells_space, "open -> handle\n"
+                            "space -> ok\n"
+                            "space -> BAD_ARGUMENT\n"
+                            "close -> ok\n");
+}

@@ -25,6 +25,7 @@ static const char *const kind_names[OP_KIND_COUNT] = {
     [OP_RENAME] = "rename",
     [OP_REMOVE] = "remove",
     [OP_MAKE_DIRECTORY] = "make directory",
+    [OP_SPACE] = "space",
     [OP_WORK] = "work",
 };
 

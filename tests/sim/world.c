@@ -38,7 +38,7 @@ struct world_settings world_settings_random(uint64_t seed)
     struct world_settings settings = world_settings_default();
     struct random random;
     random_seed(&random, seed ^ 0x5e771465);
-    for (int kind = 0; kind < OP_WORK; kind++)
+    for (int kind = 0; kind < OP_SPACE; kind++)
         settings.latency[kind].high_ns = 2000 << random_below(&random, 12);
     settings.slow_once_in = 20 << random_below(&random, 8);
     settings.turn_delay.high_ns = 100 << random_below(&random, 10);
@@ -55,6 +55,7 @@ struct world_settings world_settings_random(uint64_t seed)
     settings.short_read_once_in = 2 << random_below(&random, 10);
     settings.short_write_once_in = 8 << random_below(&random, 10);
     settings.latency[OP_WORK].high_ns = 2000 << random_below(&random, 12);
+    settings.latency[OP_SPACE].high_ns = 2000 << random_below(&random, 12);
     return settings;
 }
 

@@ -108,7 +108,7 @@ static bool has_path(const struct op *op)
 static bool changes_disk(const struct op *op)
 {
     return op->kind != OP_READ && op->kind != OP_LIST && op->kind != OP_STAT &&
-           (op->kind != OP_OPEN || op->flags & OPEN_CREATE);
+           op->kind != OP_SPACE && (op->kind != OP_OPEN || op->flags & OPEN_CREATE);
 }
 
 static struct disk_change change_of(const struct op *op)
@@ -257,6 +257,16 @@ static int64_t execute_stat(struct machine *machine, const struct op *op,
     return 0;
 }
 
+static int64_t execute_space(struct machine *machine, const struct op *op)
+{
+    const int64_t unlimited = (int64_t)1 << 50;
+    const struct disk *disk = machine->disk;
+    int64_t total = disk->limit_bytes ? disk->limit_bytes : unlimited;
+    *(struct file_space *)op->data =
+        (struct file_space){max_i64(total - disk->used_bytes, 0), total};
+    return 0;
+}
+
 /* Linux keeps errors of writing back with the file and with the file system (errseq_t): whoever has
  * them open is told once, whosever flush it was that failed; one that nobody was told of also to
  * those who open the file later. */
@@ -312,6 +322,8 @@ static int64_t execute(struct machine *machine, struct op *op)
                                          : -ERROR_BAD_ARGUMENT;
     case OP_STAT:
         return execute_stat(machine, op, file);
+    case OP_SPACE:
+        return execute_space(machine, op);
     case OP_ALLOCATE:
     case OP_TRUNCATE:
         if (!(file->flags & OPEN_WRITE) || op->offset < 0 ||

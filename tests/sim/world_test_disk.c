@@ -495,6 +495,12 @@ TEST(world_disk, space_is_limited)
     int32_t handle = create_at(&one, "f");
     EQ(call(&one, (struct op){.kind = OP_ALLOCATE, .handle = handle, .size = 8192}), 0);
     EQ(fill(&one, handle, 0, 8192, 'x', 0), 8192);
+    struct file_space space;
+    struct op ask = {
+        .kind = OP_SPACE, .handle = open_at(&one, ".", OPEN_READ | OPEN_DIRECTORY), .data = &space};
+    EQ(call(&one, ask), 0);
+    EQ(space.free_bytes, 8192);
+    EQ(space.total_bytes, 4 * 4096);
     EQ(fill(&one, handle, 8192, 12288, 'x', 0), 8192); /* short */
     EQ(fill(&one, handle, 16384, 1, 'x', 0), -ERROR_NO_SPACE);
     EQ(create_at(&one, "g"), -ERROR_NO_SPACE);
