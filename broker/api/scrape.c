@@ -40,31 +40,39 @@ enum scrape_verdict scrape_judge(const char *text, size_t size)
 
 static void read_cleaner(const struct cleaner_counters *counters, struct metrics *ret_metrics)
 {
-    ret_metrics->compactions = counters->passes;
-    ret_metrics->compactions_failed = counters->failed_passes;
-    ret_metrics->compaction_read_bytes = counters->read_bytes;
-    ret_metrics->compaction_written_bytes = counters->written_bytes;
-    ret_metrics->compaction_dropped_records = counters->dropped_records;
-    ret_metrics->dirty_permille = (int64_t)(counters->dirty_ratio_max * 1000);
+    ret_metrics->compactions += counters->passes;
+    ret_metrics->compactions_failed += counters->failed_passes;
+    ret_metrics->compaction_read_bytes += counters->read_bytes;
+    ret_metrics->compaction_written_bytes += counters->written_bytes;
+    ret_metrics->compaction_dropped_records += counters->dropped_records;
+    ret_metrics->dirty_permille =
+        max_i64(ret_metrics->dirty_permille, (int64_t)(counters->dirty_ratio_max * 1000));
+}
+
+/* Adds those of one directory. */
+static void read_store(const struct store *store, struct metrics *ret_metrics)
+{
+    const struct store_counters *stored = &store->counters;
+    ret_metrics->journal_writes += stored->journal_writes;
+    ret_metrics->journal_bytes += stored->journal_bytes;
+    ret_metrics->journal_full_waits += stored->journal_full_waits;
+    ret_metrics->drain_writes += stored->drain_writes;
+    ret_metrics->drain_bytes += stored->drain_bytes;
+    ret_metrics->segment_flushes += stored->segment_flushes;
+    ret_metrics->rolls += stored->rolls;
+    if (store->cleaner)
+        read_cleaner(&store->cleaner->counters, ret_metrics);
 }
 
 void scrape_read(const struct shard *shard, struct metrics *ret_metrics)
 {
-    const struct store_counters *stored = &shard->store->counters;
     *ret_metrics = shard->metrics;
     ret_metrics->connections_open = shard->net->connection_count;
     ret_metrics->connections_accepted = shard->net->accepted;
     ret_metrics->request_bytes = shard->net->received_bytes;
     ret_metrics->response_bytes = shard->net->sent_bytes;
-    ret_metrics->journal_writes = stored->journal_writes;
-    ret_metrics->journal_bytes = stored->journal_bytes;
-    ret_metrics->journal_full_waits = stored->journal_full_waits;
-    if (shard->store->cleaner)
-        read_cleaner(&shard->store->cleaner->counters, ret_metrics);
-    ret_metrics->drain_writes = stored->drain_writes;
-    ret_metrics->drain_bytes = stored->drain_bytes;
-    ret_metrics->segment_flushes = stored->segment_flushes;
-    ret_metrics->rolls = stored->rolls;
+    for (int d = 0; d < shard->broker->directory_count; d++)
+        read_store(shard->stores[d], ret_metrics);
 }
 
 static const char *name_of_api(int key)

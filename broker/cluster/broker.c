@@ -1,131 +1,15 @@
 #include "cluster/broker.h"
 #include "base/check.h"
 #include "base/memory.h"
-#include "cluster/catalogue.h"
 #include "cluster/cleaned.h"
 #include "cluster/directory.h"
 #include "cluster/machine.h"
-#include "cluster/metadata_load.h"
-#include "cluster/partition.h"
+#include "cluster/recover.h"
 #include "cluster/shard.h"
 #include "cluster/snapshots.h"
 #include "protocol/messages.h"
-#include "storage/recovery.h"
 #include "storage/store.h"
 #include <stdio.h>
-
-/* ---- recovery ------------------------------------------------------------------------------ */
-
-static bool metadata_folder(void *context, struct uuid topic_id, int32_t partition, char *folder,
-                            size_t size)
-{
-    const struct broker *broker = context;
-    if (!uuid_equal(topic_id, metadata_topic_id))
-        return false;
-    snprintf(folder, size, "%s/__cluster_metadata-0", broker->directory);
-    return true;
-}
-
-static bool topic_folder(void *context, struct uuid topic_id, int32_t partition, char *folder,
-                         size_t size)
-{
-    const struct broker *broker = context;
-    const struct image_topic *topic = image_topic_by_id(&broker->shards[0].image, topic_id);
-    if (!topic || !image_partition(topic, partition))
-        return false;
-    snprintf(folder, size, "%s/%s-%d", broker->directory, topic->name, partition);
-    return true;
-}
-
-/* For cleaning: does anything name this folder? The path is "<directory>/<topic>-<partition>". */
-static bool folder_is_named(void *context, struct uuid topic_id, int32_t partition, char *folder,
-                            size_t size)
-{
-    const struct broker *broker = context;
-    const char *name = folder + strlen(broker->directory) + 1;
-    struct string topic = {name, (int32_t)(strrchr(name, '-') - name)};
-    if (string_equal(topic, METADATA_TOPIC))
-        return true;
-    const struct image_topic *found = image_topic_by_name(&broker->shards[0].image, topic);
-    return found && image_partition(found, partition);
-}
-
-static int32_t core_of_log(void *context, struct uuid topic_id, int32_t partition)
-{
-    const struct broker *broker = context;
-    if (uuid_equal(topic_id, metadata_topic_id))
-        return 0;
-    const struct image_topic *topic = image_topic_by_id(&broker->shards[0].image, topic_id);
-    const struct image_partition *found = topic ? image_partition(topic, partition) : NULL;
-    return found ? found->core : -1;
-}
-
-/* The lowest base of a segment of the metadata log that a live journal writes to. */
-static int64_t first_live_segment(const struct recovery *recovery)
-{
-    const struct journal_content *content = recovery_journal(recovery, 0);
-    int64_t first = INT64_MAX;
-    for (int32_t i = 0; content && i < content->count; i++) {
-        struct bytes entries = content->blocks[i].entries;
-        struct journal_entry entry;
-        struct reader reader;
-        reader_init(&reader, entries.data, (size_t)entries.size);
-        while (entry_decode(&reader, &entry))
-            if (entry.kind != ENTRY_APPEND && uuid_equal(entry.topic_id, metadata_topic_id))
-                first = min_i64(first, entry.segment_base);
-    }
-    return first;
-}
-
-/* Reads the metadata log, and prunes it. */
-static enum error load_metadata(struct broker *broker, struct recovery *recovery, struct port *port,
-                                char *why, size_t why_size)
-{
-    char folder[1100];
-    struct metadata_found found;
-    snprintf(folder, sizeof folder, "%s/__cluster_metadata-0", broker->directory);
-    enum error error = metadata_load(broker, port, folder, &found, why, why_size);
-    if (!error) {
-        error = metadata_prune(broker, port, folder, &found, first_live_segment(recovery));
-        if (error)
-            snprintf(why, why_size, "%s can't be pruned: %s", folder, error_text(error));
-    }
-    if (!error)
-        snapshots_open(broker, &found);
-    struct metadata_read *read = &broker->metadata_read;
-    *read = (struct metadata_read){.snapshot_end = found.loaded_end,
-                                   .snapshot_bytes = found.snapshot_bytes,
-                                   .snapshot_records = found.snapshot_records,
-                                   .log_bytes = found.log_bytes,
-                                   .log_records = found.log_records};
-    memcpy(read->warning, found.warning, sizeof read->warning);
-    metadata_found_done(&found);
-    return error;
-}
-
-/* *ret_resumes: each core may go on with its journal, so recovery must stay open until it has. */
-static enum error recover(struct broker *broker, struct recovery *recovery, struct port *port,
-                          bool *ret_resumes, char *why, size_t why_size)
-{
-    enum error error = recovery_open(recovery, port, broker->directory);
-    if (!error)
-        error = recovery_replay(recovery, &(struct recovery_names){metadata_folder, broker});
-    if (!error) {
-        error = load_metadata(broker, recovery, port, why, why_size);
-        if (error)
-            return error;
-    }
-    *ret_resumes = !error && recovery_may_resume(recovery, broker->core_count, core_of_log, broker);
-    if (!error && !*ret_resumes)
-        error = recovery_replay(recovery, &(struct recovery_names){topic_folder, broker});
-    if (!error)
-        error = recovery_clean(recovery, &(struct recovery_names){folder_is_named, broker},
-                               broker->core_count);
-    if (error)
-        snprintf(why, why_size, "%s", recovery->fault[0] ? recovery->fault : error_text(error));
-    broker->replayed_bytes = recovery->replayed_bytes;
-    return error;
-}
 
 /* ---- registration -------------------------------------------------------------------------- */
 
@@ -189,8 +73,9 @@ static bool is_over(const struct registration *registration)
     if (!registration->ended || !registration->request.error)
         return registration->ended;
     for (int i = 0; i < broker->core_count; i++)
-        if (store_is_at_work(broker->shards[i].store))
-            return false;
+        for (int d = 0; d < broker->directory_count; d++)
+            if (store_is_at_work(broker->shards[i].stores[d]))
+                return false;
     return true;
 }
 
@@ -217,15 +102,23 @@ static enum error register_node(struct broker *broker, struct port *port)
 
 /* ---- open and close ------------------------------------------------------------------------ */
 
-static char *copy_directory(const struct settings *settings)
+const char *broker_metadata_path(const struct broker *broker)
+{
+    return broker->directories[broker->metadata_directory].path;
+}
+
+static void name_directories(struct broker *broker, const struct settings *settings)
 {
     struct string rest = settings_log_dirs(settings), first = STRING("data");
     list_next_entry(&rest, &first);
     while (first.size > 1 && first.data[first.size - 1] == '/')
         first.size--;
-    char *directory = memory_zeroed((size_t)first.size + 1);
-    memcpy(directory, first.data, (size_t)first.size);
-    return directory;
+    broker->directory_count = 1;
+    broker->directories = memory_zeroed(sizeof *broker->directories);
+    struct directory *directory = &broker->directories[0];
+    *directory = (struct directory){.lock_handle = -1};
+    directory->path = memory_zeroed((size_t)first.size + 1);
+    memcpy(directory->path, first.data, (size_t)first.size);
 }
 
 static void init_shards(struct broker *broker, uint64_t seed)
@@ -245,7 +138,7 @@ static void init_shards(struct broker *broker, uint64_t seed)
     }
 }
 
-static void free_shards(struct broker *broker)
+static void free_all(struct broker *broker)
 {
     snapshots_close(broker);
     for (int i = 0; i < broker->core_count; i++) {
@@ -253,72 +146,100 @@ static void free_shards(struct broker *broker)
         map_done(&broker->shards[i].partitions);
     }
     memory_free(broker->shards);
-    memory_free(broker->directory);
     broker->shards = NULL;
-    broker->directory = NULL;
+    for (int d = 0; d < broker->directory_count; d++)
+        memory_free(broker->directories[d].path);
+    memory_free(broker->directories);
+    broker->directories = NULL;
 }
 
-/* Closes what is open of the shards [0, count), the lock last, and frees everything. */
+/* Closes what is open of the shards [0, count). */
 static void close_shards(struct broker *broker, int count, struct port *port)
 {
+    for (int d = 0; d < broker->directory_count; d++)
+        broker->directories[d].settled = true;
     for (int i = 0; i < count; i++) {
         broker->shards[i].core.port = port;
         shard_close(&broker->shards[i]);
     }
 }
 
-static void unlock(struct broker *broker, struct port *port)
+static void close_directories(struct broker *broker, struct port *port)
 {
-    if (broker->lock_handle >= 0) {
-        struct op op = {.kind = OP_CLOSE, .handle = broker->lock_handle};
-        (void)port_call(port, &op); /* the lock goes with the process at the latest */
+    for (int d = 0; d < broker->directory_count; d++)
+        directory_close(&broker->directories[d], port);
+}
+
+static enum error open_directories(struct broker *broker, struct port *port, char *why,
+                                   size_t why_size)
+{
+    enum error error = ERROR_NONE;
+    for (int d = 0; d < broker->directory_count && !error; d++) {
+        struct directory *directory = &broker->directories[d];
+        error = directory_open(broker, directory, port, why, why_size);
+        if (!error)
+            error = cleaned_take(directory, port);
+        if (!error)
+            error = directory_unmark_clean(directory, port);
     }
+    return error;
+}
+
+/* Recovery, then every shard: *ret_opened of them are open. */
+static enum error open_shards(struct broker *broker, struct port *port, int *ret_opened, char *why,
+                              size_t why_size)
+{
+    int count = broker->directory_count;
+    struct recover *recovers = memory_zeroed((size_t)count * sizeof *recovers);
+    struct journal_content **contents = memory_zeroed((size_t)count * sizeof *contents);
+    for (int d = 0; d < count; d++)
+        recovers[d].recovery.directory_handle = -1;
+    enum error error = recover_all(broker, recovers, port, why, why_size);
+    while (!error && *ret_opened < broker->core_count) {
+        int core = (*ret_opened)++;
+        for (int d = 0; d < count; d++)
+            contents[d] = recover_journal(&recovers[d], core);
+        error = shard_open(broker, core, port, contents, why, why_size);
+    }
+    for (int d = 0; d < count; d++)
+        recovery_close(&recovers[d].recovery);
+    memory_free(recovers);
+    memory_free(contents);
+    return error;
 }
 
 enum error broker_open(struct broker *broker, const struct settings *settings, struct port **ports,
                        int core_count, uint64_t seed, char *why, size_t why_size)
 {
     check(core_count > 0 && core_count <= BROKER_CORES_MAX);
-    *broker = (struct broker){.settings = settings,
-                              .core_count = core_count,
-                              .node_id = settings_node_id(settings),
-                              .lock_handle = -1};
-    broker->directory = copy_directory(settings);
+    *broker = (struct broker){
+        .settings = settings, .core_count = core_count, .node_id = settings_node_id(settings)};
+    name_directories(broker, settings);
     init_shards(broker, seed);
     int opened = 0;
-    enum error error = directory_open(broker, ports[0], why, why_size);
+    enum error error = open_directories(broker, ports[0], why, why_size);
     if (!error)
-        error = cleaned_take(broker, ports[0]);
-    if (!error)
-        error = directory_unmark_clean(broker, ports[0]);
-    struct recovery recovery = {.directory_handle = -1};
-    bool resumes = false;
-    if (!error)
-        error = recover(broker, &recovery, ports[0], &resumes, why, why_size);
-    while (!error && opened < core_count) {
-        struct journal_content *content = resumes ? recovery_journal(&recovery, opened) : NULL;
-        if (content && content->reader.fresh)
-            content = NULL;
-        error = shard_open(broker, opened++, ports[0], content, why, why_size);
-    }
-    recovery_close(&recovery);
+        error = open_shards(broker, ports[0], &opened, why, why_size);
     if (!error) {
         error = register_node(broker, ports[0]);
         if (error)
             snprintf(why, why_size, "the node can't be registered in %s/__cluster_metadata-0: %s",
-                     broker->directory, error_text(error));
+                     broker_metadata_path(broker), error_text(error));
     }
-    cleaned_forget(broker);
+    for (int d = 0; d < broker->directory_count; d++)
+        cleaned_forget(&broker->directories[d]);
     if (error) {
         close_shards(broker, opened, ports[0]);
-        unlock(broker, ports[0]);
-        free_shards(broker);
+        close_directories(broker, ports[0]);
+        free_all(broker);
         return error;
     }
     for (int i = 0; i < core_count; i++) {
-        broker->shards[i].core.port = ports[i];
-        if (broker->shards[i].store->resumed_bytes > 0)
-            checkpoint_request(broker->shards[i].store, false);
+        struct shard *shard = &broker->shards[i];
+        shard->core.port = ports[i];
+        for (int d = 0; d < broker->directory_count; d++)
+            if (shard->stores[d]->resumed_bytes > 0)
+                checkpoint_request(shard->stores[d], false);
     }
     snapshots_start(broker);
     return ERROR_NONE;
@@ -326,15 +247,21 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
 
 void broker_close(struct broker *broker)
 {
-    struct port *port = broker->shards[0].core.port;
-    enum error cleaned = cleaned_write(broker, port);
+    struct core *core = &broker->shards[0].core;
+    struct port *port = core->port;
+    int count = broker->directory_count;
+    enum error *cleaned = memory_zeroed((size_t)count * sizeof *cleaned);
+    for (int d = 0; d < count; d++)
+        cleaned[d] = cleaned_write(broker, d, port);
     close_shards(broker, broker->core_count, port);
-    bool settled = true;
-    for (int i = 0; i < broker->core_count; i++)
-        settled = settled && broker->shards[i].settled;
-    if (settled && (cleaned || directory_mark_clean(broker, port) != ERROR_NONE))
-        event_write(&broker->shards[0].core.events, &broker->shards[0].core.now, EVENT_WARN,
-                    "not_marked_clean", "directory=%s", broker->directory);
-    unlock(broker, port);
-    free_shards(broker);
+    for (int d = 0; d < count; d++) {
+        const struct directory *directory = &broker->directories[d];
+        if (directory->settled &&
+            (cleaned[d] || directory_mark_clean(directory, port) != ERROR_NONE))
+            event_write(&core->events, &core->now, EVENT_WARN, "not_marked_clean", "directory=%s",
+                        directory->path);
+    }
+    memory_free(cleaned);
+    close_directories(broker, port);
+    free_all(broker);
 }

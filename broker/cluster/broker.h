@@ -25,16 +25,24 @@ struct shard {
     struct image image;        /* this core's copy; all cores apply the same records in order */
     struct map partitions;     /* by {topic id, index}: those whose owner is this core */
     struct list machine_queue; /* core 0: of machine requests that wait their turn */
-    struct store *store;       /* journal, drain, logs of this core */
+    struct store **stores;     /* of each log directory: journal, drain, logs of this core */
     struct net *net;           /* listeners and connections of this core */
     struct api_state *api;     /* what the calls under way need (api/api.h) */
     struct metrics metrics;
     struct random random;
     int64_t producer_id_next, producer_id_end; /* of this core's block: to be given out */
-    bool settled;                              /* at shard_close: nothing was left in the journal */
     struct flow stop_flow;                     /* settles, then stops the core */
     struct mail stop_mail;
     struct waiter stop_waiter;
+};
+
+/* One log directory: files of its own, and a store per core. */
+struct directory {
+    char *path; /* no trailing slash */
+    int32_t lock_handle;
+    bool settled;                     /* at shard_close: nothing was left in its journals */
+    struct offset_checkpoint cleaned; /* while the broker opens: how far logs were compacted */
+    char *cleaned_text;
 };
 
 enum { BROKER_CORES_MAX = 64, METADATA_VERSION = 29 };
@@ -54,10 +62,9 @@ struct broker {
     struct partition *metadata;  /* __cluster_metadata-0, on core 0 */
     struct snapshots *snapshots; /* of it, on core 0 (cluster/snapshots.h) */
     bool machine_busy;           /* core 0: a machine request is between its decision and its end */
-    char *directory;
-    int32_t lock_handle;
-    struct offset_checkpoint cleaned; /* while it opens: up to where logs were compacted */
-    char *cleaned_text;
+    struct directory *directories; /* in the order of log.dirs */
+    int directory_count;
+    int metadata_directory;   /* the metadata log lies in this one */
     uint64_t replayed_bytes;  /* by recovery, and found in journals that were resumed */
     struct metadata_read {    /* by the start, of the metadata log */
         int64_t snapshot_end; /* -1: there was none */
@@ -84,3 +91,6 @@ void broker_stop_cores(struct broker *broker);
 /* After the cores have stopped: closes everything and marks the directory as cleanly stopped, if
  * all was settled. One thread, that of ports[0], which alone is asked. Frees everything. */
 void broker_close(struct broker *broker);
+
+/* The folder of the metadata log's directory. */
+const char *broker_metadata_path(const struct broker *broker);

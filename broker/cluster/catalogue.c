@@ -38,7 +38,8 @@ static void make_partition(struct shard *shard, const struct image_topic *topic,
         return;
     struct partition *partition = partition_find(shard, topic->id, index);
     if (!partition)
-        partition = partition_create(shard, topic->id, image_topic_name(topic), index);
+        partition =
+            partition_create(shard, shard->stores[0], topic->id, image_topic_name(topic), index);
     partition_lead(partition, described->leader_epoch);
     set_settings(partition, settings);
 }
@@ -91,7 +92,7 @@ enum error catalogue_apply(struct shard *shard, const struct message *message, c
         if (config->resource_type == IMAGE_RESOURCE_TOPIC)
             topic = image_topic_by_name(&shard->image, config->resource_name);
     }
-    if (!topic || !shard->store)
+    if (!topic || !shard->stores)
         return ERROR_NONE;
     struct topic_settings settings;
     image_topic_settings(topic, shard->broker->settings, &settings);

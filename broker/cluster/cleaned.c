@@ -9,25 +9,25 @@
 
 enum { PATH_BYTES = 1100, FILE_BYTES_MAX = 64 << 20 };
 
-static void path_of(const struct broker *broker, const char *name, char *path)
+static void path_of(const struct directory *directory, const char *name, char *path)
 {
-    snprintf(path, PATH_BYTES, "%s/%s", broker->directory, name);
+    snprintf(path, PATH_BYTES, "%s/%s", directory->path, name);
 }
 
-static bool is_marked_clean(const struct broker *broker, struct port *port)
+static bool is_marked_clean(const struct directory *directory, struct port *port)
 {
     char path[PATH_BYTES];
-    path_of(broker, ".kafka_cleanshutdown", path);
+    path_of(directory, ".kafka_cleanshutdown", path);
     struct file_stat stat;
     struct op op = {.kind = OP_STAT, .path = path, .data = &stat};
     return port_call(port, &op) >= 0;
 }
 
 /* The whole file; false where there is none, or it can't be read. */
-static bool read_file(struct broker *broker, struct port *port, struct bytes *ret_text)
+static bool read_file(const struct directory *directory, struct port *port, struct bytes *ret_text)
 {
     char path[PATH_BYTES];
-    path_of(broker, CLEANED_NAME, path);
+    path_of(directory, CLEANED_NAME, path);
     struct file_stat stat = {0};
     struct op look = {.kind = OP_STAT, .path = path, .data = &stat};
     struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ};
@@ -52,16 +52,16 @@ static bool read_file(struct broker *broker, struct port *port, struct bytes *re
     return true;
 }
 
-enum error cleaned_take(struct broker *broker, struct port *port)
+enum error cleaned_take(struct directory *directory, struct port *port)
 {
     struct bytes text;
-    broker->cleaned = (struct offset_checkpoint){0};
-    if (is_marked_clean(broker, port) && read_file(broker, port, &text)) {
-        broker->cleaned_text = (void *)(uintptr_t)text.data;
-        (void)offset_checkpoint_read(&broker->cleaned, text); /* damaged: nothing is in it */
+    directory->cleaned = (struct offset_checkpoint){0};
+    if (is_marked_clean(directory, port) && read_file(directory, port, &text)) {
+        directory->cleaned_text = (void *)(uintptr_t)text.data;
+        (void)offset_checkpoint_read(&directory->cleaned, text); /* damaged: nothing is in it */
     }
     char path[PATH_BYTES];
-    path_of(broker, CLEANED_NAME, path);
+    path_of(directory, CLEANED_NAME, path);
     struct op remove = {.kind = OP_REMOVE, .path = path};
     enum error error = op_error(port_call(port, &remove));
     return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
@@ -73,20 +73,21 @@ void cleaned_tell(struct shard *shard)
     uint32_t position = 0;
     for (struct partition *partition; (partition = map_next(&shard->partitions, &position));) {
         const struct image_topic *topic = image_topic_by_id(&shard->image, partition->key.topic_id);
-        if (topic)
-            partition->log->cleaned_end = offset_checkpoint_get(
-                &broker->cleaned, image_topic_name(topic), partition->key.index);
+        for (int d = 0; topic && d < broker->directory_count; d++)
+            if (partition->log->store == shard->stores[d])
+                partition->log->cleaned_end = offset_checkpoint_get(
+                    &broker->directories[d].cleaned, image_topic_name(topic), partition->key.index);
     }
 }
 
-void cleaned_forget(struct broker *broker)
+void cleaned_forget(struct directory *directory)
 {
-    offset_checkpoint_done(&broker->cleaned);
-    memory_free(broker->cleaned_text);
-    broker->cleaned_text = NULL;
+    offset_checkpoint_done(&directory->cleaned);
+    memory_free(directory->cleaned_text);
+    directory->cleaned_text = NULL;
 }
 
-enum error cleaned_write(struct broker *broker, struct port *port)
+enum error cleaned_write(const struct broker *broker, int directory, struct port *port)
 {
     struct offset_checkpoint_text text = {0};
     for (int i = 0; i < broker->core_count; i++) {
@@ -95,7 +96,8 @@ enum error cleaned_write(struct broker *broker, struct port *port)
         for (struct partition *partition; (partition = map_next(&shard->partitions, &position));) {
             const struct image_topic *topic =
                 image_topic_by_id(&shard->image, partition->key.topic_id);
-            if (topic && partition->log->cleaned_end >= 0)
+            if (topic && partition->log->store == shard->stores[directory] &&
+                partition->log->cleaned_end >= 0)
                 offset_checkpoint_add(&text, image_topic_name(topic), partition->key.index,
                                       partition->log->cleaned_end);
         }
@@ -103,7 +105,8 @@ enum error cleaned_write(struct broker *broker, struct port *port)
     if (text.count == 0)
         return ERROR_NONE;
     char *whole = offset_checkpoint_take(&text);
-    enum error error = directory_write_file(broker, port, CLEANED_NAME, whole);
+    enum error error =
+        directory_write_file(&broker->directories[directory], port, CLEANED_NAME, whole);
     memory_free(whole);
     return error;
 }

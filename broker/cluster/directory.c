@@ -7,9 +7,9 @@
 
 enum { PATH_BYTES = 1100, TEXT_BYTES = 1024 };
 
-static void path_of(const struct broker *broker, const char *name, char *path)
+static void path_of(const struct directory *directory, const char *name, char *path)
 {
-    snprintf(path, PATH_BYTES, "%s/%s", broker->directory, name);
+    snprintf(path, PATH_BYTES, "%s/%s", directory->path, name);
 }
 
 static enum error flush_folder(struct port *port, const char *folder)
@@ -25,16 +25,16 @@ static enum error flush_folder(struct port *port, const char *folder)
     return op_error(result);
 }
 
-static enum error flush_directory(struct broker *broker, struct port *port)
+static enum error flush_directory(const struct directory *directory, struct port *port)
 {
-    return flush_folder(port, broker->directory);
+    return flush_folder(port, directory->path);
 }
 
 /* The directory's own name lies in its parent. */
-static enum error flush_parent(struct broker *broker, struct port *port)
+static enum error flush_parent(const struct directory *directory, struct port *port)
 {
     char parent[PATH_BYTES];
-    snprintf(parent, sizeof parent, "%s", broker->directory);
+    snprintf(parent, sizeof parent, "%s", directory->path);
     char *slash = strrchr(parent, '/');
     if (!slash)
         return flush_folder(port, ".");
@@ -42,11 +42,11 @@ static enum error flush_parent(struct broker *broker, struct port *port)
     return flush_folder(port, parent);
 }
 
-enum error directory_write_file(struct broker *broker, struct port *port, const char *name,
-                                const char *text)
+enum error directory_write_file(const struct directory *directory, struct port *port,
+                                const char *name, const char *text)
 {
     char path[PATH_BYTES], temporary[PATH_BYTES + 4];
-    path_of(broker, name, path);
+    path_of(directory, name, path);
     snprintf(temporary, sizeof temporary, "%s.tmp", path);
     struct op open = {.kind = OP_OPEN, .path = temporary, .flags = OPEN_WRITE | OPEN_CREATE};
     int64_t handle = port_call(port, &open);
@@ -76,14 +76,15 @@ enum error directory_write_file(struct broker *broker, struct port *port, const 
     struct op rename = {.kind = OP_RENAME, .path = temporary, .path_to = path};
     if (!error)
         error = op_error(port_call(port, &rename));
-    return error ? error : flush_directory(broker, port);
+    return error ? error : flush_directory(directory, port);
 }
 
 /* NOT_FOUND if there is none. The text is terminated. */
-static enum error read_file(struct broker *broker, struct port *port, const char *name, char *text)
+static enum error read_file(const struct directory *directory, struct port *port, const char *name,
+                            char *text)
 {
     char path[PATH_BYTES];
-    path_of(broker, name, path);
+    path_of(directory, name, path);
     struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ};
     int64_t handle = port_call(port, &open);
     if (handle < 0)
@@ -121,15 +122,15 @@ static bool property(const char *text, const char *key, char *value, size_t size
     return false;
 }
 
-static enum error read_properties(struct broker *broker, const char *text, char *why,
-                                  size_t why_size)
+static enum error read_properties(struct broker *broker, const struct directory *directory,
+                                  const char *text, char *why, size_t why_size)
 {
     char node[16] = "", cluster[64] = "";
     if (!property(text, "cluster.id", cluster, sizeof cluster) || strlen(cluster) == 0 ||
         strlen(cluster) >= sizeof broker->cluster_id) {
         snprintf(why, why_size,
                  "%s/meta.properties has no valid cluster.id; restore it from a copy",
-                 broker->directory);
+                 directory->path);
         return ERROR_MALFORMED;
     }
     memcpy(broker->cluster_id, cluster, strlen(cluster) + 1);
@@ -137,7 +138,7 @@ static enum error read_properties(struct broker *broker, const char *text, char 
         snprintf(why, why_size,
                  "%s belongs to node %s, and this is node %d; set node.id=%s or choose another "
                  "directory",
-                 broker->directory, node, broker->node_id, node);
+                 directory->path, node, broker->node_id, node);
         return ERROR_BAD_ARGUMENT;
     }
     return ERROR_NONE;
@@ -154,27 +155,29 @@ static struct uuid new_uuid(struct random *random)
     return uuid;
 }
 
-static enum error write_properties(struct broker *broker, struct port *port)
+static enum error write_properties(struct broker *broker, const struct directory *directory,
+                                   struct port *port)
 {
     char directory_id[UUID_TEXT_SIZE], text[TEXT_BYTES];
     uuid_encode(new_uuid(&broker->shards[0].random), broker->cluster_id);
     uuid_encode(new_uuid(&broker->shards[0].random), directory_id);
     snprintf(text, sizeof text, "#\nversion=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n",
              broker->cluster_id, broker->node_id, directory_id);
-    return directory_write_file(broker, port, "meta.properties", text);
+    return directory_write_file(directory, port, "meta.properties", text);
 }
 
-enum error directory_open(struct broker *broker, struct port *port, char *why, size_t why_size)
+enum error directory_open(struct broker *broker, struct directory *directory, struct port *port,
+                          char *why, size_t why_size)
 {
-    struct op make = {.kind = OP_MAKE_DIRECTORY, .path = broker->directory};
+    struct op make = {.kind = OP_MAKE_DIRECTORY, .path = directory->path};
     enum error error = op_error(port_call(port, &make));
     if (error && error != ERROR_ALREADY_EXISTS) {
-        snprintf(why, why_size, "the data directory %s can't be made: %s", broker->directory,
+        snprintf(why, why_size, "the data directory %s can't be made: %s", directory->path,
                  error_text(error));
         return error;
     }
     char path[PATH_BYTES], text[TEXT_BYTES];
-    path_of(broker, ".lock", path);
+    path_of(directory, ".lock", path);
     struct op lock = {
         .kind = OP_OPEN, .path = path, .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE | OPEN_LOCK};
     int64_t handle = port_call(port, &lock);
@@ -184,34 +187,43 @@ enum error directory_open(struct broker *broker, struct port *port, char *why, s
                  error_text(op_error(handle)));
         return op_error(handle);
     }
-    broker->lock_handle = (int32_t)handle;
-    error = read_file(broker, port, "meta.properties", text);
+    directory->lock_handle = (int32_t)handle;
+    error = read_file(directory, port, "meta.properties", text);
     if (error == ERROR_NONE)
-        return read_properties(broker, text, why, why_size);
+        return read_properties(broker, directory, text, why, why_size);
     if (error == ERROR_NOT_FOUND) { /* what is in it counts only once its name is safe */
-        error = MUTANT(skip_directory_fsync) ? ERROR_NONE : flush_parent(broker, port);
+        error = MUTANT(skip_directory_fsync) ? ERROR_NONE : flush_parent(directory, port);
         if (!error)
-            error = write_properties(broker, port);
+            error = write_properties(broker, directory, port);
     }
     if (error)
-        snprintf(why, why_size, "%s/meta.properties can't be read or written: %s",
-                 broker->directory, error_text(error));
+        snprintf(why, why_size, "%s/meta.properties can't be read or written: %s", directory->path,
+                 error_text(error));
     return error;
 }
 
-enum error directory_mark_clean(struct broker *broker, struct port *port)
+void directory_close(struct directory *directory, struct port *port)
 {
-    return directory_write_file(broker, port, ".kafka_cleanshutdown",
+    if (directory->lock_handle >= 0) {
+        struct op op = {.kind = OP_CLOSE, .handle = directory->lock_handle};
+        (void)port_call(port, &op); /* the lock goes with the process at the latest */
+    }
+    directory->lock_handle = -1;
+}
+
+enum error directory_mark_clean(const struct directory *directory, struct port *port)
+{
+    return directory_write_file(directory, port, ".kafka_cleanshutdown",
                                 "{\"version\":0,\"brokerEpoch\":-1}");
 }
 
-enum error directory_unmark_clean(struct broker *broker, struct port *port)
+enum error directory_unmark_clean(const struct directory *directory, struct port *port)
 {
     char path[PATH_BYTES];
-    path_of(broker, ".kafka_cleanshutdown", path);
+    path_of(directory, ".kafka_cleanshutdown", path);
     struct op op = {.kind = OP_REMOVE, .path = path};
     enum error error = op_error(port_call(port, &op));
     if (error == ERROR_NOT_FOUND)
         return ERROR_NONE;
-    return error ? error : flush_directory(broker, port);
+    return error ? error : flush_directory(directory, port);
 }

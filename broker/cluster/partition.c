@@ -53,8 +53,8 @@ static int64_t stable_end(const struct log *log, void *context)
     return partition->opened ? partition_last_stable(partition) : log->log_start;
 }
 
-struct partition *partition_create(struct shard *shard, struct uuid topic_id, struct string topic,
-                                   int32_t index)
+struct partition *partition_create(struct shard *shard, struct store *store, struct uuid topic_id,
+                                   struct string topic, int32_t index)
 {
     struct partition *partition = memory_zeroed(sizeof *partition);
     partition->key.topic_id = topic_id;
@@ -64,7 +64,7 @@ struct partition *partition_create(struct shard *shard, struct uuid topic_id, st
     list_init(&partition->waiters);
     list_init(&partition->commits);
     struct log_identity identity = {topic_id, index, topic};
-    partition->log = log_new(shard->store, &identity, &partition->log_settings);
+    partition->log = log_new(store, &identity, &partition->log_settings);
     partition->log->moved = log_moved;
     partition->log->stable_end = stable_end;
     partition->log->context = partition;
@@ -111,7 +111,7 @@ enum error partition_open(struct partition *partition, struct waiter *waiter, st
 {
     if (partition->deleted)
         return ERROR_UNKNOWN_TOPIC_OR_PARTITION;
-    if (partition->shard->store->fenced)
+    if (partition->log->store->fenced)
         return ERROR_KAFKA_STORAGE_ERROR;
     return log_open(partition->log, waiter, flow);
 }
@@ -139,7 +139,7 @@ enum error partition_await(struct partition *partition, int64_t end_offset, stru
         return ERROR_UNKNOWN_TOPIC_OR_PARTITION;
     if (partition->replica.high_watermark >= end_offset)
         return ERROR_NONE;
-    if (partition->log->state == LOG_FAILED || partition->shard->store->fenced)
+    if (partition->log->state == LOG_FAILED || partition->log->store->fenced)
         return ERROR_KAFKA_STORAGE_ERROR;
     waiter_park_until(waiter, &partition->commits, flow, end_offset);
     return ERROR_WOULD_WAIT;

@@ -28,10 +28,10 @@ struct partition {
     struct list commits; /* the same for partition_await, ordered by offset: woken when reached */
 };
 
-/* Makes the partition and puts it into the shard's map; its settings are the caller's to fill in.
- */
-struct partition *partition_create(struct shard *shard, struct uuid topic_id, struct string topic,
-                                   int32_t index);
+/* Makes the partition, its log in `store` (one of the shard's), and puts it into the shard's map;
+ * its settings are the caller's to fill in. */
+struct partition *partition_create(struct shard *shard, struct store *store, struct uuid topic_id,
+                                   struct string topic, int32_t index);
 
 /* Its topic was deleted: wakes who waits, removes the files once nobody uses them. */
 void partition_delete(struct partition *partition);

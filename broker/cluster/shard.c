@@ -29,11 +29,11 @@ static struct cleaner_options cleaner_options(const struct broker *broker)
     };
 }
 
-static struct store_options store_options(const struct broker *broker)
+static struct store_options store_options(const struct broker *broker, int directory)
 {
     const struct settings *settings = broker->settings;
     return (struct store_options){
-        .directory = broker->directory,
+        .directory = broker->directories[directory].path,
         .journal_initial_bytes = min_i64(settings->journal_initial_bytes, settings->journal_bytes),
         .journal_bytes = settings->journal_bytes,
         .journal_block_bytes = (uint32_t)settings->journal_block_bytes,
@@ -62,7 +62,8 @@ static void set_budget(struct shard *shard, const struct settings *settings)
 static void open_metadata(struct shard *shard)
 {
     struct broker *broker = shard->broker;
-    struct partition *partition = partition_create(shard, metadata_topic_id, METADATA_TOPIC, 0);
+    struct partition *partition = partition_create(shard, shard->stores[broker->metadata_directory],
+                                                   metadata_topic_id, METADATA_TOPIC, 0);
     partition->leader_epoch = 1;
     partition->log_settings =
         (struct log_settings){.segment_bytes = broker->settings->metadata_log_segment_bytes,
@@ -80,41 +81,70 @@ static void tell_fenced(void *core_owner)
         shard->broker->fenced(shard->broker, shard);
 }
 
+/* For the journal of one directory. */
+struct resuming {
+    struct shard *shard;
+    struct store *store;
+};
+
 static struct log *find_log(void *context, struct uuid topic_id, int32_t index)
 {
+    const struct resuming *resuming = context;
     if (uuid_equal(topic_id, metadata_topic_id))
         return NULL; /* it was replayed before */
-    struct partition *partition = partition_find(context, topic_id, index);
-    return partition ? partition->log : NULL;
+    struct partition *partition = partition_find(resuming->shard, topic_id, index);
+    return partition && partition->log->store == resuming->store ? partition->log : NULL;
+}
+
+static enum error open_store(struct shard *shard, int directory)
+{
+    struct store_options options = store_options(shard->broker, directory);
+    options.producer_seed = random_next(&shard->random);
+    struct store *store = shard->stores[directory] = memory_zeroed(sizeof *store);
+    enum error error = store_open(store, &shard->core, &options);
+    store->on_fence = tell_fenced;
+    return error;
+}
+
+static enum error begin_store(struct shard *shard, int directory, struct journal_content *content)
+{
+    struct store *store = shard->stores[directory];
+    struct resuming resuming = {shard, store};
+    enum error error =
+        content ? store_resume(store, content, &(struct resume_names){find_log, &resuming})
+                : store_begin(store, &shard->random);
+    shard->broker->replayed_bytes += store->resumed_bytes;
+    return error;
 }
 
 enum error shard_open(struct broker *broker, int core, struct port *port,
-                      struct journal_content *content, char *why, size_t why_size)
+                      struct journal_content **contents, char *why, size_t why_size)
 {
     struct shard *shard = &broker->shards[core];
+    int count = broker->directory_count, at = 0;
     core_init(&shard->core, core, port);
     shard->core.owner = shard;
     shard->core.metrics = &shard->metrics;
     set_budget(shard, broker->settings);
-    struct store_options options = store_options(broker);
-    options.producer_seed = random_next(&shard->random);
-    shard->store = memory_zeroed(sizeof *shard->store);
-    enum error error = store_open(shard->store, &shard->core, &options);
-    shard->store->on_fence = tell_fenced;
+    shard->stores = memory_zeroed((size_t)count * sizeof *shard->stores);
+    enum error error = ERROR_NONE;
+    for (int d = 0; d < count && !error; d++) {
+        at = d;
+        error = open_store(shard, d);
+    }
     if (!error && core == 0)
         open_metadata(shard);
     if (!error) {
         catalogue_open(shard);
         cleaned_tell(shard);
     }
-    if (!error && content)
-        error = store_resume(shard->store, content, &(struct resume_names){find_log, shard});
-    else if (!error)
-        error = store_begin(shard->store, &shard->random);
-    broker->replayed_bytes += shard->store->resumed_bytes;
+    for (int d = 0; d < count && !error; d++) {
+        at = d;
+        error = begin_store(shard, d, contents[d]);
+    }
     if (error)
-        snprintf(why, why_size, "the journal %s/journal-%d can't be opened: %s", broker->directory,
-                 core, error_text(error));
+        snprintf(why, why_size, "the journal %s/journal-%d can't be opened: %s",
+                 broker->directories[at].path, core, error_text(error));
     return error;
 }
 
@@ -126,8 +156,10 @@ static enum step stop_settle(struct flow *flow)
     if (shard->core.id == 0 &&
         snapshots_stop(shard->broker, &shard->stop_waiter, flow) == ERROR_WOULD_WAIT)
         return STEP_AGAIN;
-    enum error error = store_settle(shard->store, &shard->stop_waiter, flow);
-    return error == ERROR_WOULD_WAIT ? STEP_AGAIN : STEP_NEXT;
+    for (int d = 0; d < shard->broker->directory_count; d++)
+        if (store_settle(shard->stores[d], &shard->stop_waiter, flow) == ERROR_WOULD_WAIT)
+            return STEP_AGAIN; /* one that was fenced has ended what was under way */
+    return STEP_NEXT;
 }
 
 static enum step stop_core(struct flow *flow)
@@ -149,10 +181,19 @@ void broker_stop_cores(struct broker *broker)
 
 void shard_close(struct shard *shard)
 {
-    shard->settled = !shard->store->fenced && store_is_settled(shard->store);
+    struct broker *broker = shard->broker;
+    for (int d = 0; d < broker->directory_count; d++) {
+        const struct store *store = shard->stores[d];
+        if (!store || store->fenced || !store_is_settled(store))
+            broker->directories[d].settled = false;
+    }
     catalogue_close(shard, true);
-    store_close(shard->store);
-    memory_free(shard->store);
-    shard->store = NULL;
+    for (int d = 0; d < broker->directory_count; d++)
+        if (shard->stores[d]) {
+            store_close(shard->stores[d]);
+            memory_free(shard->stores[d]);
+        }
+    memory_free(shard->stores);
+    shard->stores = NULL;
     core_done(&shard->core);
 }

@@ -95,7 +95,8 @@ static void path_of(const struct snapshots *snapshots, struct snapshot_id id, co
 {
     char name[SNAPSHOT_NAME_SIZE];
     snapshot_name(id, suffix, name);
-    snprintf(path, PATH_BYTES, "%s/__cluster_metadata-0/%s", snapshots->broker->directory, name);
+    snprintf(path, PATH_BYTES, "%s/__cluster_metadata-0/%s",
+             broker_metadata_path(snapshots->broker), name);
 }
 
 /* ---- encoding ------------------------------------------------------------------------------ */
@@ -124,7 +125,7 @@ static enum step take(struct flow *flow)
     const struct partition *metadata = broker->metadata;
     const struct image *image = &broker->shards[0].image;
     snapshots->begun_at = snapshots->appended_bytes;
-    if (broker->shards[0].store->fenced || !metadata->opened || snapshots->stopping)
+    if (metadata->log->store->fenced || !metadata->opened || snapshots->stopping)
         return fail(snapshots, ERROR_STOPPED, NULL);
     if (image->ignored_records > 0)
         return fail(snapshots, ERROR_NEWER_VERSION,
@@ -320,7 +321,7 @@ static enum step give_name(struct flow *flow)
         if (op->result < 0)
             return fail(snapshots, op_error(op->result), "the file can't be renamed");
         snprintf(snapshots->path, sizeof snapshots->path, "%s/__cluster_metadata-0",
-                 snapshots->broker->directory);
+                 broker_metadata_path(snapshots->broker));
         start_op(snapshots, (struct op){.kind = OP_OPEN,
                                         .path = snapshots->path,
                                         .flags = OPEN_READ | OPEN_DIRECTORY});

@@ -108,8 +108,9 @@ bool broker_machine_is_fenced(const struct broker_machine *machine)
     if (machine->state != BROKER_UP)
         return false;
     for (int i = 0; i < machine->cores; i++)
-        if (machine->broker.shards[i].store->fenced)
-            return true;
+        for (int d = 0; d < machine->broker.directory_count; d++)
+            if (machine->broker.shards[i].stores[d]->fenced)
+                return true;
     return false;
 }
 
@@ -172,8 +173,8 @@ static enum error open_all(struct broker_machine *machine)
     for (int i = 0; i < machine->cores; i++) {
         struct shard *shard = &broker->shards[i];
         shard->core.buffers.budget_bytes = machine->buffers_bytes;
-        if (machine->flush_all_files)
-            shard->store->options.flush_all_files = machine->flush_all_files;
+        for (int d = 0; d < broker->directory_count && machine->flush_all_files; d++)
+            shard->stores[d]->options.flush_all_files = machine->flush_all_files;
     }
     broker->stopped = on_stopped;
     api_open(broker);
@@ -238,7 +239,7 @@ static void note_stuck(struct broker_machine *machine)
                             "a stop waits for %d connections; the first of machine %d, %s",
                             net->connection_count, connection->peer.bytes[15] - 1, text);
         } else if (!shard->core.stopping) {
-            const struct store *store = shard->store;
+            const struct store *store = shard->stores[0];
             world_violation(machine->world,
                             "a stop waits for core %d; net stopped %d, fenced %d, "
                             "unsettled %d, checkpoint %d, live %lld",
@@ -275,7 +276,8 @@ bool broker_machine_stop(struct broker_machine *machine)
         note_stuck(machine);
     bool ended = !machine->has_crashed && cores_have_stopped(machine), clean = ended;
     for (int i = 0; ended && i < machine->cores; i++)
-        clean = clean && !broker->shards[i].store->fenced;
+        for (int d = 0; d < broker->directory_count; d++)
+            clean = clean && !broker->shards[i].stores[d]->fenced;
     for (int i = 0; ended && i < machine->cores; i++)
         check_idle(machine, &broker->shards[i]);
     if (ended && machine_begin(machine->machine) == 0) {

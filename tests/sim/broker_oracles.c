@@ -56,17 +56,18 @@ static void check_partition(struct simulation *sim, const struct partition *part
         world_violation(world, "%s-%d: high watermark went back from %lld to %lld", name,
                         model->index, (long long)model->high_watermark_seen, (long long)mark);
     model->high_watermark_seen = mark;
-    if (mark < model->promised_end && !partition->shard->store->fenced)
+    if (mark < model->promised_end && !partition->log->store->fenced)
         world_violation(world, "%s-%d: high watermark %lld, promised was %lld", name, model->index,
                         (long long)mark, (long long)model->promised_end);
 }
 
 /* What is not on stable storage yet does not count as durable. */
-static void check_journal_ends(struct simulation *sim, const struct shard *shard)
+static void check_journal_ends(struct simulation *sim, const struct shard *shard,
+                               const struct store *store)
 {
-    const struct journal *journal = &shard->store->journal;
+    const struct journal *journal = &store->journal;
     const struct list *lists[] = {&journal->flying, &journal->pending};
-    for (int i = 0; i < ARRAY_COUNT(lists) && !shard->store->fenced; i++) {
+    for (int i = 0; i < ARRAY_COUNT(lists) && !store->fenced; i++) {
         if (list_is_empty(lists[i]))
             continue;
         const struct journal_block *block =
@@ -145,7 +146,7 @@ static void check_metadata(struct simulation *sim)
 {
     const struct broker *broker = &sim->broker.broker;
     const struct partition *metadata = broker->metadata;
-    if (broker->machine_busy || !metadata->opened || broker->shards[0].store->fenced)
+    if (broker->machine_busy || !metadata->opened || metadata->log->store->fenced)
         return;
     if (metadata->replica.high_watermark != metadata->log->appended_end)
         world_violation(sim->world, "metadata: decided to %lld, committed to %lld",
@@ -197,7 +198,8 @@ void oracle_event(struct world *world, void *argument)
         uint32_t position = 0;
         for (struct partition *partition; (partition = map_next(&shard->partitions, &position));)
             check_partition(sim, partition);
-        check_journal_ends(sim, shard);
+        for (int d = 0; d < sim->broker.broker.directory_count; d++)
+            check_journal_ends(sim, shard, shard->stores[d]);
         check_bounds(sim, shard);
     }
     check_metadata(sim);

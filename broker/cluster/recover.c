@@ -1,0 +1,160 @@
+/* What the journals of all directories hold goes back to the logs it belongs to. */
+#include "cluster/recover.h"
+#include "cluster/catalogue.h"
+#include "cluster/metadata_load.h"
+#include "cluster/snapshots.h"
+#include <stdio.h>
+
+static bool metadata_folder(void *context, struct uuid topic_id, int32_t partition, char *folder,
+                            size_t size)
+{
+    const struct recover *recover = context;
+    if (!uuid_equal(topic_id, metadata_topic_id) ||
+        recover->directory != recover->broker->metadata_directory)
+        return false;
+    snprintf(folder, size, "%s/__cluster_metadata-0", broker_metadata_path(recover->broker));
+    return true;
+}
+
+static bool topic_folder(void *context, struct uuid topic_id, int32_t partition, char *folder,
+                         size_t size)
+{
+    const struct recover *recover = context;
+    const struct broker *broker = recover->broker;
+    const struct image_topic *topic = image_topic_by_id(&broker->shards[0].image, topic_id);
+    if (!topic || !image_partition(topic, partition))
+        return false;
+    snprintf(folder, size, "%s/%s-%d", broker->directories[recover->directory].path, topic->name,
+             partition);
+    return true;
+}
+
+/* For cleaning: does anything name this folder? The path is "<directory>/<topic>-<partition>". */
+static bool folder_is_named(void *context, struct uuid topic_id, int32_t partition, char *folder,
+                            size_t size)
+{
+    const struct recover *recover = context;
+    const struct broker *broker = recover->broker;
+    const char *name = folder + strlen(broker->directories[recover->directory].path) + 1;
+    struct string topic = {name, (int32_t)(strrchr(name, '-') - name)};
+    if (string_equal(topic, METADATA_TOPIC))
+        return true;
+    const struct image_topic *found = image_topic_by_name(&broker->shards[0].image, topic);
+    return found && image_partition(found, partition);
+}
+
+static int32_t core_of_log(void *context, struct uuid topic_id, int32_t partition)
+{
+    const struct recover *recover = context;
+    const struct broker *broker = recover->broker;
+    if (uuid_equal(topic_id, metadata_topic_id))
+        return 0;
+    const struct image_topic *topic = image_topic_by_id(&broker->shards[0].image, topic_id);
+    const struct image_partition *found = topic ? image_partition(topic, partition) : NULL;
+    return found ? found->core : -1;
+}
+
+/* The lowest base of a segment of the metadata log that a live journal writes to. */
+static int64_t first_live_segment(const struct recovery *recovery)
+{
+    const struct journal_content *content = recovery_journal(recovery, 0);
+    int64_t first = INT64_MAX;
+    for (int32_t i = 0; content && i < content->count; i++) {
+        struct bytes entries = content->blocks[i].entries;
+        struct journal_entry entry;
+        struct reader reader;
+        reader_init(&reader, entries.data, (size_t)entries.size);
+        while (entry_decode(&reader, &entry))
+            if (entry.kind != ENTRY_APPEND && uuid_equal(entry.topic_id, metadata_topic_id))
+                first = min_i64(first, entry.segment_base);
+    }
+    return first;
+}
+
+/* Reads the metadata log, and prunes it. */
+static enum error load_metadata(struct broker *broker, struct recovery *recovery, struct port *port,
+                                char *why, size_t why_size)
+{
+    char folder[1100];
+    struct metadata_found found;
+    snprintf(folder, sizeof folder, "%s/__cluster_metadata-0", broker_metadata_path(broker));
+    enum error error = metadata_load(broker, port, folder, &found, why, why_size);
+    if (!error) {
+        error = metadata_prune(broker, port, folder, &found, first_live_segment(recovery));
+        if (error)
+            snprintf(why, why_size, "%s can't be pruned: %s", folder, error_text(error));
+    }
+    if (!error)
+        snapshots_open(broker, &found);
+    struct metadata_read *read = &broker->metadata_read;
+    *read = (struct metadata_read){.snapshot_end = found.loaded_end,
+                                   .snapshot_bytes = found.snapshot_bytes,
+                                   .snapshot_records = found.snapshot_records,
+                                   .log_bytes = found.log_bytes,
+                                   .log_records = found.log_records};
+    memcpy(read->warning, found.warning, sizeof read->warning);
+    metadata_found_done(&found);
+    return error;
+}
+
+/* The first pass: every journal is read, and the metadata log brought up to date. */
+static enum error replay_metadata(struct broker *broker, struct recover *recovers,
+                                  struct port *port)
+{
+    enum error error = ERROR_NONE;
+    for (int d = 0; d < broker->directory_count && !error; d++) {
+        struct recover *recover = &recovers[d];
+        recover->broker = broker;
+        recover->directory = d;
+        error = recovery_open(&recover->recovery, port, broker->directories[d].path);
+        if (!error)
+            error = recovery_replay(&recover->recovery,
+                                    &(struct recovery_names){metadata_folder, recover});
+    }
+    return error;
+}
+
+/* The image names the folders now: the other logs. */
+static enum error replay_logs(struct recover *recover)
+{
+    const struct broker *broker = recover->broker;
+    struct recovery *recovery = &recover->recovery;
+    enum error error = ERROR_NONE;
+    recover->resumes = recovery_may_resume(recovery, broker->core_count, core_of_log, recover);
+    if (!recover->resumes)
+        error = recovery_replay(recovery, &(struct recovery_names){topic_folder, recover});
+    if (!error)
+        error = recovery_clean(recovery, &(struct recovery_names){folder_is_named, recover},
+                               broker->core_count);
+    return error;
+}
+
+enum error recover_all(struct broker *broker, struct recover *recovers, struct port *port,
+                       char *why, size_t why_size)
+{
+    enum error error = replay_metadata(broker, recovers, port);
+    if (!error) {
+        error = load_metadata(broker, &recovers[broker->metadata_directory].recovery, port, why,
+                              why_size);
+        if (error)
+            return error;
+    }
+    for (int d = 0; d < broker->directory_count && !error; d++)
+        error = replay_logs(&recovers[d]);
+    for (int d = 0; d < broker->directory_count; d++) {
+        const struct recovery *recovery = &recovers[d].recovery;
+        broker->replayed_bytes += recovery->replayed_bytes;
+        if (error && recovery->fault[0])
+            snprintf(why, why_size, "%s", recovery->fault);
+    }
+    if (error && why[0] == 0)
+        snprintf(why, why_size, "%s", error_text(error));
+    return error;
+}
+
+struct journal_content *recover_journal(const struct recover *recover, int core)
+{
+    struct journal_content *content =
+        recover->resumes ? recovery_journal(&recover->recovery, core) : NULL;
+    return content && content->reader.fresh ? NULL : content;
+}

@@ -1,0 +1,23 @@
+#pragma once
+/* Inside cluster/: the recovery of all log directories at a start, on one thread (port_call). Each
+ * has journals of its own, which speak of its logs only. The metadata log comes first: it names the
+ * folders of the others. May be interrupted at any point and done again. */
+#include "cluster/broker.h"
+#include "storage/recovery.h"
+
+/* One directory's. */
+struct recover {
+    struct broker *broker;
+    int directory;
+    struct recovery recovery;
+    bool resumes; /* each core may go on with its journal: nothing was replayed */
+};
+
+/* Replays the journals, reads the metadata into every shard's image, removes what no topic names.
+ * recovers[d] (zeroed, recovery.directory_handle -1) must stay open until the stores have resumed
+ * and be closed (recovery_close) in any case. On an error `why` says it. */
+enum error recover_all(struct broker *broker, struct recover *recovers, struct port *port,
+                       char *why, size_t why_size);
+
+/* The journal of a core in this directory, if the core is to go on with it; else null. */
+struct journal_content *recover_journal(const struct recover *recover, int core);
