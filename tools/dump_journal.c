@@ -40,11 +40,11 @@ static void print_anchors(struct dump *dump, const char *path)
             dump_event(dump, "anchor slot=%d %s\n", i, error_text(error));
         else
             dump_event(dump,
-                       "anchor slot=%d generation=%" PRIu64 " salt=%016" PRIx64
+                       "anchor slot=%d version=%" PRIu32 " generation=%" PRIu64 " salt=%016" PRIx64
                        " alignment=%" PRIu32 " start_position=%" PRId64 " start_sequence=%" PRIu64
                        " crc=ok\n",
-                       i, anchor.generation, anchor.salt, anchor.alignment, anchor.start_position,
-                       anchor.start_sequence);
+                       i, anchor.version, anchor.generation, anchor.salt, anchor.alignment,
+                       anchor.start_position, anchor.start_sequence);
     }
     dump_file_close(&file);
 }
@@ -93,10 +93,19 @@ static const char *dump_entry(struct dump *dump, const char *path, struct ids *i
         note_bind(dump, entry);
         return bind_id(ids, entry->id) ? NULL : "an id that is too large is bound";
     }
-    dump_event(dump, "append id=%" PRIu32 " size=%d\n", entry->id, entry->batches.size);
+    if (entry->kind == ENTRY_START)
+        dump_event(dump, "start id=%" PRIu32 " offset=%" PRId64 "\n", entry->id, entry->offset);
+    else if (entry->kind == ENTRY_CUT)
+        dump_event(dump,
+                   "cut id=%" PRIu32 " offset=%" PRId64 " segment=%020" PRId64 " position=%" PRIu32
+                   "\n",
+                   entry->id, entry->offset, entry->segment_base, entry->position);
+    else
+        dump_event(dump, "append id=%" PRIu32 " size=%d\n", entry->id, entry->batches.size);
     if (entry->id >= ids->count || !ids->is_bound[entry->id])
-        return "an append to an id that no bind before it names";
-    dump_batches(dump, path, position, entry->batches, 0, false);
+        return "an entry of an id that no bind before it names";
+    if (entry->kind == ENTRY_APPEND)
+        dump_batches(dump, path, position, entry->batches, 0, false);
     return NULL;
 }
 

@@ -65,7 +65,7 @@ static int64_t first_live_segment(const struct recovery *recovery)
         struct reader reader;
         reader_init(&reader, entries.data, (size_t)entries.size);
         while (entry_decode(&reader, &entry))
-            if (entry.kind != ENTRY_APPEND && uuid_equal(entry.topic_id, metadata_topic_id))
+            if (entry.kind == ENTRY_BIND && uuid_equal(entry.topic_id, metadata_topic_id))
                 first = min_i64(first, entry.segment_base);
     }
     return first;

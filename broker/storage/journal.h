@@ -93,6 +93,10 @@ enum error journal_begin(struct journal *journal, struct random *random);
  * sequence, its place and the chain would have to fit what is written over its beginning. */
 void journal_resume(struct journal *journal, const struct journal_reader *reader);
 
+/* After journal_resume: a journal of an older version gets anchors of this one, with the same
+ * content. Blocks. */
+enum error journal_renew(struct journal *journal, const struct anchor *anchor);
+
 /* Room for `size` bytes of entries in the filling block, or null: the ring or the memory is full (a
  * checkpoint has been asked for; wait in store->room). Ended by journal_commit in the same step. */
 uint8_t *journal_reserve(struct journal *journal, uint32_t size);

@@ -184,6 +184,17 @@ void journal_resume(struct journal *journal, const struct journal_reader *reader
     check(journal->live_bytes <= journal->ring_end - JOURNAL_RING_BEGIN);
 }
 
+enum error journal_renew(struct journal *journal, const struct anchor *anchor)
+{
+    if (anchor->version == JOURNAL_VERSION)
+        return ERROR_NONE;
+    REACHED("journal of an older version renewed");
+    struct anchor renewed = *anchor;
+    renewed.generation = ++journal->generation;
+    journal->anchor_sequences[0] = journal->anchor_sequences[1]; /* both slots are written */
+    return write_anchors(journal, &renewed);
+}
+
 void journal_close(struct journal *journal)
 {
     check(!journal->writing && !journal->growing);

@@ -53,6 +53,7 @@ enum error anchor_decode(const uint8_t *slot, struct anchor *ret)
     if (load32(slot + 8) > JOURNAL_VERSION)
         return ERROR_NEWER_VERSION;
     *ret = (struct anchor){
+        .version = load32(slot + 8),
         .alignment = load32(slot + 12),
         .generation = load64(slot + 16),
         .salt = load64(slot + 24),
@@ -133,25 +134,81 @@ size_t entry_append_header_encode(uint32_t id, uint32_t bytes, uint8_t *to)
     return size + put_uvarint(to + size, bytes);
 }
 
+size_t entry_start_encode(uint32_t id, int64_t offset, uint8_t *to)
+{
+    size_t size = 0;
+    to[size++] = ENTRY_START;
+    size += put_uvarint(to + size, id);
+    store64(to + size, (uint64_t)offset);
+    return size + 8;
+}
+
+size_t entry_cut_encode(const struct journal_entry *entry, uint8_t *to)
+{
+    size_t size = 0;
+    to[size++] = ENTRY_CUT;
+    size += put_uvarint(to + size, entry->id);
+    store64(to + size, (uint64_t)entry->offset);
+    store64(to + size + 8, (uint64_t)entry->segment_base);
+    store32(to + size + 16, entry->position);
+    return size + 20;
+}
+
+static void decode_bind(struct reader *reader, struct journal_entry *ret)
+{
+    const uint8_t *at = reader_take(reader, 32);
+    if (!at)
+        return;
+    memcpy(ret->topic_id.bytes, at, 16);
+    ret->partition = (int32_t)load32(at + 16);
+    ret->segment_base = (int64_t)load64(at + 20);
+    ret->position = load32(at + 28);
+}
+
+static void decode_start(struct reader *reader, struct journal_entry *ret)
+{
+    const uint8_t *at = reader_take(reader, 8);
+    ret->offset = at ? (int64_t)load64(at) : 0;
+    if (ret->offset < 0)
+        reader_fail(reader, ERROR_MALFORMED);
+}
+
+static void decode_cut(struct reader *reader, struct journal_entry *ret)
+{
+    const uint8_t *at = reader_take(reader, 20);
+    if (!at)
+        return;
+    ret->offset = (int64_t)load64(at);
+    ret->segment_base = (int64_t)load64(at + 8);
+    ret->position = load32(at + 16);
+    bool anew = ret->segment_base == -1 && ret->position == 0;
+    if (ret->offset < 0 || ret->segment_base > ret->offset || (ret->segment_base < 0 && !anew))
+        reader_fail(reader, ERROR_MALFORMED);
+}
+
 bool entry_decode(struct reader *reader, struct journal_entry *ret)
 {
     if (reader_left(reader) == 0)
         return false;
     *ret = (struct journal_entry){.kind = (enum entry_kind)(uint8_t)read_i8(reader)};
     ret->id = read_uvarint(reader);
-    if (ret->kind == ENTRY_BIND) {
-        const uint8_t *at = reader_take(reader, 32);
-        if (!at)
-            return false;
-        memcpy(ret->topic_id.bytes, at, 16);
-        ret->partition = (int32_t)load32(at + 16);
-        ret->segment_base = (int64_t)load64(at + 20);
-        ret->position = load32(at + 28);
-    } else if (ret->kind == ENTRY_APPEND) {
+    switch (ret->kind) {
+    case ENTRY_BIND:
+        decode_bind(reader, ret);
+        break;
+    case ENTRY_APPEND: {
         uint32_t size = read_uvarint(reader);
         ret->batches.data = reader_take(reader, size);
         ret->batches.size = (int32_t)size;
-    } else {
+        break;
+    }
+    case ENTRY_START:
+        decode_start(reader, ret);
+        break;
+    case ENTRY_CUT:
+        decode_cut(reader, ret);
+        break;
+    default:
         reader_fail(reader, ERROR_MALFORMED);
     }
     return reader->error == ERROR_NONE;

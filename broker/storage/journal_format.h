@@ -6,7 +6,7 @@
  *
  * Anchor (64 bytes, the rest of the slot zero): where the live blocks begin. Two slots, written in
  * turn; the one with the higher generation and a right CRC counts.
- *    0  u64 magic "BOLEJRN\1"      8  u32 version (1)         12 u32 alignment of blocks
+ *    0  u64 magic "BOLEJRN\1"      8  u32 version (1, 2)      12 u32 alignment of blocks
  *   16  u64 generation            24  u64 salt                32 u64 start position
  *   40  u64 start sequence        48  u32 chain before start  52 u32 zero
  *   56  u32 zero                  60  u32 crc of bytes 0-59
@@ -25,7 +25,14 @@
  *   BIND    u8 1, uvarint id, 16 bytes topic id, u32 partition, u64 segment base, u32 position:
  *           from here on `id` means this log, whose next byte lies there. Comes before the first
  *           use of an id behind each anchor, and at each roll.
- *   APPEND  u8 2, uvarint id, uvarint size, record batches as they lie in the segment. */
+ *   APPEND  u8 2, uvarint id, uvarint size, record batches as they lie in the segment.
+ *   START   u8 3, uvarint id, u64 offset: the log begins there from here on.
+ *   CUT     u8 4, uvarint id, u64 offset, u64 segment base, u32 position: the log ends at that
+ *           offset from here on; its next byte lies at that place, and no segment beyond is left.
+ *           Base -1 (position 0): nothing is left, it begins anew at that offset, and the next BIND
+ *           names its first segment.
+ * START and CUT are of version 2. Blocks have no version: a journal of version 1 that is resumed
+ * gets an anchor of version 2 before anything is written behind its blocks. */
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/reader.h"
@@ -34,13 +41,16 @@
 enum {
     JOURNAL_RING_BEGIN = 8192,
     JOURNAL_ANCHOR_SLOT = 4096,
-    JOURNAL_VERSION = 1,
+    JOURNAL_VERSION = 2,
     BLOCK_HEADER_SIZE = 40,
     ENTRY_BIND_SIZE_MAX = 1 + 5 + 16 + 4 + 8 + 4,
     ENTRY_APPEND_HEADER_MAX = 1 + 5 + 5,
+    ENTRY_START_SIZE_MAX = 1 + 5 + 8,
+    ENTRY_CUT_SIZE_MAX = 1 + 5 + 8 + 8 + 4,
 };
 
 struct anchor {
+    uint32_t version; /* set by anchor_decode; JOURNAL_VERSION is what is written */
     uint32_t alignment;
     uint64_t generation, salt;
     int64_t start_position;
@@ -71,7 +81,7 @@ bool block_peek(const uint8_t *block, struct block_header *ret);
 /* Is the CRC of the `header.length` bytes at `block` right, given its chain? */
 bool block_is_whole(const uint8_t *block, const struct block_header *header);
 
-enum entry_kind { ENTRY_BIND = 1, ENTRY_APPEND = 2 };
+enum entry_kind { ENTRY_BIND = 1, ENTRY_APPEND = 2, ENTRY_START = 3, ENTRY_CUT = 4 };
 
 struct journal_entry {
     enum entry_kind kind;
@@ -79,15 +89,21 @@ struct journal_entry {
     /* BIND */
     struct uuid topic_id;
     int32_t partition;
+    /* BIND, CUT */
     int64_t segment_base;
     uint32_t position;
+    /* START, CUT */
+    int64_t offset;
     /* APPEND: borrowed from the block */
     struct bytes batches;
 };
 
-/* Both return the bytes written at `to`, where there is room for the maximum. */
+/* All return the bytes written at `to`, where there is room for the maximum. */
 size_t entry_bind_encode(const struct journal_entry *entry, uint8_t *to);
 size_t entry_append_header_encode(uint32_t id, uint32_t size, uint8_t *to);
+size_t entry_start_encode(uint32_t id, int64_t offset, uint8_t *to);
+size_t entry_cut_encode(const struct journal_entry *entry, uint8_t *to);
 
-/* The next entry. False at the end, or when reader->error is set. */
+/* The next entry. False at the end, or when reader->error is set: also for a negative offset, or a
+ * place that no log can have. */
 bool entry_decode(struct reader *reader, struct journal_entry *ret);

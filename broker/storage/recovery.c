@@ -139,6 +139,14 @@ static enum error bind(struct recovery *recovery, const struct recovery_names *n
     return redo_bind(redo, entry->segment_base, entry->position);
 }
 
+/* An entry of a log that is bound. */
+static enum error replay_entry(struct redo *redo, const struct journal_entry *entry)
+{
+    if (entry->kind == ENTRY_APPEND)
+        return redo_append(redo, entry->batches);
+    return ERROR_MALFORMED; /* a kind that nobody has written yet */
+}
+
 static enum error replay_block(struct recovery *recovery, const struct recovery_names *names,
                                struct bindings *bindings, struct bytes entries, int32_t number)
 {
@@ -153,7 +161,7 @@ static enum error replay_block(struct recovery *recovery, const struct recovery_
         } else if (entry.id >= bindings->count || !bindings->bound[entry.id]) {
             error = ERROR_MALFORMED;
         } else if (bindings->redos[entry.id]) {
-            error = redo_append(bindings->redos[entry.id], entry.batches);
+            error = replay_entry(bindings->redos[entry.id], &entry);
         }
         if (error)
             return error;

@@ -106,6 +106,14 @@ static enum error append(struct resuming *resuming, const struct journal_entry *
     return ERROR_NONE;
 }
 
+/* An entry of an id that is bound. */
+static enum error take_entry(struct resuming *resuming, const struct journal_entry *entry)
+{
+    if (entry->kind == ENTRY_APPEND)
+        return append(resuming, entry);
+    return ERROR_MALFORMED; /* a kind that nobody has written yet */
+}
+
 static enum error take_block(struct resuming *resuming, struct bytes entries)
 {
     struct reader reader;
@@ -118,7 +126,7 @@ static enum error take_block(struct resuming *resuming, struct bytes entries)
         else if (entry.id >= resuming->count || !resuming->bound[entry.id])
             error = ERROR_MALFORMED;
         else
-            error = append(resuming, &entry);
+            error = take_entry(resuming, &entry);
         if (error)
             return error;
     }
@@ -145,7 +153,7 @@ enum error store_resume(struct store *store, struct journal_content *content,
     journal_resume(&store->journal, &content->reader);
     if (resuming.bytes > 0)
         REACHED("journal resumed");
-    return ERROR_NONE;
+    return journal_renew(&store->journal, &content->reader.anchor);
 }
 
 /* ---- the log's part, when it is opened ----------------------------------------------------- */

@@ -47,6 +47,7 @@ struct resume_names {
 /* Instead of store_begin, which is right where there was no journal. `content` is that of the
  * store's journal; its windows become the store's. store->resumed_bytes tells what was found; a
  * checkpoint should follow soon, which frees that memory and makes the next start short. MALFORMED:
- * entries do not join; nothing was changed on disk. */
+ * entries do not join; nothing was changed on disk. A journal of an older version is one of this
+ * version afterwards (journal_renew). Blocks. */
 enum error store_resume(struct store *store, struct journal_content *content,
                         const struct resume_names *names);

@@ -146,6 +146,10 @@ static void check_entries(struct bytes block)
         size_t size;
         if (entry.kind == ENTRY_BIND) {
             size = entry_bind_encode(&entry, again);
+        } else if (entry.kind == ENTRY_START) {
+            size = entry_start_encode(entry.id, entry.offset, again);
+        } else if (entry.kind == ENTRY_CUT) {
+            size = entry_cut_encode(&entry, again);
         } else {
             check(entry.kind == ENTRY_APPEND && entry.batches.size >= 0);
             size = entry_append_header_encode(entry.id, (uint32_t)entry.batches.size, again);

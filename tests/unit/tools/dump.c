@@ -306,9 +306,11 @@ TEST(dump, prints_a_journal)
     EQ(run_dump(&place, "journal-0", false), 0);
     EQ_TEXT(place.text,
             "file journal-0\n"
-            "anchor slot=0 generation=1 salt=000000000000004d alignment=4096 start_position=8192 "
+            "anchor slot=0 version=2 generation=1 salt=000000000000004d alignment=4096 "
+            "start_position=8192 "
             "start_sequence=1 crc=ok\n"
-            "anchor slot=1 generation=1 salt=000000000000004d alignment=4096 start_position=8192 "
+            "anchor slot=1 version=2 generation=1 salt=000000000000004d alignment=4096 "
+            "start_position=8192 "
             "start_sequence=1 crc=ok\n"
             "block position=8192 length=158 sequence=1 lap=0 place=0 entries=2 crc=ok\n"
             "bind id=9 topic_id=AQIDBAUGBwgJCgsMDQ4PEA partition=0 segment=00000000000000000010 "
@@ -317,6 +319,27 @@ TEST(dump, prints_a_journal)
             "batch position=8269 size=81 offsets=12-13 records=2 codec=none epoch=4 "
             "timestamp=1001 producer=-1 crc=ok\n"
             "sound journal-0 live_blocks=1 live_bytes=4096 file_bytes=24576\n");
+    place_remove(&place);
+}
+
+TEST(dump, prints_where_a_log_begins_and_ends)
+{
+    struct place place;
+    struct journal_file file;
+    place_make(&place);
+    journal_start(&file);
+    uint8_t *block = file.bytes + JOURNAL_RING_BEGIN;
+    struct journal_entry cut = {.id = 9, .offset = 12, .segment_base = 10, .position = 81};
+    size_t at = BLOCK_HEADER_SIZE;
+    at += entry_bind_encode(&(struct journal_entry){.id = 9, .topic_id = topic_id}, block + at);
+    at += entry_start_encode(9, 11, block + at);
+    at += entry_cut_encode(&cut, block + at);
+    block_seal(block, &(struct block_header){
+                          .length = (uint32_t)at, .salt = 77, .sequence = 1, .entry_count = 3});
+    write_file(&place, "journal-0", file.bytes, sizeof file.bytes);
+    EQ(run_dump(&place, "journal-0", false), 0);
+    TRUE_(strstr(place.text, "\nstart id=9 offset=11\n"
+                             "cut id=9 offset=12 segment=00000000000000000010 position=81\n"));
     place_remove(&place);
 }
 
@@ -353,7 +376,7 @@ TEST(dump, needs_one_anchor_and_a_bind)
     write_file(&place, "journal-0", file.bytes, sizeof file.bytes);
     EQ(run_dump(&place, "journal-0", true), 1);
     EQ_TEXT(place.text, "fault journal-0 position=8232 "
-                        "reason=\"an append to an id that no bind before it names\"\n");
+                        "reason=\"an entry of an id that no bind before it names\"\n");
     journal_start(&file);
     file.bytes[20] ^= 1;
     write_file(&place, "journal-0", file.bytes, sizeof file.bytes);
