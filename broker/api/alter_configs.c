@@ -50,12 +50,11 @@ static enum step alter_configs_handle(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* The records did not get into the log: each resource that had seemed right says so. */
+/* Records did not get into the log, of this request or of what it rests on: each resource says so,
+ * the refused ones too. */
 static void fail_whole(struct alter_configs_response *out, enum error error)
 {
     for (int32_t i = 0; i < out->responses_count; i++) {
-        if (out->responses[i].error_code != ERROR_NONE)
-            continue;
         out->responses[i].error_code = (int16_t)error_for_wire(error);
         out->responses[i].error_message = string_of(error_text(error));
     }
@@ -64,8 +63,6 @@ static void fail_whole(struct alter_configs_response *out, enum error error)
 static void fail_incremental(struct incremental_alter_configs_response *out, enum error error)
 {
     for (int32_t i = 0; i < out->responses_count; i++) {
-        if (out->responses[i].error_code != ERROR_NONE)
-            continue;
         out->responses[i].error_code = (int16_t)error_for_wire(error);
         out->responses[i].error_message = string_of(error_text(error));
     }

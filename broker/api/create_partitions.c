@@ -44,9 +44,8 @@ static enum step create_partitions_answer(struct flow *flow)
         return STEP_NEXT;
     }
     enum error error = grow->machine.error;
+    /* A refusal, too, may rest on what did not get into the log. */
     for (int32_t i = 0; error != ERROR_NONE && i < out->results_count; i++) {
-        if (out->results[i].error_code != ERROR_NONE)
-            continue;
         out->results[i].error_code = (int16_t)error_for_wire(error);
         out->results[i].error_message = string_of(error_text(error));
     }

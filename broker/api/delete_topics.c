@@ -44,9 +44,8 @@ static enum step delete_topics_answer(struct flow *flow)
         return STEP_NEXT;
     }
     enum error error = removal->machine.error;
+    /* A refusal, too, may rest on what did not get into the log. */
     for (int32_t i = 0; error != ERROR_NONE && i < out->responses_count; i++) {
-        if (out->responses[i].error_code != ERROR_NONE)
-            continue;
         out->responses[i].error_code = (int16_t)error_for_wire(error);
         out->responses[i].error_message = string_of(error_text(error));
     }

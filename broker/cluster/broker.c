@@ -134,13 +134,14 @@ static void init_shards(struct broker *broker, uint64_t seed)
         random_seed(&shard->random, random_next(&random));
         image_init(&shard->image, broker->core_count, random_next(&random));
         map_init(&shard->partitions, random_next(&random));
-        list_init(&shard->machine_queue);
     }
+    machine_init(broker, random_next(&random));
 }
 
 static void free_all(struct broker *broker)
 {
     snapshots_close(broker);
+    machine_done(broker);
     for (int i = 0; i < broker->core_count; i++) {
         image_done(&broker->shards[i].image);
         map_done(&broker->shards[i].partitions);

@@ -22,12 +22,11 @@ struct snapshots;
 struct shard {
     struct core core; /* core.owner points back here */
     struct broker *broker;
-    struct image image;        /* this core's copy; all cores apply the same records in order */
-    struct map partitions;     /* by {topic id, index}: those whose owner is this core */
-    struct list machine_queue; /* core 0: of machine requests that wait their turn */
-    struct store **stores;     /* of each log directory: journal, drain, logs of this core */
-    struct net *net;           /* listeners and connections of this core */
-    struct api_state *api;     /* what the calls under way need (api/api.h) */
+    struct image image;    /* this core's copy; all cores apply the same records in order */
+    struct map partitions; /* by {topic id, index}: those whose owner is this core */
+    struct store **stores; /* of each log directory: journal, drain, logs of this core */
+    struct net *net;       /* listeners and connections of this core */
+    struct api_state *api; /* what the calls under way need (api/api.h) */
     struct metrics metrics;
     struct random random;
     int64_t producer_id_next, producer_id_end; /* of this core's block: to be given out */
@@ -45,6 +44,18 @@ struct directory {
     char *cleaned_text;
 };
 
+/* Changes of metadata under way. The counts are of requests whose records the log has taken. */
+struct machine_state {
+    struct image decided;  /* has their records, committed or not */
+    bool busy;             /* a request is between its decision and the log's answer */
+    bool failed;           /* a commit failed: `decided` holds what will never be */
+    struct flow *holder;   /* whose turn it is, while busy */
+    struct list queue;     /* of those that wait for the turn */
+    struct list under_way; /* of machine_request.under_way: taken and not applied everywhere */
+    uint64_t taken, applied, settled; /* in the log; applied on core 0; on every core */
+    struct list to_apply, to_settle;  /* of waiters, by the count that they wait for */
+};
+
 enum { BROKER_CORES_MAX = 64, METADATA_VERSION = 29 };
 
 struct broker {
@@ -59,9 +70,9 @@ struct broker {
     /* Called on the core whose store was fenced: nothing more can be acknowledged there. By who
      * runs the cores; null: the broker goes on answering KAFKA_STORAGE_ERROR. */
     void (*fenced)(struct broker *broker, struct shard *shard);
-    struct partition *metadata;  /* __cluster_metadata-0, on core 0 */
-    struct snapshots *snapshots; /* of it, on core 0 (cluster/snapshots.h) */
-    bool machine_busy;           /* core 0: a machine request is between its decision and its end */
+    struct partition *metadata;    /* __cluster_metadata-0, on core 0 */
+    struct snapshots *snapshots;   /* of it, on core 0 (cluster/snapshots.h) */
+    struct machine_state machine;  /* on core 0 (cluster/machine.h) */
     struct directory *directories; /* in the order of log.dirs */
     int directory_count;
     int metadata_directory;   /* the metadata log lies in this one */

@@ -140,6 +140,8 @@ static enum error apply_value(struct loading *loading, struct bytes value)
         return fault(loading, error, "a record of a type or version not known here");
     for (int i = 0; i < loading->broker->core_count && !error; i++)
         error = catalogue_apply(&loading->broker->shards[i], decoded.message, decoded.value);
+    if (!error)
+        error = image_apply(&loading->broker->machine.decided, decoded.message->key, decoded.value);
     loading->records++;
     return error ? fault(loading, error, "a record that can't be applied") : ERROR_NONE;
 }

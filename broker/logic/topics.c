@@ -175,10 +175,18 @@ static enum error add_records(const struct topics_view *view, const struct creat
     return topics_add_partitions(view, &creation->partitions, records);
 }
 
-/* What the new topic's settings are, as a client is told. */
+/* What the new topic's settings are, as a client is told. Topics of a request that set none of
+ * their own share the list of the first of them, `plain`. */
 static enum error describe(const struct topics_view *view, const struct creation *creation,
-                           struct create_topics_response_creatable_topic_result *result)
+                           struct create_topics_response_creatable_topic_result *result,
+                           struct create_topics_response_creatable_topic_result *plain)
 {
+    bool is_plain = creation->wanted->configs_count == 0;
+    if (is_plain && plain->configs) {
+        result->configs = plain->configs;
+        result->configs_count = plain->configs_count;
+        return ERROR_NONE;
+    }
     struct topic_source source = {.broker = view->settings,
                                   .pairs = creation->configs,
                                   .pair_count = creation->wanted->configs_count,
@@ -204,27 +212,36 @@ static enum error describe(const struct topics_view *view, const struct creation
         config->config_source = (int8_t)described.source;
         config->is_sensitive = described.sensitive;
     }
+    if (is_plain)
+        *plain = *result;
     return ERROR_NONE;
 }
 
+/* What is kept from topic to topic of one request. */
+struct creations {
+    struct record_list *records;
+    int32_t partitions_left;
+    struct create_topics_response_creatable_topic_result plain; /* for describe */
+};
+
 /* One topic: its records at the end of the list and its result, or a complaint and no records. */
-static enum error create(const struct topics_view *view, int32_t *partitions_left,
-                         struct creation *creation, struct record_list *records,
+static enum error create(const struct topics_view *view, struct creations *all,
+                         struct creation *creation,
                          struct create_topics_response_creatable_topic_result *result)
 {
-    struct complaint complaint = check_creation(view, *partitions_left, creation);
+    struct complaint complaint = check_creation(view, all->partitions_left, creation);
     result->name = creation->wanted->name;
     result->error_code = (int16_t)complaint.error;
     result->error_message = complaint.text;
     if (complaint.error)
         return complaint.error == ERROR_NO_MEMORY ? ERROR_NO_MEMORY : ERROR_NONE;
-    *partitions_left -= creation->partitions.count;
+    all->partitions_left -= creation->partitions.count;
     creation->partitions.topic_id = topics_new_id(view->image, view->random);
     result->topic_id = creation->partitions.topic_id;
     result->num_partitions = creation->partitions.count;
     result->replication_factor = (int16_t)creation->partitions.replication_factor;
-    enum error error = describe(view, creation, result);
-    return error ? error : add_records(view, creation, records);
+    enum error error = describe(view, creation, result, &all->plain);
+    return error ? error : add_records(view, creation, all->records);
 }
 
 enum error topics_handle_create(const struct topics_view *view,
@@ -233,7 +250,8 @@ enum error topics_handle_create(const struct topics_view *view,
                                 struct create_topics_response *response)
 {
     message_set_defaults(&create_topics_response_message, response);
-    int32_t count = request->topics_count, partitions_left = TOPICS_PARTITIONS_MAX;
+    struct creations all = {.records = records, .partitions_left = TOPICS_PARTITIONS_MAX};
+    int32_t count = request->topics_count;
     struct string *names = arena_take(view->arena, (size_t)count * sizeof *names);
     uint8_t *seen = arena_take(view->arena, (size_t)count);
     response->topics = arena_take(view->arena, (size_t)count * sizeof *response->topics);
@@ -256,7 +274,7 @@ enum error topics_handle_create(const struct topics_view *view,
             continue;
         }
         struct creation creation = {.wanted = &request->topics[i]};
-        enum error error = create(view, &partitions_left, &creation, records, result);
+        enum error error = create(view, &all, &creation, result);
         if (error)
             return error;
     }

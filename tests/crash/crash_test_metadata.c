@@ -5,11 +5,14 @@
 #include "cluster/catalogue.h"
 #include "cluster/machine.h"
 #include "cluster/metadata_load.h"
+#include "cluster/partition.h"
 #include "protocol/messages.h"
 #include "sim/disk_record.h"
 #include "sim/world.h"
+#include "storage/log_state.h"
 #include "storage/redo.h"
 #include "storage/segment.h"
+#include "storage/store.h"
 #include "support/test.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -266,6 +269,188 @@ static int64_t flip(struct site *site, const char *name, int64_t bit)
 }
 
 /* ---- tests --------------------------------------------------------------------------------- */
+
+/* ---- many at once --------------------------------------------------------------------------- */
+
+enum { AT_ONCE = 50 };
+
+/* Topics that are turned at once, in this order; those without a name ask for nothing. */
+struct crowd {
+    struct making makings[AT_ONCE];
+    int count, ended_early; /* that ended while an image lacked what was decided before them */
+    struct site *site;
+};
+
+static void decide_nothing(struct machine_request *request, const struct image *image)
+{
+}
+
+static enum step refused_start(struct flow *flow)
+{
+    struct making *making = CONTAINER_OF(flow, struct making, flow);
+    making->request = (struct machine_request){.handle = decide_nothing, .arena = &making->arena};
+    machine_start(&making->request, &making->broker->shards[0], flow);
+    return STEP_NEXT;
+}
+
+static const struct flow_kind refused_flow = {"refused",
+                                              {{"start", refused_start}, {"end", making_end}}};
+
+static bool all_have_ended(void *argument)
+{
+    struct crowd *crowd = argument;
+    for (int i = 0; i < crowd->count; i++)
+        if (!crowd->makings[i].ended)
+            return false;
+    return true;
+}
+
+/* A refusal may be told only when both cores have the topic decided right before it. */
+static void watch_refusals(struct world *world, void *argument)
+{
+    struct crowd *crowd = argument;
+    (void)world;
+    for (int i = 1; i < crowd->count; i++) {
+        struct making *making = &crowd->makings[i];
+        struct string before = string_of(crowd->makings[i - 1].name);
+        if (making->name[0] || !making->ended || making->request.error)
+            continue;
+        for (int core = 0; core < CORES; core++)
+            crowd->ended_early +=
+                !image_topic_by_name(&crowd->site->broker.shards[core].image, before);
+    }
+}
+
+/* names[i] null: a request that is refused. */
+static void site_turn_crowd(struct site *site, struct crowd *crowd, const char *const *names)
+{
+    struct core *core = &site->broker.shards[0].core;
+    crowd->site = site;
+    for (int i = 0; i < crowd->count; i++) {
+        struct making *making = &crowd->makings[i];
+        *making = (struct making){.broker = &site->broker};
+        snprintf(making->name, sizeof making->name, "%s", names[i] ? names[i] : "");
+        arena_init(&making->arena, 1 << 20);
+        flow_start(&making->flow, names[i] ? &making_flow : &refused_flow, core);
+    }
+    world_notice(site->world, core);
+    world_on_event(site->world, watch_refusals, crowd);
+    TRUE_(world_run(site->world, (struct world_stop){all_have_ended, crowd, EVENTS_MAX, 0}));
+    world_on_event(site->world, NULL, NULL);
+    for (int i = 0; i < crowd->count; i++)
+        arena_done(&crowd->makings[i].arena);
+}
+
+static bool site_has(struct site *site, const char *name)
+{
+    bool first = image_topic_by_name(&site->broker.shards[0].image, string_of(name)) != NULL;
+    bool second = image_topic_by_name(&site->broker.shards[1].image, string_of(name)) != NULL;
+    EQ(first, second);
+    return first;
+}
+
+TEST(metadata, of_many_topics_shares_flushes)
+{
+    struct site site;
+    struct crowd *crowd = memory_zeroed(sizeof *crowd);
+    char names[AT_ONCE][16];
+    const char *at[AT_ONCE];
+    site_init(&site, 11, NULL);
+    TRUE_(site_boot(&site));
+    for (int i = 0; i < AT_ONCE; i++) {
+        snprintf(names[i], sizeof names[i], "m%d", i);
+        at[i] = names[i];
+    }
+    crowd->count = AT_ONCE;
+    uint64_t before = site.broker.metadata->log->store->counters.journal_writes;
+    site_turn_crowd(&site, crowd, at);
+    TRUE_(site.broker.metadata->log->store->counters.journal_writes - before <= AT_ONCE / 5);
+    for (int i = 0; i < AT_ONCE; i++) {
+        EQ(crowd->makings[i].request.error, ERROR_NONE);
+        TRUE_(site_has(&site, names[i]));
+    }
+    TRUE_(image_equal(&site.broker.shards[0].image, &site.broker.shards[1].image));
+    TRUE_(image_same(&site.broker.shards[0].image, &site.broker.machine.decided));
+    site_stop(&site);
+    TRUE_(site_boot(&site));
+    EQ(site.broker.shards[1].image.topic_count, AT_ONCE);
+    TRUE_(image_same(&site.broker.shards[0].image, &site.broker.machine.decided));
+    site_stop(&site);
+    site_done(&site);
+    memory_free(crowd);
+}
+
+/* The second of a name removes what the first one made, which is not committed yet. */
+TEST(metadata, is_decided_on_what_was_decided_before)
+{
+    struct site site;
+    struct crowd *crowd = memory_zeroed(sizeof *crowd);
+    site_init(&site, 12, NULL);
+    TRUE_(site_boot(&site));
+    crowd->count = 5;
+    site_turn_crowd(&site, crowd, (const char *const[]){"a1", "b1", "a1", "c1", "b1"});
+    for (int i = 0; i < crowd->count; i++)
+        EQ(crowd->makings[i].request.error, ERROR_NONE);
+    TRUE_(!site_has(&site, "a1") && !site_has(&site, "b1") && site_has(&site, "c1"));
+    site_stop(&site);
+    TRUE_(site_boot(&site));
+    TRUE_(!site_has(&site, "a1") && !site_has(&site, "b1") && site_has(&site, "c1"));
+    site_stop(&site);
+    site_done(&site);
+    memory_free(crowd);
+}
+
+TEST(metadata, refused_waits_for_what_it_rests_on_and_changes_nothing_for_others)
+{
+    for (uint64_t seed = 20; seed < 40; seed++) {
+        struct site site;
+        struct crowd *crowd = memory_zeroed(sizeof *crowd);
+        site_init(&site, seed, NULL);
+        TRUE_(site_boot(&site));
+        crowd->count = 6;
+        site_turn_crowd(&site, crowd, (const char *const[]){"a1", NULL, "b1", "c1", NULL, "d1"});
+        for (int i = 0; i < crowd->count; i++)
+            EQ(crowd->makings[i].request.error, ERROR_NONE);
+        EQ(crowd->ended_early, 0);
+        EQ(site.broker.shards[1].image.topic_count, 4);
+        site_stop(&site);
+        site_done(&site);
+        memory_free(crowd);
+    }
+}
+
+/* Nobody is told anything but the failure, and nothing is decided on what may be lost. */
+TEST(metadata, whose_commit_fails_takes_all_that_rests_on_it_along)
+{
+    struct site site;
+    struct crowd *crowd = memory_zeroed(sizeof *crowd);
+    site_init(&site, 13, NULL);
+    TRUE_(site_boot(&site));
+    crowd->count = 1;
+    site_turn_crowd(&site, crowd, (const char *const[]){"z1"});
+    EQ(crowd->makings[0].request.error, ERROR_NONE);
+    world_fail(site.world, 0, OP_WRITE, 1, ERROR_INPUT_OUTPUT);
+    crowd->count = 5;
+    site_turn_crowd(&site, crowd, (const char *const[]){"a1", NULL, "b1", NULL, "z1"});
+    for (int i = 0; i < crowd->count; i++)
+        EQ(crowd->makings[i].request.error, ERROR_KAFKA_STORAGE_ERROR);
+    for (int core = 0; core < CORES; core++)
+        EQ(site.broker.shards[core].image.topic_count, 1);
+    TRUE_(site_has(&site, "z1"));
+    crowd->count = 2;
+    site_turn_crowd(&site, crowd, (const char *const[]){"c1", NULL});
+    EQ(crowd->makings[0].request.error, ERROR_KAFKA_STORAGE_ERROR);
+    EQ(crowd->makings[1].request.error, ERROR_KAFKA_STORAGE_ERROR);
+    world_crash(site.world, 0);
+    TRUE_(site_boot(&site)); /* what was in flight may be there or not */
+    crowd->count = 1;
+    site_turn_crowd(&site, crowd, (const char *const[]){"d1"});
+    EQ(crowd->makings[0].request.error, ERROR_NONE);
+    TRUE_(site_has(&site, "d1"));
+    site_stop(&site);
+    site_done(&site);
+    memory_free(crowd);
+}
 
 TEST(metadata, is_read_from_the_newest_snapshot_and_the_log_behind_it)
 {

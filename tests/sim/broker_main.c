@@ -78,6 +78,8 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_index_entry_believed,
                                              MUTANT_forget_epoch_cache,
                                              MUTANT_decompress_unbounded,
+                                             MUTANT_decided_on_committed_only,
+                                             MUTANT_refusal_before_commit,
                                              MUTANT_lose_tombstone_early,
                                              MUTANT_compact_past_high_watermark,
                                              MUTANT_drop_last_sequence,

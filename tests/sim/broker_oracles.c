@@ -17,6 +17,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "cluster/catalogue.h"
+#include "cluster/machine.h"
 #include "cluster/partition.h"
 #include "net/net.h"
 #include "protocol/batch.h"
@@ -118,15 +119,18 @@ static uint64_t digest_topics(const struct image *image, uint64_t *ret_cores)
     return sum;
 }
 
-/* The first time after a boot is after the registration, one record. */
+/* With no request under way the image that requests are decided on is that of the cores. The first
+ * time after a boot is after the registration, one record. */
 static void check_image(struct simulation *sim)
 {
     const struct broker *broker = &sim->broker.broker;
     int64_t end_offset = broker->metadata->log->appended_end, before = sim->metadata.end_offset;
     uint64_t topics = sim->metadata.topics, cores = sim->metadata.cores;
     bool first = sim->metadata.boots != sim->broker.boots;
-    if (broker->machine_busy || end_offset == before)
+    if (!machine_is_at_rest(broker) || end_offset == before)
         return;
+    if (!image_same(&broker->machine.decided, &broker->shards[0].image))
+        world_violation(sim->world, "metadata: decided on another image than the cores have");
     sim->metadata.end_offset = end_offset;
     sim->metadata.boots = sim->broker.boots;
     sim->metadata.topics = digest_topics(&broker->shards[0].image, &sim->metadata.cores);
@@ -140,13 +144,12 @@ static void check_image(struct simulation *sim)
     sim->metadata.core_count = sim->broker.cores;
 }
 
-/* Between two requests the metadata log is committed to its end: nobody decides on what may be
- * lost. */
+/* With no request under way the metadata log is committed to its end. */
 static void check_metadata(struct simulation *sim)
 {
     const struct broker *broker = &sim->broker.broker;
     const struct partition *metadata = broker->metadata;
-    if (broker->machine_busy || !metadata->opened || metadata->log->store->fenced)
+    if (!machine_is_at_rest(broker) || !metadata->opened || metadata->log->store->fenced)
         return;
     if (metadata->replica.high_watermark != metadata->log->appended_end)
         world_violation(sim->world, "metadata: decided to %lld, committed to %lld",

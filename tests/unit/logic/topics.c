@@ -266,6 +266,40 @@ TEST(topics, of_one_request_are_decided_apart)
     cluster_done(&c);
 }
 
+/* The two without settings of their own may share a list; the one between them must not. */
+TEST(topics, of_one_request_are_described_each_by_its_own_settings)
+{
+    struct cluster c;
+    set_up(&c);
+    struct create_topics_request_creatable_topic topics[3];
+    struct create_topics_request_creatable_topic_config config = {
+        STRING("retention.ms"), STRING("77"), {0}};
+    static const char *const names[] = {"a", "b", "c"};
+    struct create_topics_request request;
+    struct create_topics_response response;
+    message_set_defaults(&create_topics_request_message, &request);
+    for (int i = 0; i < 3; i++) {
+        message_set_defaults(&create_topics_request_creatable_topic_message, &topics[i]);
+        topics[i].name = string_of(names[i]);
+        topics[i].num_partitions = topics[i].replication_factor = 1;
+    }
+    topics[1].configs = &config;
+    topics[1].configs_count = 1;
+    request.topics = topics;
+    request.topics_count = 3;
+    struct topics_view view = cluster_view(&c);
+    EQ(topics_handle_create(&view, &request, &c.records, &response), ERROR_NONE);
+    for (int i = 0; i < 3; i++) {
+        EQ(response.topics[i].configs_count, response.topics[0].configs_count);
+        int own = 0;
+        for (int j = 0; j < response.topics[i].configs_count; j++)
+            own += string_equal(response.topics[i].configs[j].name, STRING("retention.ms")) &&
+                   string_equal(response.topics[i].configs[j].value, STRING("77"));
+        EQ(own, i == 1);
+    }
+    cluster_done(&c);
+}
+
 TEST(topics, say_when_the_arena_is_too_small)
 {
     struct cluster c;
