@@ -47,6 +47,7 @@ static enum error bind(struct resuming *resuming, const struct journal_entry *en
         log->appended_end = entry->segment_base;
         active = log_add_segment(log, entry->segment_base);
         active->size = active->drained = entry->position;
+        active->index_loaded = entry->position == 0; /* else its file tells of what lies before */
         list_push(&log->store->unsettled, &log->unsettled);
         return ERROR_NONE;
     }
