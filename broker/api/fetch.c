@@ -46,6 +46,7 @@ struct fetch_part {
     struct scatter_part base;
     int32_t limit, size;       /* bytes: may be read; were read */
     bool failed;               /* a partition is in error */
+    bool more;                 /* a read ended before all there is: at the end of a file, say */
     bool woken;                /* the wait is over; on the part's core */
     bool waiting, cancel_sent; /* on the connection's core */
     struct flow ended, cancel;
@@ -70,6 +71,7 @@ static enum step read_open(struct flow *flow)
 {
     struct fetch_part *part = (struct fetch_part *)flow;
     part->size = 0;
+    part->more = false;
     return scatter_open(&part->base);
 }
 
@@ -134,20 +136,6 @@ static void begin_read(struct fetch_part *part, struct fetch_item *item)
     item->reading = true;
 }
 
-/* The offset after the last record that was read. */
-static int64_t end_of_read(const struct log_read *read)
-{
-    struct bytes left = read->parts[read->parts_count - 1];
-    struct batch batch;
-    int64_t end = read->offset;
-    while (left.size > 0 && batch_view(left.data, (size_t)left.size, &batch) == ERROR_NONE) {
-        end = batch_last_offset(&batch) + 1;
-        left.data += batch.whole.size;
-        left.size -= batch.whole.size;
-    }
-    return end;
-}
-
 /* A reader of committed data is told which of it was aborted: it reads that too, and skips it. */
 static void find_aborted(struct fetch_item *item)
 {
@@ -155,7 +143,7 @@ static void find_aborted(struct fetch_item *item)
     const struct log_read *read = &item->read;
     if (!is_committed_only(item) || read->size == 0 || read->error != ERROR_NONE)
         return;
-    int64_t end = end_of_read(read);
+    int64_t end = read->next_offset;
     int32_t count = partition_aborted(partition, read->offset, end, NULL, 0);
     if (count == 0)
         return;
@@ -188,6 +176,7 @@ static enum step read_items(struct flow *flow)
             return STEP_AGAIN;
         item->base.error = item->read.error;
         part->size += item->read.error == ERROR_NONE ? item->read.size : 0;
+        part->more |= item->read.size > 0 && item->read.next_offset < item->read_end;
         find_aborted(item);
     }
     return STEP_NEXT;
@@ -448,14 +437,15 @@ static bool is_enough(const struct fetch *fetch)
 {
     const struct fetch_request *in = fetch->call.in;
     int64_t size = 0;
-    bool failed = fetch->failed;
+    bool failed = fetch->failed, more = false;
     struct scatter_part *base;
     for (int32_t at = 0; (base = scatter_next(&fetch->scatter, &at));) {
         const struct fetch_part *part = (struct fetch_part *)base;
         size += part->size;
         failed |= part->failed;
+        more |= part->more;
     }
-    return failed || size >= in->min_bytes || in->max_wait_ms <= 0 || fetch->stop ||
+    return failed || more || size >= in->min_bytes || in->max_wait_ms <= 0 || fetch->stop ||
            fetch->deadline.passed || fetch->part_count == 0 ||
            request_is_abandoned(fetch->call.request);
 }

@@ -40,6 +40,7 @@ static struct store_options store_options(const struct broker *broker, int direc
         .drain_bytes = (uint32_t)settings->drain_bytes,
         .idle_ns = idle_ns,
         .flush_all_files = 16,
+        .cold_read_bytes = settings->cold_read_bytes,
         .drains = 8,
         .producers_most = (uint32_t)settings->partition_producers,
         .producer_expiration_ms = settings->producer_id_expiration_ms,

@@ -29,13 +29,21 @@ int file_open_flags(uint32_t flags)
     return result;
 }
 
-int64_t file_lock(int32_t handle)
+/* Takes the lock, and closes the file if it can't be had. */
+static int64_t take_lock(int32_t handle)
 {
     if (flock(handle, LOCK_EX | LOCK_NB) == 0)
         return handle;
     int64_t result = errno == EWOULDBLOCK ? -(int64_t)ERROR_NO_PERMISSION : result_of_errno();
     close(handle);
     return result;
+}
+
+int64_t file_opened(int32_t handle, uint32_t flags)
+{
+    if (flags & OPEN_NOTHING_AHEAD)
+        (void)posix_fadvise(handle, 0, 0, POSIX_FADV_RANDOM); /* advice: without it, only slower */
+    return flags & OPEN_LOCK ? take_lock(handle) : handle;
 }
 
 bool file_is_folder(int32_t handle)
@@ -54,7 +62,7 @@ static int64_t call_open(const struct op *op)
     int handle = open(op->path, file_open_flags(op->flags), FILE_MODE);
     if (handle < 0)
         return result_of_errno();
-    return op->flags & OPEN_LOCK ? file_lock(handle) : handle;
+    return file_opened(handle, op->flags);
 }
 
 static int64_t call_close(const struct op *op)

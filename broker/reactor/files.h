@@ -13,9 +13,10 @@ int64_t file_call(const struct op *op);
 /* The flags of open(2) for those of enum open_flags. */
 int file_open_flags(uint32_t flags);
 
-/* Takes the lock of OPEN_LOCK on a file that was just opened, and closes the file if it can't be
- * had. Does not wait. Returns `handle` or the operation's result. */
-int64_t file_lock(int32_t handle);
+/* Does for a file that was just opened what open(2) has no flag for: OPEN_LOCK, whose file is
+ * closed if the lock can't be had, and OPEN_NOTHING_AHEAD. Does not wait. Returns `handle` or the
+ * operation's result. */
+int64_t file_opened(int32_t handle, uint32_t flags);
 
 /* True for the handle of a folder, whose flush is an fsync: fdatasync may leave names behind. */
 bool file_is_folder(int32_t handle);

@@ -71,8 +71,10 @@ enum open_flags {
     OPEN_EXCLUSIVE = 8, /* with OPEN_CREATE: refuse if it is there */
     OPEN_DIRECT = 16,   /* no page cache: offset, size and memory aligned as file_stat says */
     OPEN_DIRECTORY = 32,
-    OPEN_LOCK = 64, /* an exclusive lock for as long as it is open; ERROR_NO_PERMISSION if
-                       another process has it */
+    OPEN_LOCK = 64,           /* an exclusive lock for as long as it is open; ERROR_NO_PERMISSION if
+                                 another process has it */
+    OPEN_NOTHING_AHEAD = 128, /* reads through the page cache fetch what they ask for, no more: what
+                                 the system would read ahead stands before others' writes */
 };
 
 enum write_flags { WRITE_DURABLE = 1 };

@@ -196,7 +196,7 @@ int64_t uring_finish(struct uring *uring, struct op *op, int32_t answer, uint32_
         close(scratch->socket);
         return result;
     case OP_OPEN:
-        return answer >= 0 && op->flags & OPEN_LOCK ? file_lock(answer) : result;
+        return answer >= 0 ? file_opened(answer, op->flags) : result;
     case OP_REMOVE:
         if (answer == -EISDIR && !scratch->is_folder)
             scratch->is_folder = *ret_again = true;

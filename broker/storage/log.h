@@ -77,8 +77,9 @@ struct log_read {
     int32_t max_bytes;
     bool at_least_one; /* the first batch even if larger than max_bytes (KIP-74) */
     /* results */
-    enum error error; /* OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR, ... */
-    int32_t size;     /* bytes in all parts; 0 when there is nothing at or after offset */
+    enum error error;    /* OFFSET_OUT_OF_RANGE, KAFKA_STORAGE_ERROR, ... */
+    int32_t size;        /* bytes in all parts; 0 when there is nothing at or after offset */
+    int64_t next_offset; /* behind the last record in them: below end_offset, there is more */
     int32_t parts_count;
     struct bytes parts[LOG_READ_PARTS];
     /* inside */
@@ -89,8 +90,10 @@ struct log_read {
     struct segment *segment;
     int64_t position;
     int32_t state, wanted;
-    bool believed; /* the position is known to be a batch's beginning */
-    bool hinted;   /* the position is where the last read ended */
+    int32_t cold_bytes; /* of store->cold that it holds (cold_reads.h) */
+    bool cold_woken;    /* it has waited for them */
+    bool believed;      /* the position is known to be a batch's beginning */
+    bool hinted;        /* the position is where the last read ended */
 };
 
 /* Takes the next part of a read's work; call it in a step of `flow`. True: done, results are set.

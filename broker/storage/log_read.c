@@ -8,6 +8,7 @@
 #include "base/reached.h"
 #include "codec/crc32c.h"
 #include "protocol/batch.h"
+#include "storage/cold_reads.h"
 #include "storage/index_check.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
@@ -53,6 +54,7 @@ static bool end_read(struct log_read *read, enum error error)
         read->log->reads--;
         waiters_wake(&read->log->idle_waiters);
     }
+    cold_reads_end(read);
     read->error = error;
     read->state = READ_ENDED;
     if (error)
@@ -118,16 +120,21 @@ static bool read_memory(struct log_read *read)
             bytes = (struct bytes){bytes.data + size, bytes.size - size};
         }
         int32_t room = read->max_bytes - read->size, fits = 0;
+        int64_t next_offset = read->next_offset;
         while (fits < bytes.size) {
             int64_t size = batch_size(bytes.data + fits);
             bool first = read->size == 0 && fits == 0 && read->at_least_one;
             if (fits + size > room && !first)
                 break;
+            next_offset = batch_end_offset(bytes.data + fits);
             fits += (int32_t)size;
         }
         bool cut = fits < bytes.size;
         bytes.size = fits;
-        if (fits == 0 || !add_part(&collect, piece, bytes) || cut)
+        if (fits == 0 || !add_part(&collect, piece, bytes))
+            break;
+        read->next_offset = next_offset;
+        if (cut)
             break;
     }
     return end_read(read, ERROR_NONE);
@@ -184,7 +191,7 @@ static bool prepare(struct log_read *read, struct flow *flow)
         start_op(read, flow,
                  (struct op){.kind = OP_OPEN,
                              .path = file_path(read, ".log"),
-                             .flags = segment->sealed ? OPEN_READ
+                             .flags = segment->sealed ? OPEN_READ | OPEN_NOTHING_AHEAD
                                                       : OPEN_READ | OPEN_WRITE | OPEN_DIRECT});
         return false;
     }
@@ -202,7 +209,7 @@ static void choose_position(struct log_read *read)
     else
         read->position = segment->index_bad ? 0 : segment_index_find(segment, read->offset);
     read->believed = read->position == 0;
-    read->wanted = (int32_t)min_i64((int64_t)read->max_bytes + SCAN_BYTES, INT32_MAX / 2);
+    read->wanted = (int32_t)min_i64((int64_t)read->max_bytes + SCAN_BYTES, COLD_READ_MOST);
 }
 
 /* Only whole batches lie in the file below it: a drain may have written part of the oldest piece.
@@ -228,6 +235,8 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
     check(to > from);
     buffer_release(read->buffers[0]); /* who waits for the budget must hold nothing of it */
     read->buffers[0] = NULL;
+    if (!cold_reads_take(read, to - from, flow))
+        return false;
     struct buffer *buffer = buffers_take(&store->core->buffers, (size_t)(to - from));
     if (!buffer && !read->at_least_one)
         return end_read(read, ERROR_NONE); /* others will come for it */
@@ -289,7 +298,7 @@ static bool take_batches(struct log_read *read)
     int64_t have = min_i64(read->op.offset + read->op.result, end);
     const uint8_t *data = read->buffers[0]->data;
     int64_t begin = read->op.offset;
-    int64_t at = read->position, first = -1, least = segment->base_offset;
+    int64_t at = read->position, first = -1, least = segment->base_offset, next_offset = -1;
     const uint8_t *passed = NULL; /* the batch before, if it was passed over */
     while (at + BATCH_RECORDS_AT <= have) {
         const uint8_t *batch = data + (at - begin);
@@ -332,6 +341,7 @@ static bool take_batches(struct log_read *read)
         passed = at + size <= have ? batch : NULL;
         at += size;
         if (first >= 0) {
+            next_offset = end_offset;
             segment->hint_offset = end_offset;
             segment->hint_position = at;
         }
@@ -343,6 +353,7 @@ static bool take_batches(struct log_read *read)
             read->parts[0] = (struct bytes){data + (first - begin), (int32_t)(at - first)};
             read->parts_count = 1;
             read->size = (int32_t)(at - first);
+            read->next_offset = next_offset;
         }
         return end_read(read, ERROR_NONE);
     }
@@ -382,6 +393,7 @@ static bool next_segment(struct log_read *read)
 
 static bool read_bytes_ended(struct log_read *read)
 {
+    cold_reads_end(read);
     if (read->op.result <= 0)
         return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
     return take_batches(read);
@@ -505,9 +517,10 @@ bool log_read_step(struct log_read *read, struct flow *flow)
     struct log *log = read->log;
     if (read->state == READ_START) {
         read->size = read->parts_count = 0;
+        read->next_offset = read->offset;
         read->segment = NULL;
         memset(read->buffers, 0, sizeof read->buffers);
-        read->waiter.flow = NULL;
+        list_init(&read->waiter.link);
         if (log->state != LOG_OPEN)
             return end_read(read, log->state == LOG_FAILED ? log->error : ERROR_BAD_ARGUMENT);
         if (read->offset < log->log_start || read->offset > log->appended_end)

@@ -17,6 +17,7 @@ enum error store_open(struct store *store, struct core *core, const struct store
     list_init(&store->dirty_folders);
     list_init(&store->room);
     list_init(&store->drain_room);
+    list_init(&store->cold.waiters);
     list_init(&store->spare_pieces);
     list_init(&store->clearings);
     list_init(&store->producing);

@@ -39,6 +39,7 @@ struct store_options {
     int64_t idle_ns;          /* nothing appended for so long: a checkpoint empties the journal */
     uint32_t flush_all_files; /* more dirty files than this are flushed by one OP_FLUSH_ALL */
     int32_t drains;           /* at once */
+    int64_t cold_read_bytes;  /* read from closed segments at a time (cold_reads.h) */
     uint32_t producers_most;  /* of one log; 0: no limit */
     uint64_t producer_seed;   /* of the maps of producers */
     int64_t producer_expiration_ms; /* 0: never */
@@ -92,6 +93,10 @@ struct store {
     bool directory_dirty;       /* names of the data directory itself */
     int32_t directory_handle;
     struct list room; /* waiters for room in journal or memory */
+    struct {          /* see cold_reads.h */
+        int64_t in_flight_bytes;
+        struct list waiters;
+    } cold;
     struct list spare_pieces;
     struct list clearings; /* struct folder_clearing at work */
     struct list checks;    /* struct index_check at work */

@@ -352,7 +352,9 @@ bool log_read_step(struct log_read *read, struct flow *flow)
         return false;
     }
     log->reads++;
-    for (int i = 0; i < log->count && read->parts_count < LOG_READ_PARTS; i++) {
+    read->next_offset = read->offset;
+    int most = log->file_ends_after ? log->file_ends_after : LOG_READ_PARTS;
+    for (int i = 0; i < log->count && read->parts_count < most; i++) {
         bool is_last = i + 1 == log->count;
         if (!is_last && log->base_offsets[i + 1] <= read->offset)
             continue;
@@ -363,6 +365,9 @@ bool log_read_step(struct log_read *read, struct flow *flow)
             break;
         read->parts[read->parts_count++] = (struct bytes){log->data[i], log->sizes[i]};
         read->size += log->sizes[i];
+        const uint8_t *batch = log->data[i];
+        read->next_offset =
+            log->base_offsets[i] + 1 + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
     }
     return true;
 }

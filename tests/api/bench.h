@@ -17,7 +17,8 @@ struct log {
     uint8_t *data[BENCH_BATCHES];
     int32_t sizes[BENCH_BATCHES];
     int64_t base_offsets[BENCH_BATCHES];
-    int count, reads; /* reads: results not given back yet */
+    int count, reads;    /* reads: results not given back yet */
+    int file_ends_after; /* so many batches at most come of one read; 0: all that fit */
     struct producers producers;
     struct aborted_txn_entry aborted; /* the last one */
     int aborted_count;

@@ -237,6 +237,27 @@ TEST(fetch, gathers_min_bytes)
     bench_close(bench);
 }
 
+/* What is left of a file may be less than a client asks for at least: with more in the next file
+ * there is nothing to wait for. */
+TEST(fetch, does_not_wait_at_the_end_of_a_file)
+{
+    struct bench *bench = bench_open();
+    struct uuid topic = bench_topic(bench, "t", 1);
+    int32_t handle = bench_connect(bench);
+    struct bytes batch = bench_batch(bench, "x", 2);
+    for (int i = 0; i < 3; i++)
+        produce(bench, handle, produce_of(bench, topic, 1, batch));
+    bench_partition(bench, topic, 0)->log->file_ends_after = 2;
+    struct fetch_request *in = fetch_of(bench, topic, 1);
+    in->min_bytes = 3 * batch.size;
+    struct fetch_response *out = bench_ask(bench, handle, API_FETCH, 16, in);
+    if (TRUE_(out != NULL))
+        EQ(out->responses[0].partitions[0].records.whole.size, 2 * batch.size);
+    in->topics->partitions->fetch_offset = 4; /* here it does: this is all there is */
+    TRUE_(bench_ask(bench, handle, API_FETCH, 16, in) == NULL);
+    bench_close(bench);
+}
+
 TEST(fetch, gives_the_first_batch_whatever_the_limit)
 {
     struct bench *bench = bench_open();

@@ -52,9 +52,14 @@ class Broker:
 
     def __enter__(self):
         self.directory = tempfile.mkdtemp(prefix="bole-bench-", dir=DIRECTORY)
-        data = os.path.join(self.directory, "data")
-        os.mkdir(data)
-        command = self.prefix + [self.bole, "broker", "--data", data] + self.options
+        self.data = os.path.join(self.directory, "data")
+        os.mkdir(self.data)
+        self.start()
+        return self
+
+    def start(self):
+        """Starts it on what lies in its directory, and waits until it is ready."""
+        command = self.prefix + [self.bole, "broker", "--data", self.data] + self.options
         start = time.monotonic()
         self.process = subprocess.Popen(pinned(self.cpu, command), stdout=subprocess.PIPE,
                                         stderr=subprocess.DEVNULL, text=True, env=self.environment)
@@ -65,16 +70,25 @@ class Broker:
             raise Failure(f"the broker did not get ready: {' '.join(command)}")
         self.said_ms = float(line.split()[3])
         self.pid = self.process.pid
-        return self
 
-    def __exit__(self, *_):
+    def stop(self):
         self.process.send_signal(signal.SIGTERM)
         try:
             self.process.wait(self.stop_s)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+            self.kill()
         self.process.stdout.close()
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def restart(self):
+        self.stop()
+        self.start()
+
+    def __exit__(self, *_):
+        self.stop()
         put_aside(self.directory)
 
     def rss_mib(self):

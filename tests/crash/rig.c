@@ -40,7 +40,8 @@ struct rig_settings rig_settings_random(uint64_t seed)
                   .idle_ns = (int64_t)20000000 << random_below(&random, 8),
                   .flush_all_files =
                       random_below(&random, 2) ? 100 : (uint32_t)random_below(&random, 4),
-                  .drains = 1 + (int32_t)random_below(&random, 8)},
+                  .drains = 1 + (int32_t)random_below(&random, 8),
+                  .cold_read_bytes = (int64_t)(seed % 3) * 4096},
         .log = {.segment_bytes = 4096 << random_below(&random, 5),
                 .index_interval_bytes = 256 << random_below(&random, 5),
                 .index_bytes = 64 << random_below(&random, 10),

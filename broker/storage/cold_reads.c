@@ -1,0 +1,36 @@
+#include "storage/cold_reads.h"
+#include "base/check.h"
+#include "base/reached.h"
+#include "storage/log_state.h"
+#include "storage/store.h"
+
+bool cold_reads_take(struct log_read *read, int64_t size, struct flow *flow)
+{
+    struct store *store = read->log->store;
+    check(size > 0 && size <= INT32_MAX && read->cold_bytes == 0);
+    if (store->cold.in_flight_bytes > 0 &&
+        store->cold.in_flight_bytes + size > store->options.cold_read_bytes) {
+        REACHED("read of a file waits for others");
+        waiter_park(&read->waiter, &store->cold.waiters, flow);
+        read->cold_woken = true;
+        return false;
+    }
+    store->cold.in_flight_bytes += size;
+    read->cold_bytes = (int32_t)size;
+    if (read->cold_woken) /* there may be room for the next one, too */
+        waiters_wake_first(&store->cold.waiters);
+    read->cold_woken = false;
+    return true;
+}
+
+void cold_reads_end(struct log_read *read)
+{
+    struct store *store = read->log->store;
+    if (read->cold_bytes == 0 && !read->cold_woken)
+        return;
+    store->cold.in_flight_bytes -= read->cold_bytes;
+    check(store->cold.in_flight_bytes >= 0);
+    read->cold_bytes = 0;
+    read->cold_woken = false;
+    waiters_wake_first(&store->cold.waiters);
+}
