@@ -145,15 +145,17 @@ static void choose(struct pruning *pruning)
 
 static enum error remove_segment(struct pruning *pruning, int64_t base)
 {
-    static const char *const suffixes[] = {".log", ".index", ".timeindex", ".txnindex",
-                                           ".snapshot"};
-    enum error error = ERROR_NONE;
-    for (size_t i = 0; i < sizeof suffixes / sizeof suffixes[0] && !error; i++) {
-        char name[SNAPSHOT_NAME_SIZE];
-        segment_name(base, suffixes[i], name);
+    char name[SNAPSHOT_NAME_SIZE];
+    segment_name(base, ".log", name);
+    enum error error = remove_name(pruning, name);
+    for (int i = 0; i < SEGMENT_CACHES && !error; i++) {
+        segment_name(base, segment_caches[i], name);
         error = remove_name(pruning, name);
     }
-    return error;
+    if (error)
+        return error;
+    segment_name(base, ".snapshot", name);
+    return remove_name(pruning, name);
 }
 
 static enum error remove_chosen(struct pruning *pruning)

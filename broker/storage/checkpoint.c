@@ -241,6 +241,8 @@ static enum step checkpoint_close(struct flow *flow)
         segment->partial = NULL;
         int32_t handle = segment->handle;
         segment->handle = -1;
+        if (segment->sealed)
+            sidecar_is_due(segment);
         start_op(store, (struct op){.kind = OP_CLOSE, .handle = handle});
         return STEP_AGAIN;
     }
@@ -360,6 +362,7 @@ static enum step checkpoint_finish(struct flow *flow)
     if (soon && store->journal.lap > 0)
         journal_grow(&store->journal);
     waiters_wake(&checkpoint->waiters);
+    sidecars_go_on(store);
     if (!store->fenced && (checkpoint->again || journal_is_half_full(&store->journal)))
         checkpoint_request(store, checkpoint->again);
     return STEP_NEXT;

@@ -138,6 +138,7 @@ static bool measure(struct cleaner *cleaner)
             segment->sealed = true;
             memory_free(segment->partial);
             segment->partial = NULL;
+            sidecar_is_due(segment);
             if (handle >= 0) {
                 start_op(cleaner, (struct op){.kind = OP_CLOSE, .handle = handle});
                 return false;

@@ -7,7 +7,8 @@
  *   <base>.log.cleaned, .index.cleaned   written and flushed
  *   <base>.log.swap                      renamed, folder flushed: from here on a start finishes it
  *   (reads go to the new segment; those under way on old ones end)
- *   others' .log -> .log.deleted, .index.cleaned -> .index, flushed; .log.swap -> .log, flushed
+ *   others' .log -> .log.deleted, .index.cleaned -> .index, other caches removed, flushed;
+ *   .log.swap -> .log, flushed
  *
  * Invariants
  *  1. Only sealed segments of which no live block of a journal says anything are read or replaced:

@@ -292,15 +292,14 @@ static enum step rewrite_retire(struct flow *flow)
 void compaction_swap_names(struct folder_script *names, int64_t base_offset, const int64_t *others,
                            int32_t count)
 {
-    static const char *const caches[] = {".index", ".timeindex", ".txnindex"};
     for (int32_t i = 0; i < count; i++) {
         folder_script_rename(names, others[i], ".log", ".log.deleted");
-        for (int j = 0; j < ARRAY_COUNT(caches); j++)
-            folder_script_remove(names, others[i], caches[j]);
+        for (int j = 0; j < SEGMENT_CACHES; j++)
+            folder_script_remove(names, others[i], segment_caches[j]);
     }
     folder_script_rename(names, base_offset, ".index.cleaned", ".index");
-    folder_script_remove(names, base_offset, ".timeindex");
-    folder_script_remove(names, base_offset, ".txnindex");
+    for (int j = 1; j < SEGMENT_CACHES; j++) /* all but the .index */
+        folder_script_remove(names, base_offset, segment_caches[j]);
     folder_script_flush(names);
     folder_script_rename(names, base_offset, ".log.swap", ".log");
     folder_script_flush(names);
@@ -330,6 +329,7 @@ static enum step rewrite_names(struct flow *flow)
     if (rewrite->names.error)
         return fence(rewrite, rewrite->names.error, "a compacted segment's names can't be changed");
     rewrite->installed->swapping = false;
+    sidecar_is_due(rewrite->installed);
     return STEP_NEXT;
 }
 

@@ -78,6 +78,7 @@ void compaction_writer_put(struct compaction_writer *writer, struct bytes batch,
     }
     segment_index_note(segment, last_offset, segment->size,
                        writer->log->settings->index_interval_bytes);
+    sidecar_gather(segment, batch.data, segment->size);
     memcpy(writer->buffer + writer->filled, batch.data, (size_t)batch.size);
     writer->filled += (size_t)batch.size;
     segment->size += batch.size;

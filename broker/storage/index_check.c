@@ -355,6 +355,8 @@ static enum step check_end(struct flow *flow)
     segment->check_failed = job->failed;
     if (!job->failed)
         adopt(job);
+    if (!job->failed && job->lost)
+        sidecar_is_due(segment);
     segment_free(job->probe);
     buffer_release(job->buffer);
     file_read_done(&job->read);

@@ -1,6 +1,7 @@
 #include "storage/log_batch.h"
 #include "storage/log_epochs.h"
 #include "storage/log_state.h"
+#include "storage/sidecars.h"
 
 enum { OPENING_GAP_BYTES = 64 << 10 };
 
@@ -9,6 +10,7 @@ void log_appended_batch(struct log *log, struct segment *segment, const uint8_t 
 {
     segment_note_batch(segment, batch, position, log->settings->index_interval_bytes);
     log_epochs_note(log, batch);
+    sidecar_gather(segment, batch, position);
 }
 
 void log_opened_batch(struct log *log, struct segment *segment, const uint8_t *batch,
@@ -23,6 +25,7 @@ void log_opened_batch(struct log *log, struct segment *segment, const uint8_t *b
     bool anew = segment->index_anew;
     segment_note_batch(segment, batch, position,
                        anew || interval > OPENING_GAP_BYTES ? interval : OPENING_GAP_BYTES);
+    sidecar_gather(segment, batch, position);
 }
 
 int64_t log_opening_floor(const struct log *log)

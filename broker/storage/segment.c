@@ -2,7 +2,11 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "protocol/batch.h"
+#include "storage/sidecar_format.h"
 #include <stdio.h>
+
+const char *const segment_caches[SEGMENT_CACHES] = {".index", ".timeindex", ".txnindex",
+                                                    SIDECAR_SUFFIX};
 
 void segment_name(int64_t base_offset, const char *suffix, char *name)
 {
@@ -31,6 +35,7 @@ struct segment *segment_new(struct log *log, int64_t base_offset)
     segment->handle = segment->read_handle = -1;
     list_init(&segment->dirty);
     list_init(&segment->flushed);
+    list_init(&segment->sidecar_due);
     time_index_init(&segment->times);
     segment->first_timestamp_ms = -1;
     return segment;
@@ -43,6 +48,8 @@ void segment_free(struct segment *segment)
     check(segment->users == 0 && segment->handle < 0 && segment->read_handle < 0);
     list_remove(&segment->dirty);
     list_remove(&segment->flushed);
+    list_remove(&segment->sidecar_due);
+    sidecar_free(segment->sidecar);
     memory_free(segment->partial);
     memory_free(segment->index);
     time_index_free(&segment->times);

@@ -50,8 +50,17 @@ struct segment {
     uint64_t touched_sequence;          /* of the last journal block that says anything of it */
     int64_t first_ms, newest_ms; /* timestamps: of its first batch, its largest, once `dated` */
     bool dated;
-    bool swapping; /* compacted just now: its files do not have their names yet */
+    bool swapping;                   /* compacted just now: its files do not have their names yet */
+    struct sidecar *sidecar;         /* gathered so far, or read; null: nothing is known */
+    bool sidecar_known;              /* its file was looked for (sidecars.h) */
+    struct sidecar_job *sidecar_job; /* that reads it now; or null */
+    struct list sidecar_due;         /* in sidecars->due: to be written */
 };
+
+/* Suffixes of what lies beside a segment's .log and is made anew when it is missing: where a
+ * segment goes, or its bytes become others, they go too. */
+enum { SEGMENT_CACHES = 4 };
+extern const char *const segment_caches[SEGMENT_CACHES];
 
 enum { SEGMENT_NAME_SIZE = 32 };
 

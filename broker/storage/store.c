@@ -22,6 +22,7 @@ enum error store_open(struct store *store, struct core *core, const struct store
     list_init(&store->clearings);
     list_init(&store->producing);
     list_init(&store->checks);
+    sidecars_init(&store->sidecars);
     store->next_log_id = 1;
     buffers_init(&store->tails, (size_t)options->journal_bytes, 4u << 20);
     drain_init(store);
@@ -95,7 +96,8 @@ bool store_is_at_work(const struct store *store)
     for (int i = 0; i < store->options.drains; i++)
         drains = drains || store->drains[i].log;
     return drains || store->openings > 0 || store->checkpoint.running || store->journal.growing ||
-           store->journal.writing || !list_is_empty(&store->clearings);
+           store->journal.writing || !list_is_empty(&store->clearings) ||
+           !list_is_empty(&store->sidecars.jobs);
 }
 
 enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow)
@@ -109,7 +111,7 @@ enum error store_settle(struct store *store, struct waiter *waiter, struct flow 
         return ERROR_WOULD_WAIT;
     if (!store->fenced && !store_is_settled(store))
         checkpoint_request(store, true);
-    if (index_check_await_all(store, waiter, flow))
+    if (index_check_await_all(store, waiter, flow) || sidecars_await_all(store, waiter, flow))
         return ERROR_WOULD_WAIT;
     struct list *at_work = what_is_at_work(store);
     if (!at_work)

@@ -16,6 +16,7 @@
 #include "base/random.h"
 #include "reactor/core.h"
 #include "storage/journal.h"
+#include "storage/sidecars.h"
 
 struct cleaner;
 struct drain;
@@ -100,7 +101,8 @@ struct store {
     struct list spare_pieces;
     struct list clearings; /* struct folder_clearing at work */
     struct list checks;    /* struct index_check at work */
-    struct buffers tails;  /* slabs of the journal, until drained */
+    struct sidecars sidecars;
+    struct buffers tails; /* slabs of the journal, until drained */
     struct checkpoint checkpoint;
     struct cleaner *cleaner; /* null: none */
     struct store_counters counters;

@@ -6,6 +6,7 @@
 #include "logic/epochs.h"
 #include "protocol/batch.h"
 #include "storage/segment.h"
+#include "storage/sidecar_format.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -140,6 +141,33 @@ static void look_at_times(struct look *look, int64_t base, const uint8_t *log, i
     memory_free(index);
 }
 
+/* A sidecar is whole, and what it says of this .log is true, unless it is of an earlier one. */
+static void look_at_sidecar(struct look *look, int64_t base, const uint8_t *log, int64_t log_size)
+{
+    struct rig *rig = look->rig;
+    char path[128], name[SEGMENT_NAME_SIZE];
+    segment_name(base, SIDECAR_SUFFIX, name);
+    snprintf(path, sizeof path, "%s/%s", look->folder, name);
+    struct disk *disk = rig->world->machines[0]->disk;
+    struct inode *inode = disk_find(disk, path);
+    if (!inode)
+        return;
+    uint8_t *bytes = read_file(disk, inode);
+    struct sidecar *sidecar = NULL;
+    struct sidecar_fault fault = {0};
+    enum error error = sidecar_decode((struct bytes){bytes, (int32_t)inode->size}, &sidecar);
+    if (error)
+        rig_fail(rig, "%s is damaged", path);
+    bool fits = !error && sidecar_fits(sidecar, base, log_size, INT64_MAX);
+    for (int32_t i = 0; fits && i < sidecar->run_count; i++)
+        if (sidecar_judge(sidecar, i, (struct bytes){log, (int32_t)log_size}, 0, &fault) !=
+            SIDECAR_AGREES)
+            rig_fail(rig, "%s does not agree: %s at %lld", path, fault.what ? fault.what : "others",
+                     (long long)fault.position);
+    sidecar_free(sidecar);
+    memory_free(bytes);
+}
+
 static void look_at_segment(struct look *look, int64_t base)
 {
     struct rig *rig = look->rig;
@@ -173,6 +201,8 @@ static void look_at_segment(struct look *look, int64_t base)
         look_at_index(look, base, bytes, inode->size);
     if (!rig->failure[0])
         look_at_times(look, base, bytes, inode->size);
+    if (!rig->failure[0] && !rig->damaged)
+        look_at_sidecar(look, base, bytes, inode->size);
     memory_free(bytes);
 }
 
