@@ -3,6 +3,7 @@
 #include "reactor/port.h"
 #include "storage/log_epochs.h"
 #include "storage/segment.h"
+#include "storage/sidecar_format.h"
 #include "tools/options.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -20,11 +21,12 @@ static const struct usage usage = {
     "bole dump", "[--verify] FILE...",
     "Prints a broker's files in readable form, one event a line, and checks every CRC: segments\n"
     "(*.log), indexes (*.index, against the segment beside them), snapshots of producers\n"
-    "(*.snapshot), aborted transactions (*.txnindex), snapshots of the metadata log\n"
-    "(*.checkpoint), journals (journal-N), partition.metadata, meta.properties, the mark of a\n"
-    "clean stop, the lock; of a folder, all that is in it. Lines that begin with sound, left and\n"
-    "fault say what each file is worth; left is what the\n"
-    "broker's next start writes or cuts by its journal. Exit code 1 if there is a fault. To be\n"
+    "(*.snapshot), aborted transactions (*.txnindex), sidecars (*.sidecar, whose segment and\n"
+    "indexes are judged by them), snapshots of the metadata log (*.checkpoint), journals\n"
+    "(journal-N), partition.metadata, meta.properties, the mark of a clean stop, the lock; of a\n"
+    "folder, all that is in it. Lines that begin with sound, left and fault say what each file is\n"
+    "worth; left is what the broker's next start writes or cuts by its journal. Exit code 1 if "
+    "there is a fault. To be\n"
     "used on the directory of a broker that does not run.",
     rows};
 
@@ -108,6 +110,8 @@ bool dump_path(struct dump *dump, const char *path)
         dump_txn_index(dump, path, base);
     else if (segment_name_parse(name, ".timeindex", &base))
         dump_time_index(dump, path, base);
+    else if (segment_name_parse(name, SIDECAR_SUFFIX, &base))
+        dump_sidecar(dump, path, base);
     else if (strcmp(name, EPOCHS_FILE) == 0)
         dump_epochs(dump, path);
     else if (dump_snapshot(dump, path))

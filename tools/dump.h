@@ -89,6 +89,7 @@ void dump_index(struct dump *dump, const char *path, int64_t base_offset);
 void dump_producer_snapshot(struct dump *dump, const char *path, int64_t offset);
 void dump_txn_index(struct dump *dump, const char *path, int64_t base_offset);
 void dump_time_index(struct dump *dump, const char *path, int64_t base_offset);
+void dump_sidecar(struct dump *dump, const char *path, int64_t base_offset);
 void dump_epochs(struct dump *dump, const char *path);
 /* Of the metadata log, whole, begun or put aside; false if the name is of none. */
 bool dump_snapshot(struct dump *dump, const char *path);

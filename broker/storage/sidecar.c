@@ -95,13 +95,13 @@ int64_t sidecar_run_end(const struct sidecar *sidecar, int32_t run)
 
 static enum sidecar_verdict rot(struct sidecar_fault *fault, int64_t position, const char *what)
 {
-    *fault = (struct sidecar_fault){position, what};
+    *fault = (struct sidecar_fault){position, what, false};
     return SIDECAR_ROT;
 }
 
 static enum sidecar_verdict wants_more(struct sidecar_fault *fault, int64_t end)
 {
-    *fault = (struct sidecar_fault){end, NULL};
+    *fault = (struct sidecar_fault){end, NULL, false};
     return SIDECAR_SHORT;
 }
 
@@ -153,7 +153,50 @@ enum sidecar_verdict sidecar_judge(const struct sidecar *sidecar, int32_t run, s
     bool same = at == end && names == sidecar->runs[run].names;
     if (same && heads == sidecar->runs[run].heads)
         return SIDECAR_AGREES;
-    if (same)
-        return rot(ret_fault, begin, "a batch's base offset or leader epoch is not what it was");
-    return judge_batches(sidecar, run, data, from, ret_fault);
+    if (!same)
+        return judge_batches(sidecar, run, data, from, ret_fault);
+    (void)rot(ret_fault, begin, "a batch's base offset or leader epoch is not what it was");
+    ret_fault->heads = true;
+    return SIDECAR_ROT;
+}
+
+/* The run's `heads`, were bit `bit` of the batch at `flipped` another. */
+static uint32_t heads_with(const struct sidecar *sidecar, int32_t run, struct bytes data,
+                           int64_t from, int64_t flipped, int bit)
+{
+    int64_t end = sidecar_run_end(sidecar, run);
+    uint32_t heads = 0;
+    for (int64_t at = sidecar->runs[run].position; at < end;) {
+        const uint8_t *batch = data.data + (at - from);
+        uint8_t head[SIDECAR_HEADS];
+        memcpy(head, batch, sizeof head);
+        if (at == flipped)
+            head[bit / 8] ^= (uint8_t)(1 << bit % 8);
+        heads = crc32c(heads, head, sizeof head);
+        at += batch_size(batch);
+    }
+    return heads;
+}
+
+bool sidecar_find_bit(const struct sidecar *sidecar, int32_t run, struct bytes data, int64_t from,
+                      struct sidecar_fault *ret_fault)
+{
+    int64_t end = sidecar_run_end(sidecar, run);
+    for (int64_t at = sidecar->runs[run].position; at < end;) {
+        for (int bit = 0; bit < 8 * SIDECAR_HEADS; bit++) {
+            if (heads_with(sidecar, run, data, from, at, bit) != sidecar->runs[run].heads)
+                continue;
+            int byte = bit / 8;
+            *ret_fault = (struct sidecar_fault){
+                at,
+                byte < BATCH_LENGTH_AT         ? "a bit of its base offset is flipped"
+                : byte < BATCH_LEADER_EPOCH_AT ? "a bit of its length is flipped"
+                : byte < BATCH_MAGIC_AT        ? "a bit of its leader epoch is flipped"
+                                               : "a bit of its magic is flipped",
+                true};
+            return true;
+        }
+        at += batch_size(data.data + (at - from));
+    }
+    return false;
 }

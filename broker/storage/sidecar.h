@@ -80,6 +80,7 @@ enum sidecar_verdict {
 struct sidecar_fault {
     int64_t position; /* in the file */
     const char *what;
+    bool heads; /* only heads differ: all batches are at their places, and their CRCs as noted */
 };
 
 /* Compares the batches of a run with the sidecar. `data` are the file's bytes from `from` on, which
@@ -88,3 +89,8 @@ struct sidecar_fault {
  * ret_fault->position is where the data must reach, within the file. */
 enum sidecar_verdict sidecar_judge(const struct sidecar *sidecar, int32_t run, struct bytes data,
                                    int64_t from, struct sidecar_fault *ret_fault);
+
+/* Of a run whose heads differ: is it one flipped bit, and which? True: *ret_fault names the batch
+ * and the field. Takes some milliseconds. */
+bool sidecar_find_bit(const struct sidecar *sidecar, int32_t run, struct bytes data, int64_t from,
+                      struct sidecar_fault *ret_fault);

@@ -81,7 +81,7 @@ TEST(sidecar, each_flipped_bit_of_a_header_is_rot)
     struct sidecar *sidecar = noted(file);
     for (int bit = 0; bit < 8 * BATCH_ATTRIBUTES_AT; bit++) {
         uint8_t *byte = &file[40 * BATCH + bit / 8];
-        struct sidecar_fault fault = {-1, NULL};
+        struct sidecar_fault fault = {.position = -1};
         *byte ^= (uint8_t)(1 << bit % 8);
         EQ(sidecar_judge(sidecar, 1, whole(file), 0, &fault), SIDECAR_ROT);
         TRUE_(fault.what && fault.position >= 33 * BATCH && fault.position <= 40 * BATCH);
