@@ -13,6 +13,7 @@ void image_init(struct image *image, int core_count, uint64_t seed)
     map_init(&image->by_name, seed);
     map_init(&image->by_id, seed + 1);
     map_init(&image->by_folded, seed + 2);
+    map_init(&image->directories, seed + 3);
     image->core_load = memory_zeroed((size_t)core_count * sizeof *image->core_load);
 }
 
@@ -47,6 +48,7 @@ void image_done(struct image *image)
     map_done(&image->by_name);
     map_done(&image->by_id);
     map_done(&image->by_folded);
+    image_directories_done(image);
 }
 
 /* Looking up. */
@@ -165,8 +167,10 @@ static enum error apply_remove_topic(struct image *image, const struct remove_to
     if (!topic)
         return ERROR_UNKNOWN_TOPIC_ID;
     for (int32_t i = 0; i < topic->partition_capacity; i++) {
-        if (topic->partitions[i].core >= 0)
-            image->core_load[topic->partitions[i].core]--;
+        if (topic->partitions[i].core < 0)
+            continue;
+        image->core_load[topic->partitions[i].core]--;
+        image_count_directories(image, &topic->partitions[i], -1);
     }
     image->partition_count -= topic->partition_count;
     image->topic_count--;
@@ -273,8 +277,11 @@ static enum error apply_partition(struct image *image, const struct partition_re
         image->core_load[partition->core]++;
         image->partition_count++;
         topic->partition_count++;
+    } else {
+        image_count_directories(image, partition, -1);
     }
     set_lists(partition, record->directories, record->directories_count, lists);
+    image_count_directories(image, partition, 1);
     partition->leader = record->leader;
     partition->leader_epoch = record->leader_epoch;
     partition->partition_epoch = record->partition_epoch;
@@ -330,8 +337,10 @@ static enum error apply_partition_change(struct image *image,
     if (!lists_are_sound(lists))
         return ERROR_MALFORMED;
     bool directories_said = record->directories_count >= 0;
+    image_count_directories(image, p, -1);
     set_lists(p, directories_said ? record->directories : p->directories,
               directories_said ? record->directories_count : p->counts[IMAGE_REPLICAS], lists);
+    image_count_directories(image, p, 1);
     if (record->leader != -2) {
         p->leader = record->leader;
         p->leader_epoch = epoch_after(p->leader_epoch);

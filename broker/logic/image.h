@@ -10,7 +10,9 @@
  *  3. core_load[c] is the number of existing partitions whose core is c.
  *  4. A partition keeps its core as long as its topic lives, over starts too while the number of
  *     cores stays: the same records give the same cores, and a snapshot names them (image_write.h).
- *  5. epoch grows by one with every image_apply, whatever came of it. */
+ *  5. epoch grows by one with every image_apply, whatever came of it.
+ *  6. image_directory_load(d) is the number of replicas of existing partitions that d is named for.
+ */
 #include "base/error.h"
 #include "base/map.h"
 #include "config/settings.h"
@@ -36,7 +38,7 @@ enum image_list {
 };
 
 struct image_partition {
-    struct uuid *directories; /* of each replica; the lists follow in the same block */
+    struct uuid *directories; /* of each replica, zero: not said; the lists follow in the block */
     int32_t leader;           /* -1: none */
     int32_t leader_epoch, partition_epoch;
     uint16_t counts[IMAGE_LIST_COUNT];
@@ -72,7 +74,7 @@ struct image_broker {
     struct uuid incarnation_id;
     char *rack; /* owned; null: none */
     struct image_endpoint *endpoints;
-    struct uuid *log_dirs;
+    struct uuid *log_dirs; /* those that may be used (KIP-858), in the broker's order */
     int32_t endpoint_count, log_dir_count;
     bool is_fenced, in_controlled_shutdown;
 };
@@ -85,6 +87,7 @@ struct image_feature {
 struct image {
     struct map by_name, by_id;    /* struct image_topic */
     struct map by_folded;         /* of names with . or _, to find those that differ only in that */
+    struct map directories;       /* struct image_directory, by id */
     struct image_broker *brokers; /* ascending by id */
     struct image_feature *features;
     int32_t *core_load;
@@ -124,6 +127,12 @@ const int32_t *image_partition_list(const struct image_partition *partition, enu
 
 /* The core that owns the partition; -1 where it does not exist. */
 int image_partition_core(const struct image *image, struct uuid topic_id, int32_t partition_id);
+
+/* The log directory of that broker in which the partition lies (KIP-858); zero: it is not said. */
+struct uuid image_partition_directory(const struct image_partition *partition, int32_t broker_id);
+
+/* How many replicas lie in the directory. */
+int32_t image_directory_load(const struct image *image, struct uuid directory);
 
 /* Level of a feature; 0 where no record set it. */
 int16_t image_feature_level(const struct image *image, struct string name);

@@ -12,6 +12,11 @@ struct image_broker *image_find_broker(struct image *image, int32_t id);
 
 void image_broker_done(struct image_broker *broker);
 
+/* Adds `more` (1 or -1) to the load of each directory that the partition names. */
+void image_count_directories(struct image *image, const struct image_partition *partition,
+                             int32_t more);
+void image_directories_done(struct image *image);
+
 enum error image_apply_register_broker(struct image *image,
                                        const struct register_broker_record *record);
 enum error image_apply_unregister_broker(struct image *image,

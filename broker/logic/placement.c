@@ -60,6 +60,34 @@ void placement_replicas(const struct placement *placement, int32_t id, int32_t c
     }
 }
 
+bool placement_directories_init(struct placement_directories *directories,
+                                const struct image *image, int32_t broker_id, struct arena *arena)
+{
+    const struct image_broker *broker = image_broker(image, broker_id);
+    *directories = (struct placement_directories){0};
+    if (!broker || broker->log_dir_count == 0)
+        return true;
+    directories->ids = broker->log_dirs;
+    directories->count = broker->log_dir_count;
+    directories->loads =
+        arena_take(arena, (size_t)broker->log_dir_count * sizeof *directories->loads);
+    for (int32_t i = 0; directories->loads && i < directories->count; i++)
+        directories->loads[i] = image_directory_load(image, broker->log_dirs[i]);
+    return directories->loads != NULL;
+}
+
+struct uuid placement_directory(struct placement_directories *directories)
+{
+    int32_t least = 0;
+    if (directories->count == 0)
+        return (struct uuid){{0}};
+    for (int32_t i = 1; i < directories->count; i++)
+        if (directories->loads[i] < directories->loads[least])
+            least = i;
+    directories->loads[least]++;
+    return directories->ids[least];
+}
+
 static struct complaint invalid(struct string text)
 {
     return (struct complaint){ERROR_INVALID_REPLICA_ASSIGNMENT, text};

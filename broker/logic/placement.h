@@ -1,5 +1,5 @@
 #pragma once
-/* Which brokers get the replicas of new partitions. Pure. */
+/* Which brokers get the replicas of new partitions, and in which of their log directories. Pure. */
 #include "base/arena.h"
 #include "base/error.h"
 #include "base/random.h"
@@ -29,6 +29,22 @@ struct complaint placement_init(struct placement *placement, const struct image 
  * around the brokers, a further shift at each time round, so that followers spread too. */
 void placement_replicas(const struct placement *placement, int32_t id, int32_t count,
                         int32_t *ret_replicas);
+
+/* The log directories of a broker that may be used, and how many replicas each has; those placed by
+ * the decision under way are counted. */
+struct placement_directories {
+    const struct uuid *ids; /* the image's */
+    int32_t *loads;         /* in the arena */
+    int32_t count;
+};
+
+/* False: the arena's budget is used up. */
+bool placement_directories_init(struct placement_directories *directories,
+                                const struct image *image, int32_t broker_id, struct arena *arena);
+
+/* The one with the fewest replicas, the first of several (Kafka's LogManager.nextLogDirs), and
+ * counts one more there. Zero where there is none: the broker chooses. */
+struct uuid placement_directory(struct placement_directories *directories);
 
 /* Checks one assignment made by hand, in Kafka's words: not empty, no broker twice, all of them
  * registered, at least one not fenced, as many as `expected_count` (-1: any number). */

@@ -280,7 +280,7 @@ enum error topics_handle_create(const struct topics_view *view,
     }
     if (request->validate_only)
         record_list_return(records, mark);
-    return ERROR_NONE;
+    return topics_place_in_directories(view, records);
 }
 
 enum error topics_handle_auto_create(const struct topics_view *view, const struct string *names,
@@ -314,5 +314,5 @@ enum error topics_handle_auto_create(const struct topics_view *view, const struc
         if (error)
             return error;
     }
-    return ERROR_NONE;
+    return topics_place_in_directories(view, records);
 }

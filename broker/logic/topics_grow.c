@@ -62,6 +62,25 @@ enum error topics_add_partitions(const struct topics_view *view, const struct ne
     return ERROR_NONE;
 }
 
+enum error topics_place_in_directories(const struct topics_view *view,
+                                       const struct record_list *records)
+{
+    int32_t node_id = settings_node_id(view->settings);
+    struct placement_directories directories;
+    if (!placement_directories_init(&directories, view->image, node_id, view->arena))
+        return ERROR_NO_MEMORY;
+    const struct metadata_record *at = directories.count > 0 ? records->first : NULL;
+    for (; at; at = at->next) {
+        if (at->message != &partition_record_message)
+            continue;
+        struct partition_record *record = at->value;
+        for (int32_t i = 0; i < record->replicas_count; i++)
+            if (record->replicas[i] == node_id)
+                record->directories[i] = placement_directory(&directories);
+    }
+    return ERROR_NONE;
+}
+
 /* By hand: as many assignments as partitions are added, each sound. */
 static struct complaint
 check_assigned(const struct topics_view *view,
@@ -175,5 +194,5 @@ enum error topics_handle_partitions(const struct topics_view *view,
         result->error_code = (int16_t)complaint.error;
         result->error_message = complaint.text;
     }
-    return ERROR_NONE;
+    return topics_place_in_directories(view, records);
 }

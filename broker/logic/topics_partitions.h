@@ -18,3 +18,8 @@ struct new_partitions {
 /* Appends a PartitionRecord each. NO_MEMORY when the budget is used up. */
 enum error topics_add_partitions(const struct topics_view *view, const struct new_partitions *what,
                                  struct record_list *records);
+
+/* Says in the records of new partitions in which log directory of this broker each is to lie; once,
+ * when all of a request are there. NO_MEMORY. */
+enum error topics_place_in_directories(const struct topics_view *view,
+                                       const struct record_list *records);
