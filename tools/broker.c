@@ -551,6 +551,12 @@ static enum exit_code run(struct runner *runner, int64_t started_ms)
             (unsigned long long)broker->replayed_bytes);
     if (broker->metadata_read.warning[0])
         say("broker", "%s", broker->metadata_read.warning);
+    for (int i = 0; i < broker->directory_count; i++)
+        if (broker->directories[i].absent)
+            say("broker", "starting without %s: %s", broker->directories[i].path,
+                broker->directories[i].reason);
+    if (broker->warning[0])
+        say("broker", "%s", broker->warning);
     for (int i = 0; i < runner->core_count; i++)
         broker->shards[i].core.events.write = write_line;
     note_metadata(broker);

@@ -18,15 +18,20 @@ struct net;
 struct partition;
 struct api_state;
 struct snapshots;
+struct whereabouts;
+struct fencing;
+struct offline;
 
 struct shard {
     struct core core; /* core.owner points back here */
     struct broker *broker;
-    struct image image;    /* this core's copy; all cores apply the same records in order */
-    struct map partitions; /* by {topic id, index}: those whose owner is this core */
-    struct store **stores; /* of each log directory: journal, drain, logs of this core */
-    struct net *net;       /* listeners and connections of this core */
-    struct api_state *api; /* what the calls under way need (api/api.h) */
+    struct image image;       /* this core's copy; all cores apply the same records in order */
+    struct map partitions;    /* by {topic id, index}: those whose owner is this core */
+    struct store **stores;    /* of each log directory: journal, drain, logs of this core; one more,
+                                 fenced, for logs whose directory is not here */
+    struct fencing *fencings; /* of each log directory (cluster/offline.h) */
+    struct net *net;          /* listeners and connections of this core */
+    struct api_state *api;    /* what the calls under way need (api/api.h) */
     struct metrics metrics;
     struct random random;
     int64_t producer_id_next, producer_id_end; /* of this core's block: to be given out */
@@ -35,10 +40,14 @@ struct shard {
     struct waiter stop_waiter;
 };
 
-/* One log directory: files of its own, and a store per core. */
+/* One log directory: files of its own, and a store per core. Constant while cores run. */
 struct directory {
-    char *path; /* no trailing slash */
+    char *path;     /* no trailing slash */
+    struct uuid id; /* of meta.properties; zero while it is absent */
     int32_t lock_handle;
+    bool holds_partitions;            /* log.dirs names it; else metadata.log.dir alone does */
+    enum error absent;                /* NONE, or why it could not be used at the start */
+    char reason[400];                 /* a sentence about that */
     bool settled;                     /* at shard_close: nothing was left in its journals */
     struct offset_checkpoint cleaned; /* while the broker opens: how far logs were compacted */
     char *cleaned_text;
@@ -67,15 +76,19 @@ struct broker {
     uint64_t incarnation; /* random, new at each start */
     /* Called on core 0 once no connection is left after net_stop; by who runs the cores. */
     void (*stopped)(struct broker *broker);
-    /* Called on the core whose store was fenced: nothing more can be acknowledged there. By who
-     * runs the cores; null: the broker goes on answering KAFKA_STORAGE_ERROR. */
+    /* Called when the directory of the metadata log, or the last other one, was fenced: nothing
+     * more can be acknowledged. On the core whose store it was, or on core 0. By who runs the
+     * cores; null: the broker goes on answering KAFKA_STORAGE_ERROR. */
     void (*fenced)(struct broker *broker, struct shard *shard);
     struct partition *metadata;    /* __cluster_metadata-0, on core 0 */
     struct snapshots *snapshots;   /* of it, on core 0 (cluster/snapshots.h) */
     struct machine_state machine;  /* on core 0 (cluster/machine.h) */
     struct directory *directories; /* in the order of log.dirs */
     int directory_count;
-    int metadata_directory;   /* the metadata log lies in this one */
+    int metadata_directory;          /* the metadata log lies in this one */
+    struct offline *offline;         /* of each directory, on core 0 (cluster/offline.h) */
+    struct whereabouts *whereabouts; /* while it opens (cluster/whereabouts.h) */
+    char warning[600]; /* of the start, about directories: a sentence for the operator; or empty */
     uint64_t replayed_bytes;  /* by recovery, and found in journals that were resumed */
     struct metadata_read {    /* by the start, of the metadata log */
         int64_t snapshot_end; /* -1: there was none */

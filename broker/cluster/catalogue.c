@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "cluster/partition.h"
+#include "cluster/whereabouts.h"
 #include "protocol/messages.h"
 #include "storage/cleaner.h"
 #include "storage/log_state.h"
@@ -37,9 +38,10 @@ static void make_partition(struct shard *shard, const struct image_topic *topic,
     if (!described || described->core != shard->core.id)
         return;
     struct partition *partition = partition_find(shard, topic->id, index);
-    if (!partition)
-        partition =
-            partition_create(shard, shard->stores[0], topic->id, image_topic_name(topic), index);
+    if (!partition) {
+        struct store *store = shard->stores[whereabouts_of(shard->broker, topic, index)];
+        partition = partition_create(shard, store, topic->id, image_topic_name(topic), index);
+    }
     partition_lead(partition, described->leader_epoch);
     set_settings(partition, settings);
 }

@@ -122,84 +122,79 @@ static bool property(const char *text, const char *key, char *value, size_t size
     return false;
 }
 
-static enum error read_properties(struct broker *broker, const struct directory *directory,
-                                  const char *text, char *why, size_t why_size)
+enum error directory_make(const struct directory *directory, struct port *port, char *why,
+                          size_t why_size)
 {
-    char node[16] = "", cluster[64] = "";
+    struct op make = {.kind = OP_MAKE_DIRECTORY, .path = directory->path};
+    enum error error = op_error(port_call(port, &make));
+    if (error == ERROR_NONE || error == ERROR_ALREADY_EXISTS)
+        return ERROR_NONE;
+    snprintf(why, why_size, "the data directory %s can't be made: %s", directory->path,
+             error_text(error));
+    return error;
+}
+
+enum error directory_read_owner(const struct directory *directory, struct port *port,
+                                struct directory_owner *ret, char *why, size_t why_size)
+{
+    char text[TEXT_BYTES], node[16] = "", cluster[64] = "", id[64] = "";
+    *ret = (struct directory_owner){.node_id = -1};
+    enum error error = read_file(directory, port, "meta.properties", text);
+    if (error == ERROR_NOT_FOUND)
+        return ERROR_NONE;
+    if (error) {
+        snprintf(why, why_size, "%s/meta.properties can't be read: %s", directory->path,
+                 error_text(error));
+        return error;
+    }
     if (!property(text, "cluster.id", cluster, sizeof cluster) || strlen(cluster) == 0 ||
-        strlen(cluster) >= sizeof broker->cluster_id) {
+        strlen(cluster) >= sizeof ret->cluster_id) {
         snprintf(why, why_size,
                  "%s/meta.properties has no valid cluster.id; restore it from a copy",
                  directory->path);
         return ERROR_MALFORMED;
     }
-    memcpy(broker->cluster_id, cluster, strlen(cluster) + 1);
-    if (property(text, "node.id", node, sizeof node) && strtol(node, NULL, 10) != broker->node_id) {
-        snprintf(why, why_size,
-                 "%s belongs to node %s, and this is node %d; set node.id=%s or choose another "
-                 "directory",
-                 directory->path, node, broker->node_id, node);
-        return ERROR_BAD_ARGUMENT;
-    }
+    ret->is_there = true;
+    memcpy(ret->cluster_id, cluster, strlen(cluster) + 1);
+    if (property(text, "node.id", node, sizeof node))
+        ret->node_id = (int32_t)strtol(node, NULL, 10);
+    if (property(text, "directory.id", id, sizeof id))
+        (void)uuid_decode(id, &ret->id); /* no valid one: it gets one */
     return ERROR_NONE;
 }
 
-static struct uuid new_uuid(struct random *random)
+enum error directory_write_owner(const struct directory *directory, struct port *port,
+                                 const struct directory_owner *owner, char *why, size_t why_size)
 {
-    struct uuid uuid;
-    store_be64(uuid.bytes, random_next(random));
-    store_be64(uuid.bytes + 8, random_next(random));
-    uuid.bytes[0] &= 0x7f; /* its text does not begin with a dash */
-    uuid.bytes[6] = (uint8_t)((uuid.bytes[6] & 0x0f) | 0x40);
-    uuid.bytes[8] = (uint8_t)((uuid.bytes[8] & 0x3f) | 0x80);
-    return uuid;
-}
-
-static enum error write_properties(struct broker *broker, const struct directory *directory,
-                                   struct port *port)
-{
-    char directory_id[UUID_TEXT_SIZE], text[TEXT_BYTES];
-    uuid_encode(new_uuid(&broker->shards[0].random), broker->cluster_id);
-    uuid_encode(new_uuid(&broker->shards[0].random), directory_id);
+    char id[UUID_TEXT_SIZE], text[TEXT_BYTES];
+    uuid_encode(owner->id, id);
     snprintf(text, sizeof text, "#\nversion=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n",
-             broker->cluster_id, broker->node_id, directory_id);
-    return directory_write_file(directory, port, "meta.properties", text);
+             owner->cluster_id, owner->node_id, id);
+    /* What is in it counts only once its name is safe. */
+    enum error error = MUTANT(skip_directory_fsync) ? ERROR_NONE : flush_parent(directory, port);
+    if (!error)
+        error = directory_write_file(directory, port, "meta.properties", text);
+    if (error)
+        snprintf(why, why_size, "%s/meta.properties can't be written: %s", directory->path,
+                 error_text(error));
+    return error;
 }
 
-enum error directory_open(struct broker *broker, struct directory *directory, struct port *port,
-                          char *why, size_t why_size)
+enum error directory_lock(struct directory *directory, struct port *port, char *why,
+                          size_t why_size)
 {
-    struct op make = {.kind = OP_MAKE_DIRECTORY, .path = directory->path};
-    enum error error = op_error(port_call(port, &make));
-    if (error && error != ERROR_ALREADY_EXISTS) {
-        snprintf(why, why_size, "the data directory %s can't be made: %s", directory->path,
-                 error_text(error));
-        return error;
-    }
-    char path[PATH_BYTES], text[TEXT_BYTES];
+    char path[PATH_BYTES];
     path_of(directory, ".lock", path);
     struct op lock = {
         .kind = OP_OPEN, .path = path, .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE | OPEN_LOCK};
     int64_t handle = port_call(port, &lock);
-    if (handle < 0) {
-        snprintf(why, why_size,
-                 "%s can't be locked: %s; is another broker running on this directory?", path,
-                 error_text(op_error(handle)));
-        return op_error(handle);
+    if (handle >= 0) {
+        directory->lock_handle = (int32_t)handle;
+        return ERROR_NONE;
     }
-    directory->lock_handle = (int32_t)handle;
-    error = read_file(directory, port, "meta.properties", text);
-    if (error == ERROR_NONE)
-        return read_properties(broker, directory, text, why, why_size);
-    if (error == ERROR_NOT_FOUND) { /* what is in it counts only once its name is safe */
-        error = MUTANT(skip_directory_fsync) ? ERROR_NONE : flush_parent(directory, port);
-        if (!error)
-            error = write_properties(broker, directory, port);
-    }
-    if (error)
-        snprintf(why, why_size, "%s/meta.properties can't be read or written: %s", directory->path,
-                 error_text(error));
-    return error;
+    snprintf(why, why_size, "%s can't be locked: %s; is another broker running on this directory?",
+             path, error_text(op_error(handle)));
+    return op_error(handle);
 }
 
 void directory_close(struct directory *directory, struct port *port)

@@ -3,10 +3,29 @@
  * Kafka's names and formats. All block (port_call). */
 #include "cluster/broker.h"
 
-/* Makes the folder if needed, locks it, reads or writes meta.properties: gives the cluster id and
- * refuses another node's directory. */
-enum error directory_open(struct broker *broker, struct directory *directory, struct port *port,
-                          char *why, size_t why_size);
+/* What meta.properties says. */
+struct directory_owner {
+    bool is_there;
+    char cluster_id[23];
+    int32_t node_id; /* -1: not said */
+    struct uuid id;  /* of the directory; zero: not said (Kafka before 3.7) */
+};
+
+/* Makes the folder if needed. */
+enum error directory_make(const struct directory *directory, struct port *port, char *why,
+                          size_t why_size);
+
+/* Reads meta.properties. ret->is_there false: there is none. MALFORMED: it says no cluster. */
+enum error directory_read_owner(const struct directory *directory, struct port *port,
+                                struct directory_owner *ret, char *why, size_t why_size);
+
+/* Locks it: no other process may use it meanwhile. */
+enum error directory_lock(struct directory *directory, struct port *port, char *why,
+                          size_t why_size);
+
+/* Writes meta.properties, flushed, the directory's own name before. */
+enum error directory_write_owner(const struct directory *directory, struct port *port,
+                                 const struct directory_owner *owner, char *why, size_t why_size);
 
 /* Gives back the lock. */
 void directory_close(struct directory *directory, struct port *port);

@@ -1,8 +1,10 @@
 /* What the journals of all directories hold goes back to the logs it belongs to. */
 #include "cluster/recover.h"
 #include "cluster/catalogue.h"
+#include "cluster/directories.h"
 #include "cluster/metadata_load.h"
 #include "cluster/snapshots.h"
+#include "cluster/whereabouts.h"
 #include <stdio.h>
 
 static bool metadata_folder(void *context, struct uuid topic_id, int32_t partition, char *folder,
@@ -22,7 +24,8 @@ static bool topic_folder(void *context, struct uuid topic_id, int32_t partition,
     const struct recover *recover = context;
     const struct broker *broker = recover->broker;
     const struct image_topic *topic = image_topic_by_id(&broker->shards[0].image, topic_id);
-    if (!topic || !image_partition(topic, partition))
+    if (!topic || !image_partition(topic, partition) ||
+        whereabouts_of(broker, topic, partition) != recover->directory)
         return false;
     snprintf(folder, size, "%s/%s-%d", broker->directories[recover->directory].path, topic->name,
              partition);
@@ -40,7 +43,7 @@ static bool folder_is_named(void *context, struct uuid topic_id, int32_t partiti
     if (string_equal(topic, METADATA_TOPIC))
         return true;
     const struct image_topic *found = image_topic_by_name(&broker->shards[0].image, topic);
-    return found && image_partition(found, partition);
+    return found && image_partition(found, partition) && !whereabouts_is_stray(broker, folder);
 }
 
 static int32_t core_of_log(void *context, struct uuid topic_id, int32_t partition)
@@ -51,7 +54,8 @@ static int32_t core_of_log(void *context, struct uuid topic_id, int32_t partitio
         return 0;
     const struct image_topic *topic = image_topic_by_id(&broker->shards[0].image, topic_id);
     const struct image_partition *found = topic ? image_partition(topic, partition) : NULL;
-    return found ? found->core : -1;
+    return found && whereabouts_of(broker, topic, partition) == recover->directory ? found->core
+                                                                                   : -1;
 }
 
 /* The lowest base of a segment of the metadata log that a live journal writes to. */
@@ -98,20 +102,42 @@ static enum error load_metadata(struct broker *broker, struct recovery *recovery
 }
 
 /* The first pass: every journal is read, and the metadata log brought up to date. */
-static enum error replay_metadata(struct broker *broker, struct recover *recovers,
-                                  struct port *port)
+static enum error replay_metadata(struct recover *recover, struct port *port)
 {
-    enum error error = ERROR_NONE;
-    for (int d = 0; d < broker->directory_count && !error; d++) {
-        struct recover *recover = &recovers[d];
-        recover->broker = broker;
-        recover->directory = d;
-        error = recovery_open(&recover->recovery, port, broker->directories[d].path);
-        if (!error)
-            error = recovery_replay(&recover->recovery,
-                                    &(struct recovery_names){metadata_folder, recover});
+    const char *path = recover->broker->directories[recover->directory].path;
+    enum error error = recovery_open(&recover->recovery, port, path);
+    return error ? error
+                 : recovery_replay(&recover->recovery,
+                                   &(struct recovery_names){metadata_folder, recover});
+}
+
+static bool has_metadata(const struct recover *recover, struct port *port)
+{
+    char path[1100];
+    struct file_stat stat;
+    const struct broker *broker = recover->broker;
+    snprintf(path, sizeof path, "%s/__cluster_metadata-0",
+             broker->directories[recover->directory].path);
+    struct op op = {.kind = OP_STAT, .path = path, .data = &stat};
+    return port_call(port, &op) >= 0 || recovery_holds(&recover->recovery, metadata_topic_id, 0);
+}
+
+/* An empty metadata log beside a full one would make every folder one that no topic names. */
+static enum error check_metadata(const struct broker *broker, const struct recover *recovers,
+                                 struct port *port, char *why, size_t why_size)
+{
+    if (has_metadata(&recovers[broker->metadata_directory], port))
+        return ERROR_NONE;
+    for (int d = 0; d < broker->directory_count; d++) {
+        if (broker->directories[d].absent || !has_metadata(&recovers[d], port))
+            continue;
+        snprintf(why, why_size,
+                 "the metadata log lies in %s, and is looked for in %s: set metadata.log.dir=%s",
+                 broker->directories[d].path, broker_metadata_path(broker),
+                 broker->directories[d].path);
+        return ERROR_BAD_ARGUMENT;
     }
-    return error;
+    return ERROR_NONE;
 }
 
 /* The image names the folders now: the other logs. */
@@ -129,26 +155,46 @@ static enum error replay_logs(struct recover *recover)
     return error;
 }
 
+/* Its journals can't be read: the start goes on without it, if it can. */
+static enum error give_up(struct recover *recover, enum error error, char *why, size_t why_size)
+{
+    const char *fault = recover->recovery.fault;
+    error = directories_give_up(recover->broker, recover->directory, error,
+                                "its journals can't be replayed", why, why_size);
+    struct directory *directory = &recover->broker->directories[recover->directory];
+    if (fault[0] && error)
+        snprintf(why, why_size, "%s", fault);
+    else if (fault[0])
+        snprintf(directory->reason, sizeof directory->reason, "%s", fault);
+    return error;
+}
+
 enum error recover_all(struct broker *broker, struct recover *recovers, struct port *port,
                        char *why, size_t why_size)
 {
-    enum error error = replay_metadata(broker, recovers, port);
-    if (!error) {
+    enum error error = ERROR_NONE;
+    for (int d = 0; d < broker->directory_count && !error; d++) {
+        recovers[d].broker = broker;
+        recovers[d].directory = d;
+        if (!broker->directories[d].absent)
+            error = replay_metadata(&recovers[d], port);
+        if (error)
+            error = give_up(&recovers[d], error, why, why_size);
+    }
+    if (!error)
+        error = check_metadata(broker, recovers, port, why, why_size);
+    if (!error)
         error = load_metadata(broker, &recovers[broker->metadata_directory].recovery, port, why,
                               why_size);
+    if (!error)
+        error = whereabouts_look(broker, recovers, port, why, why_size);
+    for (int d = 0; d < broker->directory_count && !error; d++) {
+        if (!broker->directories[d].absent)
+            error = replay_logs(&recovers[d]);
         if (error)
-            return error;
+            error = give_up(&recovers[d], error, why, why_size);
+        broker->replayed_bytes += recovers[d].recovery.replayed_bytes;
     }
-    for (int d = 0; d < broker->directory_count && !error; d++)
-        error = replay_logs(&recovers[d]);
-    for (int d = 0; d < broker->directory_count; d++) {
-        const struct recovery *recovery = &recovers[d].recovery;
-        broker->replayed_bytes += recovery->replayed_bytes;
-        if (error && recovery->fault[0])
-            snprintf(why, why_size, "%s", recovery->fault);
-    }
-    if (error && why[0] == 0)
-        snprintf(why, why_size, "%s", error_text(error));
     return error;
 }
 

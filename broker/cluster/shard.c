@@ -75,13 +75,6 @@ static void open_metadata(struct shard *shard)
     broker->metadata = partition;
 }
 
-static void tell_fenced(void *core_owner)
-{
-    struct shard *shard = core_owner;
-    if (shard->broker->fenced)
-        shard->broker->fenced(shard->broker, shard);
-}
-
 /* For the journal of one directory. */
 struct resuming {
     struct shard *shard;
@@ -97,19 +90,32 @@ static struct log *find_log(void *context, struct uuid topic_id, int32_t index)
     return partition && partition->log->store == resuming->store ? partition->log : NULL;
 }
 
+/* A store for what is offline. */
+static void open_fenced(struct shard *shard, int place, int directory, enum error error)
+{
+    struct store_options options = store_options(shard->broker, directory);
+    shard->stores[place] = memory_zeroed(sizeof *shard->stores[place]);
+    store_open_fenced(shard->stores[place], &shard->core, &options, error);
+}
+
 static enum error open_store(struct shard *shard, int directory)
 {
+    enum error absent = shard->broker->directories[directory].absent;
+    if (absent) {
+        open_fenced(shard, directory, directory, absent);
+        return ERROR_NONE;
+    }
     struct store_options options = store_options(shard->broker, directory);
     options.producer_seed = random_next(&shard->random);
     struct store *store = shard->stores[directory] = memory_zeroed(sizeof *store);
-    enum error error = store_open(store, &shard->core, &options);
-    store->on_fence = tell_fenced;
-    return error;
+    return store_open(store, &shard->core, &options);
 }
 
 static enum error begin_store(struct shard *shard, int directory, struct journal_content *content)
 {
     struct store *store = shard->stores[directory];
+    if (shard->broker->directories[directory].absent)
+        return ERROR_NONE;
     struct resuming resuming = {shard, store};
     enum error error =
         content ? store_resume(store, content, &(struct resume_names){find_log, &resuming})
@@ -118,20 +124,40 @@ static enum error begin_store(struct shard *shard, int directory, struct journal
     return error;
 }
 
+/* The journal of this core in a directory can't be opened. Without the metadata's there is no
+ * start; any other directory is given up, on the cores before too. */
+static enum error give_up(struct broker *broker, int core, int directory, enum error error,
+                          char *why, size_t why_size)
+{
+    struct directory *given_up = &broker->directories[directory];
+    snprintf(why, why_size, "the journal %s/journal-%d can't be opened: %s", given_up->path, core,
+             error_text(error));
+    if (directory == broker->metadata_directory)
+        return error;
+    given_up->absent = error;
+    snprintf(given_up->reason, sizeof given_up->reason, "%s", why);
+    why[0] = 0;
+    for (int i = 0; i <= core; i++)
+        store_fence(broker->shards[i].stores[directory], error, "a journal can't be opened");
+    return ERROR_NONE;
+}
+
 enum error shard_open(struct broker *broker, int core, struct port *port,
                       struct journal_content **contents, char *why, size_t why_size)
 {
     struct shard *shard = &broker->shards[core];
-    int count = broker->directory_count, at = 0;
+    int count = broker->directory_count;
     core_init(&shard->core, core, port);
     shard->core.owner = shard;
     shard->core.metrics = &shard->metrics;
     set_budget(shard, broker->settings);
-    shard->stores = memory_zeroed((size_t)count * sizeof *shard->stores);
+    shard->stores = memory_zeroed((size_t)(count + 1) * sizeof *shard->stores);
+    open_fenced(shard, count, 0, ERROR_KAFKA_STORAGE_ERROR);
     enum error error = ERROR_NONE;
     for (int d = 0; d < count && !error; d++) {
-        at = d;
         error = open_store(shard, d);
+        if (error)
+            error = give_up(broker, core, d, error, why, why_size);
     }
     if (!error && core == 0)
         open_metadata(shard);
@@ -140,12 +166,10 @@ enum error shard_open(struct broker *broker, int core, struct port *port,
         cleaned_tell(shard);
     }
     for (int d = 0; d < count && !error; d++) {
-        at = d;
         error = begin_store(shard, d, contents[d]);
+        if (error)
+            error = give_up(broker, core, d, error, why, why_size);
     }
-    if (error)
-        snprintf(why, why_size, "the journal %s/journal-%d can't be opened: %s",
-                 broker->directories[at].path, core, error_text(error));
     return error;
 }
 
@@ -157,7 +181,7 @@ static enum step stop_settle(struct flow *flow)
     if (shard->core.id == 0 &&
         snapshots_stop(shard->broker, &shard->stop_waiter, flow) == ERROR_WOULD_WAIT)
         return STEP_AGAIN;
-    for (int d = 0; d < shard->broker->directory_count; d++)
+    for (int d = 0; d <= shard->broker->directory_count; d++)
         if (store_settle(shard->stores[d], &shard->stop_waiter, flow) == ERROR_WOULD_WAIT)
             return STEP_AGAIN; /* one that was fenced has ended what was under way */
     return STEP_NEXT;
@@ -189,7 +213,7 @@ void shard_close(struct shard *shard)
             broker->directories[d].settled = false;
     }
     catalogue_close(shard, true);
-    for (int d = 0; d < broker->directory_count; d++)
+    for (int d = 0; d <= broker->directory_count; d++)
         if (shard->stores[d]) {
             store_close(shard->stores[d]);
             memory_free(shard->stores[d]);

@@ -46,7 +46,8 @@ void cleaner_consider(struct log *log)
         list_remove(&log->cleanable);
         return;
     }
-    if (!list_is_empty(&log->cleanable) || !store->options.cleaner.enabled || store->stopping)
+    if (!list_is_empty(&log->cleanable) || !store->options.cleaner.enabled || store->stopping ||
+        store->fenced)
         return;
     if (!store->cleaner)
         cleaner_open(store);

@@ -132,7 +132,7 @@ static enum step clear_log(struct flow *flow)
     }
     log_free(log);
     clearing->log = NULL;
-    return STEP_NEXT;
+    return clearing->store->fenced ? STEP_FAIL : STEP_NEXT; /* a start removes the folder */
 }
 
 /* A name that stays may come back with the old files under a new topic: the store is fenced. False

@@ -85,6 +85,16 @@ static void note_bound(struct recovery *recovery, const struct journal_entry *en
     map_put(&recovery->bound, bound, sizeof *bound, bound);
 }
 
+bool recovery_holds(const struct recovery *recovery, struct uuid topic_id, int32_t partition)
+{
+    for (int i = 0; i < recovery->journal_count; i++) {
+        struct recovery_bound key = {topic_id, partition, recovery->journals[i].number};
+        if (map_get(&recovery->bound, &key, sizeof key))
+            return true;
+    }
+    return false;
+}
+
 bool recovery_may_resume(const struct recovery *recovery, int core_count,
                          int32_t (*core)(void *context, struct uuid topic_id, int32_t partition),
                          void *context)

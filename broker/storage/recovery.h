@@ -57,6 +57,9 @@ bool recovery_may_resume(const struct recovery *recovery, int core_count,
                          int32_t (*core)(void *context, struct uuid topic_id, int32_t partition),
                          void *context);
 
+/* After a first pass: does any journal hold something of the log? */
+bool recovery_holds(const struct recovery *recovery, struct uuid topic_id, int32_t partition);
+
 /* The journal of that number, for store_resume; null: there is none, or no pass was made. */
 struct journal_content *recovery_journal(const struct recovery *recovery, int32_t number);
 

@@ -8,7 +8,7 @@
 #include "storage/log_state.h"
 #include <stdio.h>
 
-enum error store_open(struct store *store, struct core *core, const struct store_options *options)
+static void set_up(struct store *store, struct core *core, const struct store_options *options)
 {
     *store = (struct store){.core = core, .options = *options, .directory_handle = -1};
     journal_init(&store->journal, store);
@@ -27,6 +27,18 @@ enum error store_open(struct store *store, struct core *core, const struct store
     buffers_init(&store->tails, (size_t)options->journal_bytes, 4u << 20);
     drain_init(store);
     checkpoint_init(store);
+}
+
+void store_open_fenced(struct store *store, struct core *core, const struct store_options *options,
+                       enum error error)
+{
+    set_up(store, core, options);
+    store->fenced = error;
+}
+
+enum error store_open(struct store *store, struct core *core, const struct store_options *options)
+{
+    set_up(store, core, options);
     struct op op = {
         .kind = OP_OPEN, .path = options->directory, .flags = OPEN_READ | OPEN_DIRECTORY};
     int64_t handle = port_call(core->port, &op);

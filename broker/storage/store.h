@@ -121,6 +121,11 @@ struct store {
  * (resume.h). Blocks (port_call). */
 enum error store_open(struct store *store, struct core *core, const struct store_options *options);
 
+/* A store of a directory that can't be used: fenced from the beginning, for logs that are offline.
+ * Nothing is opened. */
+void store_open_fenced(struct store *store, struct core *core, const struct store_options *options,
+                       enum error error);
+
 /* Begins an empty journal with a new salt from `random`: only after recovery has replayed what it
  * held. Blocks. */
 enum error store_begin(struct store *store, struct random *random);

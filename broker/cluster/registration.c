@@ -1,0 +1,133 @@
+#include "cluster/registration.h"
+#include "base/check.h"
+#include "cluster/machine.h"
+#include "cluster/offline.h"
+#include "cluster/whereabouts.h"
+#include "protocol/messages.h"
+#include "storage/store.h"
+
+enum { WHEREABOUTS_AT_ONCE = 500 }; /* records of one request */
+
+struct registration {
+    struct flow flow;
+    struct machine_request request;
+    struct arena arena;
+    struct broker *broker;
+    void (*decide)(struct machine_request *request, const struct image *image);
+    bool ended, wrote;
+};
+
+struct uuid *registration_directories(const struct broker *broker, struct arena *arena,
+                                      int32_t *ret_count)
+{
+    struct uuid *ids = arena_take(arena, (size_t)broker->directory_count * sizeof *ids);
+    *ret_count = 0;
+    for (int d = 0; ids && d < broker->directory_count; d++) {
+        const struct directory *directory = &broker->directories[d];
+        if (!directory->absent && directory->holds_partitions && !offline_is(broker, d))
+            ids[(*ret_count)++] = directory->id;
+    }
+    return ids;
+}
+
+/* A first start writes the level of metadata; every start registers this incarnation. */
+static void decide_registration(struct machine_request *request, const struct image *image)
+{
+    struct registration *registration = CONTAINER_OF(request, struct registration, request);
+    struct broker *broker = registration->broker;
+    if (image_feature_level(image, STRING("metadata.version")) == 0) {
+        struct feature_level_record *feature =
+            record_list_add(&request->records, &feature_level_record_message);
+        if (feature) {
+            feature->name = STRING("metadata.version");
+            feature->feature_level = METADATA_VERSION;
+        }
+    }
+    struct register_broker_record *record =
+        record_list_add(&request->records, &register_broker_record_message);
+    if (!record)
+        return;
+    const struct image_broker *before = image_broker(image, broker->node_id);
+    record->broker_id = broker->node_id;
+    record->broker_epoch = before ? before->epoch + 1 : 1;
+    store_be64(record->incarnation_id.bytes, broker->incarnation);
+    store_be64(record->incarnation_id.bytes + 8, (uint64_t)record->broker_epoch);
+    record->rack = STRING_NULL;
+    record->fenced = false;
+    record->log_dirs = registration_directories(broker, request->arena, &record->log_dirs_count);
+    request->records.overflowed |= !record->log_dirs;
+}
+
+/* A start has looked where partitions lie: what the metadata do not say yet. */
+static void decide_whereabouts(struct machine_request *request, const struct image *image)
+{
+    struct registration *registration = CONTAINER_OF(request, struct registration, request);
+    whereabouts_write(registration->broker, image, WHEREABOUTS_AT_ONCE, &request->records);
+    registration->wrote = request->records.count > 0;
+}
+
+static enum step register_start(struct flow *flow)
+{
+    struct registration *registration = CONTAINER_OF(flow, struct registration, flow);
+    registration->request =
+        (struct machine_request){.handle = registration->decide, .arena = &registration->arena};
+    machine_start(&registration->request, &registration->broker->shards[0], flow);
+    return STEP_NEXT;
+}
+
+static enum step register_end(struct flow *flow)
+{
+    struct registration *registration = CONTAINER_OF(flow, struct registration, flow);
+    registration->ended = true;
+    return STEP_NEXT;
+}
+
+static const struct flow_kind register_flow = {"register",
+                                               {{"start", register_start}, {"end", register_end}}};
+
+/* Has it ended, and after a failure is nothing under way any more, so that all can be closed? */
+static bool is_over(const struct registration *registration)
+{
+    const struct broker *broker = registration->broker;
+    if (!registration->ended || !registration->request.error)
+        return registration->ended;
+    for (int i = 0; i < broker->core_count; i++)
+        for (int d = 0; d < broker->directory_count; d++)
+            if (store_is_at_work(broker->shards[i].stores[d]))
+                return false;
+    return true;
+}
+
+/* Turns all cores on this thread, which share one port now, until the request has ended. */
+static enum error run(struct registration *registration, struct port *port)
+{
+    struct broker *broker = registration->broker;
+    registration->ended = registration->wrote = false;
+    arena_init(&registration->arena, 4u << 20);
+    flow_start(&registration->flow, &register_flow, &broker->shards[0].core);
+    while (!is_over(registration)) {
+        bool busy = false;
+        for (int i = 0; i < broker->core_count; i++) {
+            core_turn(&broker->shards[i].core, false);
+            busy = busy || core_has_work(&broker->shards[i].core);
+        }
+        for (int i = 0; i < broker->core_count; i++)
+            busy = busy || core_has_work(&broker->shards[i].core);
+        if (!busy && !is_over(registration))
+            port->operations->wait(port, INT64_MAX);
+    }
+    arena_done(&registration->arena);
+    return registration->request.error;
+}
+
+enum error registration_run(struct broker *broker, struct port *port)
+{
+    struct registration registration = {.broker = broker, .decide = decide_registration};
+    enum error error = run(&registration, port);
+    registration.decide = decide_whereabouts;
+    do {
+        if (!error)
+            error = run(&registration, port);
+    } while (!error && registration.wrote);
+    return error;
+}
