@@ -56,6 +56,8 @@ static void read_store(const struct store *store, struct metrics *ret_metrics)
     ret_metrics->journal_writes += stored->journal_writes;
     ret_metrics->journal_bytes += stored->journal_bytes;
     ret_metrics->journal_full_waits += stored->journal_full_waits;
+    ret_metrics->disk_full += store->space.full;
+    ret_metrics->disk_full_refusals += stored->full_refusals;
     ret_metrics->drain_writes += stored->drain_writes;
     ret_metrics->drain_bytes += stored->drain_bytes;
     ret_metrics->segment_flushes += stored->segment_flushes;

@@ -42,6 +42,7 @@ static struct store_options store_options(const struct broker *broker, int direc
         .flush_all_files = 16,
         .cold_read_bytes = settings->cold_read_bytes,
         .drains = 8,
+        .headroom_bytes = settings->log_dir_headroom_bytes,
         .producers_most = (uint32_t)settings->partition_producers,
         .producer_expiration_ms = settings->producer_id_expiration_ms,
         .cleaner = cleaner_options(broker),
@@ -72,6 +73,8 @@ static void open_metadata(struct shard *shard)
                               .index_bytes = 10 << 20,
                               .segment_ms = max_i64(broker->settings->metadata_log_segment_ms, 1)};
     partition->max_message_bytes = INT32_MAX;
+    partition->log->essential = true;
+    partition->log->store->journal.keeps_spare = true;
     broker->metadata = partition;
 }
 

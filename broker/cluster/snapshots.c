@@ -60,6 +60,7 @@ struct snapshots {
     size_t written_of_chunk;
     int64_t size, position;
     int32_t handle;
+    bool part; /* the file is there, under the name of one that has not ended */
     uint8_t phase;
     struct op op;
     struct iovec vectors[VECTORS_MAX];
@@ -263,6 +264,7 @@ static enum step write_chunks(struct flow *flow)
     if (snapshots->phase == 0) {
         snapshots->phase = 1;
         snapshots->handle = (int32_t)result;
+        snapshots->part = true;
         snapshots->writing = snapshots->first;
     } else if (result <= 0) {
         return fail(snapshots, result ? op_error(result) : ERROR_INPUT_OUTPUT,
@@ -320,6 +322,7 @@ static enum step give_name(struct flow *flow)
     case 1:
         if (op->result < 0)
             return fail(snapshots, op_error(op->result), "the file can't be renamed");
+        snapshots->part = false;
         snprintf(snapshots->path, sizeof snapshots->path, "%s/__cluster_metadata-0",
                  broker_metadata_path(snapshots->broker));
         start_op(snapshots, (struct op){.kind = OP_OPEN,
@@ -417,6 +420,11 @@ static enum step end(struct flow *flow)
         start_op(snapshots, (struct op){.kind = OP_CLOSE, .handle = handle});
         return STEP_AGAIN;
     }
+    if (snapshots->part) { /* it may be much, and the disk full; else a start removes it */
+        snapshots->part = false;
+        start_op(snapshots, (struct op){.kind = OP_REMOVE, .path = snapshots->path});
+        return STEP_AGAIN;
+    }
     if (snapshots->error && snapshots->what)
         event_write(&core_of(snapshots)->events, &core_of(snapshots)->now, EVENT_WARN,
                     "no_metadata_snapshot", "end_offset=%lld error=\"%s\" reason=\"%s\"",
@@ -456,6 +464,7 @@ static void begin(struct snapshots *snapshots)
     snapshots->first = snapshots->last = snapshots->writing = NULL;
     snapshots->written_of_chunk = 0;
     snapshots->handle = -1;
+    snapshots->part = false;
     snapshots->phase = 0;
     snapshots->pause = TIMER_INIT;
     arena_init(&snapshots->arena, ARENA_BYTES);

@@ -9,6 +9,7 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "base/reached.h"
+#include "storage/drain.h"
 #include "storage/log_epochs.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
@@ -59,6 +60,10 @@ void checkpoint_request(struct store *store, bool everything)
         checkpoint->again |= everything;
         return;
     }
+    if (store->space.blocked) {
+        space_put_off_checkpoint(store, everything);
+        return;
+    }
     checkpoint->running = true;
     checkpoint->everything = everything;
     checkpoint->again = false;
@@ -80,6 +85,21 @@ static enum step checkpoint_mark(struct flow *flow)
     return STEP_AGAIN;
 }
 
+/* A drain has met a full disk: no log is waited for any longer, and nothing is freed. */
+static enum step put_off(struct store *store)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    for (struct list *node = store->unsettled.next; node != &store->unsettled; node = node->next)
+        CONTAINER_OF(node, struct log, unsettled)->forced = false;
+    for (int32_t i = 0; i < store->options.drains; i++)
+        if (store->drains[i].log)
+            store->drains[i].log->forced = false;
+    checkpoint->forced = 0;
+    space_put_off_checkpoint(store, checkpoint->everything || checkpoint->again);
+    checkpoint->again = false;
+    return STEP_FAIL;
+}
+
 /* Forces every log that has something before the mark, then waits until the last has settled. */
 static enum step checkpoint_drain(struct flow *flow)
 {
@@ -87,6 +107,8 @@ static enum step checkpoint_drain(struct flow *flow)
     struct checkpoint *checkpoint = &store->checkpoint;
     if (store->fenced)
         return STEP_FAIL;
+    if (store->space.blocked)
+        return put_off(store);
     if (checkpoint->phase++ == 0) {
         struct list *next;
         for (struct list *node = store->unsettled.next; node != &store->unsettled; node = next) {
@@ -159,6 +181,12 @@ static enum step checkpoint_flush(struct flow *flow)
             start_op(store, (struct op){.kind = OP_FLUSH_ALL, .handle = store->directory_handle});
             return STEP_AGAIN;
         }
+    } else if (checkpoint->op.result < 0 && MUTANT(retry_failed_flush)) {
+        checkpoint->segment = segment;
+        if (segment)
+            segment->users++;
+        start_op(store, (struct op){.kind = checkpoint->op.kind, .handle = checkpoint->op.handle});
+        return STEP_AGAIN;
     } else if (checkpoint->op.result < 0) {
         return give_up(store, "the segments could not be flushed");
     }

@@ -55,7 +55,8 @@ void drain_done(struct store *store)
 
 static void start_drains(struct store *store)
 {
-    while (!list_is_empty(&store->ready) && !list_is_empty(&store->idle_drains)) {
+    while (!store->space.blocked && !list_is_empty(&store->ready) &&
+           !list_is_empty(&store->idle_drains)) {
         struct log *log = CONTAINER_OF(list_pop(&store->ready), struct log, ready);
         struct drain *drain = CONTAINER_OF(list_pop(&store->idle_drains), struct drain, idle);
         *drain = (struct drain){.log = log, .handle = -1};
@@ -73,6 +74,11 @@ void drain_request(struct log *log)
     start_drains(log->store);
 }
 
+void drain_go_on(struct store *store)
+{
+    start_drains(store);
+}
+
 struct drain *drain_of(struct flow *flow)
 {
     return CONTAINER_OF(flow, struct drain, flow);
@@ -88,6 +94,10 @@ void drain_start_op(struct drain *drain, struct op op)
 enum step drain_give_up(struct drain *drain, const char *what)
 {
     enum error error = op_error(drain->op.result);
+    if (error == ERROR_NO_SPACE && drain->op.kind != OP_FLUSH) {
+        space_met(drain->log->store, what);
+        return STEP_FAIL;
+    }
     store_fence(drain->log->store, error ? error : ERROR_INPUT_OUTPUT, what);
     return STEP_FAIL;
 }
@@ -268,6 +278,26 @@ static enum step drain_partial(struct flow *flow)
     return STEP_NEXT;
 }
 
+/* How far to allocate where bytes up to `needed` are to be written. */
+static int64_t allocation_end(const struct log *log, int64_t needed)
+{
+    int64_t ahead = max_i64(ALLOCATE_LEAST, min_i64(needed, ALLOCATE_MOST));
+    int64_t end = min_i64(needed + ahead, (int64_t)align_up((uint64_t)log->settings->segment_bytes,
+                                                            log->store->alignment));
+    return space_is_ample(log->store, ahead) ? max_i64(end, needed) : needed;
+}
+
+static enum step allocate(struct drain *drain, int64_t end)
+{
+    struct segment *segment = drain->segment;
+    drain->phase = 1;
+    drain_start_op(drain, (struct op){.kind = OP_ALLOCATE,
+                                      .handle = segment->handle,
+                                      .offset = segment->allocated,
+                                      .size = (size_t)(end - segment->allocated)});
+    return STEP_AGAIN;
+}
+
 /* Extents ahead of the data, in growing steps, so that writes neither extend the file nor wait for
  * the file system's journal. Where there is no such call the write itself extends the file. */
 static enum step drain_allocate(struct flow *flow)
@@ -280,18 +310,11 @@ static enum step drain_allocate(struct flow *flow)
     int64_t needed = (int64_t)align_up((uint64_t)drain->end, log->store->alignment);
     if (needed <= segment->allocated)
         return STEP_NEXT;
-    if (drain->phase++ == 0) {
-        int64_t ahead = max_i64(ALLOCATE_LEAST, min_i64(needed, ALLOCATE_MOST));
-        int64_t end =
-            min_i64(needed + ahead, (int64_t)align_up((uint64_t)log->settings->segment_bytes,
-                                                      log->store->alignment));
-        end = max_i64(end, needed);
-        drain_start_op(drain, (struct op){.kind = OP_ALLOCATE,
-                                          .handle = segment->handle,
-                                          .offset = segment->allocated,
-                                          .size = (size_t)(end - segment->allocated)});
-        return STEP_AGAIN;
-    }
+    if (drain->phase == 0)
+        return allocate(drain, allocation_end(log, needed));
+    if (op_error(drain->op.result) == ERROR_NO_SPACE &&
+        drain->op.offset + (int64_t)drain->op.size > needed)
+        return allocate(drain, needed);
     drain->phase = 0;
     if (op_error(drain->op.result) == ERROR_NOT_SUPPORTED) {
         segment->allocated = needed;

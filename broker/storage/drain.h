@@ -37,7 +37,9 @@ struct drain {
 struct drain *drain_of(struct flow *flow);
 void drain_start_op(struct drain *drain, struct op op);
 
-/* Fences the store and skips to the end. Nothing on the drain's way may fail and be passed over. */
+/* Fences the store and skips to the end; on a full disk the drain is put off (space.h): it ends,
+ * and what it has not done is done by the next one. Nothing on the drain's way may fail and be
+ * passed over. */
 enum step drain_give_up(struct drain *drain, const char *what);
 
 /* Writes the entries that the segment's index files lack: at a trim, at a checkpoint, or when many

@@ -36,6 +36,8 @@ static bool fail(struct file_replace *replace, struct flow *flow)
 {
     int64_t result = replace->op.result;
     replace->error = result < 0 ? op_error(result) : ERROR_INPUT_OUTPUT;
+    if (replace->phase == FLUSHED) /* whatever it says: it is not to be tried again */
+        replace->error = ERROR_INPUT_OUTPUT;
     if (replace->phase == OPENED || replace->phase >= CLOSED)
         return true;
     return start(replace, flow, CLOSED, (struct op){.kind = OP_CLOSE, .handle = replace->handle});

@@ -14,7 +14,7 @@ struct file_replace {
     size_t size;         /* bytes */
     bool unflushed;      /* the caller flushes it, or can do without */
     /* result */
-    enum error error;
+    enum error error; /* NO_SPACE: not of a flush; it may be tried again */
     /* inside */
     struct op op;
     struct iovec vector;

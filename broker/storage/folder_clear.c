@@ -146,6 +146,22 @@ static bool went_well(struct folder_clearing *clearing)
     return false;
 }
 
+/* On some file systems a removal takes space. True: it was put off, or is tried again just now. */
+static bool is_put_off(struct folder_clearing *clearing, const char *path)
+{
+    struct op *op = &clearing->op;
+    if (op->kind == OP_KIND_COUNT) {
+        start_op(clearing, (struct op){.kind = OP_REMOVE, .path = path});
+        return true;
+    }
+    if (op->kind != OP_REMOVE || op_error(op->result) != ERROR_NO_SPACE ||
+        !space_await(clearing->store, &clearing->waiter, &clearing->flow,
+                     "a deleted topic's files could not be removed"))
+        return false;
+    op->kind = OP_KIND_COUNT;
+    return true;
+}
+
 /* A topic that was deleted, made anew and deleted again has two at work on its folder: the first
  * log may still be drained into it, so the younger waits for the older. */
 static enum step clear_open(struct flow *flow)
@@ -167,6 +183,8 @@ static enum step clear_files(struct flow *flow)
 {
     struct folder_clearing *clearing = clearing_of(flow);
     struct op *op = &clearing->op;
+    if (is_put_off(clearing, clearing->path))
+        return STEP_AGAIN;
     if (op->kind == OP_OPEN) {
         if (op->result < 0) {
             (void)went_well(clearing); /* there is no such folder, or the store is fenced now */
@@ -226,6 +244,8 @@ static enum step clear_folder(struct flow *flow)
 static enum step clear_parent(struct flow *flow)
 {
     struct folder_clearing *clearing = clearing_of(flow);
+    if (is_put_off(clearing, clearing->folder))
+        return STEP_AGAIN;
     if (!went_well(clearing))
         return STEP_FAIL;
     start_op(clearing, (struct op){.kind = OP_FLUSH, .handle = clearing->store->directory_handle});

@@ -110,6 +110,12 @@ bool folder_script_step(struct folder_script *script, struct store *store, struc
         script->state = STATE_CHANGING;
         break;
     case STATE_CHANGING:
+        if (op_error(script->op.result) == ERROR_NO_SPACE && script->op.kind != OP_FLUSH &&
+            space_await(store, &script->waiter, flow, "a name in a folder could not be changed")) {
+            script->at--;
+            script->op = (struct op){.kind = OP_KIND_COUNT}; /* when it is called again */
+            return false;
+        }
         if (!went_well(script))
             script->at = script->count;
         break;

@@ -1,7 +1,8 @@
 #pragma once
 /* Renames and removals of files in one folder, with flushes of the folder between: a short script,
  * put together first and then carried out one operation after the other by a flow. Carried out
- * twice, or begun again after a crash at any point, it comes to the same. */
+ * twice, or begun again after a crash at any point, it comes to the same. On a full disk it waits
+ * (space.h). */
 #include "reactor/flow.h"
 
 struct store;
@@ -20,6 +21,7 @@ struct folder_script {
     enum error error; /* of the first operation that failed; the rest is left undone */
     /* inside */
     struct op op;
+    struct waiter waiter;
     int32_t handle; /* of the folder */
     uint8_t state;
     char path[1100], path_to[1100];

@@ -32,7 +32,7 @@ static void close_block(struct journal *journal, struct journal_block *block)
     journal->slab_used += block->disk_size;
 }
 
-static bool take_slab(struct journal *journal, uint32_t size)
+static bool take_slab(struct journal *journal, uint32_t size, bool essential)
 {
     struct store *store = journal->store;
     uint32_t wanted = store->options.journal_block_bytes;
@@ -44,6 +44,8 @@ static bool take_slab(struct journal *journal, uint32_t size)
         journal->slab = NULL;
         slab = buffers_take(&store->tails, align_up(wanted, journal->alignment));
     }
+    if (!slab && essential)
+        slab = buffers_take_always(&store->tails, align_up(size, journal->alignment));
     if (!slab) {
         REACHED("pool of journal memory empty");
         return false;
@@ -95,22 +97,24 @@ static uint32_t block_size_after(const struct journal *journal, uint32_t size)
 }
 
 /* What is skipped at the end of the ring is less than the block that does not fit there. */
-static bool has_room(const struct journal *journal, uint32_t size)
+static bool has_room(const struct journal *journal, uint32_t size, bool essential)
 {
+    int64_t spare = journal->keeps_spare && !essential ? ring_size(journal) / 8 : 0;
     uint32_t more = (uint32_t)align_up(BLOCK_HEADER_SIZE + size, journal->alignment);
     uint32_t skipped = block_size_after(journal, size);
     skipped = skipped > journal->pending_largest ? skipped : journal->pending_largest;
-    return journal->live_bytes + journal->pending_bytes + more + skipped <= ring_size(journal);
+    return journal->live_bytes + journal->pending_bytes + more + skipped + spare <=
+           ring_size(journal);
 }
 
-uint8_t *journal_reserve(struct journal *journal, uint32_t size)
+static uint8_t *reserve(struct journal *journal, uint32_t size, bool essential)
 {
     struct journal_block *block = filling_block(journal);
     uint32_t slab_left = journal->slab ? (uint32_t)journal->slab->size - journal->slab_used : 0;
     uint32_t used = block ? block->used : BLOCK_HEADER_SIZE;
     uint32_t alone = (uint32_t)align_up(BLOCK_HEADER_SIZE + size, journal->alignment);
     take_growth(journal);
-    if (!has_room(journal, size)) {
+    if (!has_room(journal, size, essential)) {
         REACHED("ring full");
         journal->store->counters.journal_full_waits++;
         checkpoint_request(journal->store, false);
@@ -122,7 +126,7 @@ uint8_t *journal_reserve(struct journal *journal, uint32_t size)
             close_block(journal, block);
             block = NULL;
         }
-        if (!take_slab(journal, alone)) {
+        if (!take_slab(journal, alone, essential)) {
             journal->store->counters.journal_full_waits++;
             checkpoint_request(journal->store, false);
             return NULL;
@@ -133,6 +137,16 @@ uint8_t *journal_reserve(struct journal *journal, uint32_t size)
         journal->pending_bytes += journal->alignment;
     }
     return block->data + block->used;
+}
+
+uint8_t *journal_reserve(struct journal *journal, uint32_t size)
+{
+    return reserve(journal, size, false);
+}
+
+uint8_t *journal_reserve_essential(struct journal *journal, uint32_t size)
+{
+    return reserve(journal, size, true);
 }
 
 void journal_commit(struct journal *journal, uint32_t size, uint32_t entries, struct log *log)

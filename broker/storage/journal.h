@@ -9,7 +9,7 @@
  * Invariants
  *  1. A sealed block is immutable. At most one write is in flight, of all blocks that waited.
  *  2. live_bytes + pending_bytes + the waste of one wrap ≤ size of the ring.
- *  3. The ring grows only while its live part does not wrap.
+ *  3. The ring grows only while its live part does not wrap, and while the disk has ample room.
  * Owner: struct store; everything on its core. */
 #include "base/list.h"
 #include "base/random.h"
@@ -58,6 +58,7 @@ struct journal {
     struct list spare;
     struct buffer *slab; /* new blocks are carved from here */
     uint32_t slab_used;
+    bool keeps_spare; /* an eighth of the ring, for essential entries */
     bool writing;
     struct flow write_flow;
     struct op write_op;
@@ -98,8 +99,13 @@ void journal_resume(struct journal *journal, const struct journal_reader *reader
 enum error journal_renew(struct journal *journal, const struct anchor *anchor);
 
 /* Room for `size` bytes of entries in the filling block, or null: the ring or the memory is full (a
- * checkpoint has been asked for; wait in store->room). Ended by journal_commit in the same step. */
+ * checkpoint has been asked for; wait in store->room). Ended by journal_commit in the same step.
+ * Where something is kept for essential entries (keeps_spare), it is left for them. */
 uint8_t *journal_reserve(struct journal *journal, uint32_t size);
+
+/* The same for entries that must go on while nothing can be drained: they may take the ring's last
+ * eighth, and memory beyond its limit. */
+uint8_t *journal_reserve_essential(struct journal *journal, uint32_t size);
 
 /* Keeps `size` bytes of what was reserved, with `entries` entries, for `log`. They are written at
  * the end of this turn, or once the write in flight has ended. */

@@ -231,6 +231,9 @@ void journal_grow(struct journal *journal)
     if (journal->growing || store->fenced || store->stopping ||
         journal->grown_end > journal->ring_end || journal->ring_end >= store->options.journal_bytes)
         return;
+    int64_t growth = min_i64(4 * journal->ring_end, store->options.journal_bytes);
+    if (!space_is_ample(store, growth - journal->ring_end))
+        return;
     journal->growing = true;
     take_zeros(journal);
     journal->grow_vector = (struct iovec){NULL, 0};
@@ -274,19 +277,30 @@ static enum step grow_flush(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* A disk that has no room for a larger journal is not a fault: the ring stays as it is. */
+/* A disk that has no room for a larger journal is not a fault: the ring stays as it is, and what
+ * was written behind it is given back. */
 static enum step grow_finish(struct flow *flow)
 {
     struct journal *journal = CONTAINER_OF(flow, struct journal, grow_flow);
     struct op *op = &journal->grow_op;
+    if (op->kind == OP_WRITE && op_error(op->result) == ERROR_NO_SPACE) {
+        REACHED("no room for a larger journal");
+        *op = (struct op){.kind = OP_TRUNCATE,
+                          .flow = flow,
+                          .handle = journal->handle,
+                          .size = (size_t)journal->ring_end};
+        op_start(journal->store->core->port, op);
+        return STEP_AGAIN;
+    }
     journal->growing = false;
     drop_zeros(journal);
-    if (op->kind == OP_FLUSH && op->result == 0) {
+    if (op->kind == OP_FLUSH && op->result >= 0) {
         journal->grown_end = op->offset;
         journal->store->counters.journal_grown++;
         waiters_wake(&journal->store->room);
-    } else if (op_error(op->result) == ERROR_INPUT_OUTPUT) {
-        store_fence(journal->store, ERROR_INPUT_OUTPUT, "the journal could not be grown");
+    } else if (op->kind == OP_FLUSH || op_error(op->result) == ERROR_INPUT_OUTPUT) {
+        store_fence(journal->store, op->result ? op_error(op->result) : ERROR_INPUT_OUTPUT,
+                    "the journal could not be grown");
     }
     waiters_wake(&journal->store->checkpoint.waiters);
     return STEP_NEXT;

@@ -283,12 +283,17 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
     if (!measure_batches(batches, log->appended_end, &measure))
         return ERROR_CORRUPT_MESSAGE;
     enum error error = measure.has_producers ? producer_state_judge(log, batches, ret) : ERROR_NONE;
+    if (store->space.full && !log->essential && error != ERROR_DUPLICATE_SEQUENCE_NUMBER) {
+        store->counters.full_refusals++;
+        return ERROR_KAFKA_STORAGE_ERROR;
+    }
     if (error)
         return error;
     uint32_t most = ENTRY_BIND_SIZE_MAX + ENTRY_APPEND_HEADER_MAX + (uint32_t)batches.size;
     if (most > journal_largest(journal))
         return ERROR_MESSAGE_TOO_LARGE;
-    uint8_t *to = journal_reserve(journal, most);
+    uint8_t *to =
+        log->essential ? journal_reserve_essential(journal, most) : journal_reserve(journal, most);
     if (!to)
         return ERROR_WOULD_WAIT;
 
@@ -326,6 +331,7 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
     log->appended_end = measure.end_offset;
     producer_state_applied(log, (struct bytes){piece->data, batches.size}, measure.has_producers);
     store->counters.appended_bytes += (uint64_t)batches.size;
+    space_appended(store, batches.size);
     if (list_is_empty(&log->unsettled))
         list_push(&store->unsettled, &log->unsettled);
     journal_commit(journal, used + (uint32_t)batches.size, entries, log);

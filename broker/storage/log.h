@@ -55,8 +55,8 @@ struct log_append_result {
  * DUPLICATE_SEQUENCE_NUMBER: the batch is one of its producer's last ones: nothing is appended,
  * *ret tells the original's offsets, which may not be durable yet either.
  * OUT_OF_ORDER_SEQUENCE_NUMBER and other refusals of producers: see producers_handle
- * (logic/producers.h). MESSAGE_TOO_LARGE: more than fits a journal. KAFKA_STORAGE_ERROR: failed or
- * fenced. */
+ * (logic/producers.h). MESSAGE_TOO_LARGE: more than fits a journal. KAFKA_STORAGE_ERROR: failed,
+ * fenced, or refused while the disk is full (space.h). */
 enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoch,
                       struct log_append_result *ret);
 

@@ -100,7 +100,8 @@ enum step drain_epochs(struct flow *flow)
         return STEP_AGAIN;
     drain->phase = 0;
     if (drain->replace.error) {
-        drain->op.result = -(int64_t)drain->replace.error;
+        log->epochs_cut = true; /* once more, should it be put off */
+        drain->op = (struct op){.result = -(int64_t)drain->replace.error};
         return drain_give_up(drain, "leader-epoch-checkpoint could not be written");
     }
     buffer_release(drain->chunk);

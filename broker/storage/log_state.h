@@ -35,6 +35,7 @@ struct log {
     uint32_t id; /* in the journal */
     enum log_state state;
     enum error error;          /* of LOG_FAILED */
+    bool essential;            /* appended to on a full disk, too (space.h) */
     bool removed;              /* its topic is gone: pieces are dropped, files removed */
     char *folder;              /* path, no trailing slash */
     struct segment **segments; /* by base offset; the last one is active */

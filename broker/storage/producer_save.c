@@ -37,13 +37,6 @@ static void start_op(struct drain *drain, struct op op)
     op_start(drain->log->store->core->port, &drain->op);
 }
 
-static enum step give_up(struct drain *drain, const char *what)
-{
-    enum error error = op_error(drain->op.result);
-    store_fence(drain->log->store, error ? error : ERROR_INPUT_OUTPUT, what);
-    return STEP_FAIL;
-}
-
 static void name_file(struct drain *drain, int64_t offset, const char *suffix)
 {
     char name[SEGMENT_NAME_SIZE];
@@ -150,7 +143,7 @@ static enum step step_index(struct drain *drain)
         return write_rest(drain, WRITE_DURABLE);
     case SAVE_INDEX_WRITTEN:
         if (drain->op.result == 0)
-            return give_up(drain, "an index of transactions could not be written");
+            return drain_give_up(drain, "an index of transactions could not be written");
         if (!take_written(drain))
             return write_rest(drain, WRITE_DURABLE);
         buffer_release(drain->chunk);
@@ -254,7 +247,7 @@ static enum step step_snapshot(struct drain *drain)
         return write_rest(drain, 0);
     case SAVE_SNAPSHOT_WRITTEN:
         if (drain->op.result == 0)
-            return give_up(drain, "a snapshot of producers could not be written");
+            return drain_give_up(drain, "a snapshot of producers could not be written");
         if (!take_written(drain))
             return write_rest(drain, 0);
         buffer_release(drain->chunk);
@@ -290,6 +283,6 @@ enum step drain_producers(struct flow *flow)
     }
     bool gone = drain->phase == SAVE_REMOVED && op_error(drain->op.result) == ERROR_NOT_FOUND;
     if (drain->op.result < 0 && !gone)
-        return give_up(drain, "the files of a partition's producers could not be written");
+        return drain_give_up(drain, "the files of a partition's producers could not be written");
     return drain->phase < SAVE_FOLDER_CLOSED ? step_index(drain) : step_snapshot(drain);
 }

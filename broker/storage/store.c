@@ -23,6 +23,7 @@ static void set_up(struct store *store, struct core *core, const struct store_op
     list_init(&store->producing);
     list_init(&store->checks);
     sidecars_init(&store->sidecars);
+    list_init(&store->space.waiters);
     store->next_log_id = 1;
     buffers_init(&store->tails, (size_t)options->journal_bytes, 4u << 20);
     drain_init(store);
@@ -45,6 +46,7 @@ enum error store_open(struct store *store, struct core *core, const struct store
     if (handle < 0)
         return op_error(handle);
     store->directory_handle = (int32_t)handle;
+    space_open(store);
     char name[32];
     snprintf(name, sizeof name, "journal-%d", core->id);
     enum error error = journal_open(&store->journal, name);
@@ -79,6 +81,7 @@ void store_fence(struct store *store, enum error error, const char *what)
     waiters_wake(&store->journal.durable_waiters);
     waiters_wake(&store->checkpoint.parked);
     waiters_wake(&store->checkpoint.waiters);
+    waiters_wake(&store->space.waiters);
 }
 
 bool store_is_settled(const struct store *store)
@@ -92,7 +95,7 @@ bool store_is_settled(const struct store *store)
 static struct list *what_is_at_work(struct store *store)
 {
     if (store->checkpoint.running || store->checkpoint.idle_runs || store->journal.growing ||
-        store->openings > 0)
+        store->space.watching || store->openings > 0)
         return &store->checkpoint.waiters;
     if (store->journal.writing)
         return &store->journal.durable_waiters;
@@ -108,14 +111,17 @@ bool store_is_at_work(const struct store *store)
     for (int i = 0; i < store->options.drains; i++)
         drains = drains || store->drains[i].log;
     return drains || store->openings > 0 || store->checkpoint.running || store->journal.growing ||
-           store->journal.writing || !list_is_empty(&store->clearings) ||
+           store->journal.writing || store->space.asking || !list_is_empty(&store->clearings) ||
            !list_is_empty(&store->sidecars.jobs);
 }
 
 enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow)
 {
     struct checkpoint *checkpoint = &store->checkpoint;
-    store->stopping = true;
+    if (!store->stopping) {
+        store->stopping = true;
+        space_stop(store);
+    }
     timer_cancel(&checkpoint->idle_timer, store->core);
     if (cleaner_stop(store, waiter, flow))
         return ERROR_WOULD_WAIT;
@@ -126,6 +132,8 @@ enum error store_settle(struct store *store, struct waiter *waiter, struct flow 
     if (index_check_await_all(store, waiter, flow) || sidecars_await_all(store, waiter, flow))
         return ERROR_WOULD_WAIT;
     struct list *at_work = what_is_at_work(store);
+    if (!at_work && !store->fenced && store->space.blocked)
+        return ERROR_NO_SPACE;
     if (!at_work)
         return store->fenced;
     waiter_park(waiter, at_work, flow);

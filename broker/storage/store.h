@@ -12,11 +12,13 @@
  *  2. Only durable bytes are drained, so a segment never holds what recovery would cut.
  *  3. A log without live journal entries has its newest segment trimmed to the logical end and
  *     flushed: the file's size is the end.
- *  4. The first failed write or flush fences the store: nothing is acknowledged any more. */
+ *  4. The first failed write or flush fences the store: nothing is acknowledged any more. What
+ * fails for want of space is put off instead (space.h). */
 #include "base/random.h"
 #include "reactor/core.h"
 #include "storage/journal.h"
 #include "storage/sidecars.h"
+#include "storage/space.h"
 
 struct cleaner;
 struct drain;
@@ -42,6 +44,7 @@ struct store_options {
     int32_t drains;           /* at once */
     int64_t cold_read_bytes;  /* read from closed segments at a time (cold_reads.h) */
     uint32_t producers_most;  /* of one log; 0: no limit */
+    int64_t headroom_bytes;   /* log.dir.headroom.bytes (space.h) */
     uint64_t producer_seed;   /* of the maps of producers */
     int64_t producer_expiration_ms; /* 0: never */
     struct cleaner_options cleaner;
@@ -52,6 +55,7 @@ struct store_counters {
     uint64_t journal_writes, journal_bytes, journal_grown, journal_full_waits;
     uint64_t appended_bytes; /* of record batches */
     uint64_t drain_writes, drain_bytes, segment_flushes, checkpoints, rolls;
+    uint64_t full_refusals; /* appends refused since the disk was full */
 };
 
 struct checkpoint {
@@ -104,6 +108,7 @@ struct store {
     struct sidecars sidecars;
     struct buffers tails; /* slabs of the journal, until drained */
     struct checkpoint checkpoint;
+    struct space space;
     struct cleaner *cleaner; /* null: none */
     struct store_counters counters;
     enum error fenced;                  /* NONE, or why */
@@ -131,7 +136,8 @@ void store_open_fenced(struct store *store, struct core *core, const struct stor
 enum error store_begin(struct store *store, struct random *random);
 
 /* Drains, trims and flushes everything and leaves the journal empty: a flow calls it at a clean
- * stop. NONE: done. WOULD_WAIT: `waiter` is parked. Another error: the store is fenced. */
+ * stop. NONE: done. WOULD_WAIT: `waiter` is parked. NO_SPACE: the disk is full, and the journal
+ * keeps what did not fit. Another error: the store is fenced. */
 enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow);
 
 /* Has everything reached the segments, and is the journal empty? */
@@ -155,5 +161,8 @@ void checkpoint_init(struct store *store);
 
 /* Puts `log` in line to be drained, and starts drains while there are idle ones. */
 void drain_request(struct log *log);
+
+/* After a full disk: the drains that are due begin. */
+void drain_go_on(struct store *store);
 void drain_init(struct store *store);
 void drain_done(struct store *store);

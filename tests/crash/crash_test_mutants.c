@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "crash/caches.h"
+#include "crash/faults.h"
 #include "crash/images.h"
 #include "crash/keyed_runs.h"
 #include "crash/lives.h"
@@ -46,6 +47,11 @@ static const char *const compaction_mutants[] = {
     "compact_past_high_watermark",
     "drop_last_sequence",
     "swap_before_flush",
+};
+
+static const char *const fault_mutants[] = {
+    "full_disk_fences",
+    "retry_failed_flush",
 };
 
 enum { HUNT_SEEDS = 60, KILLED = 17, FAILURE_BYTES = 800 };
@@ -132,6 +138,30 @@ static bool hunt_compaction(const char *name, uint64_t *ret_seed)
     return false;
 }
 
+/* Of those that break what a bad disk calls for. */
+static bool hunt_faults(const char *name, uint64_t *ret_seed)
+{
+    struct faults faults = {0};
+    for (uint64_t number = 1; number < 800; number++)
+        for (int variant = 0; variant < SCRIPT_VARIANTS; variant++) {
+            *ret_seed = number;
+            faults = (struct faults){.seed = 1,
+                                     .variant = variant,
+                                     .starts = STARTS_RESUME,
+                                     .kind = number % 2 ? FAULT_ERROR : FAULT_FULL_ONCE,
+                                     .number = number,
+                                     .power_lost = true};
+            faults_run(&faults);
+            if (faults.failure[0]) {
+                printf("%s: killed by the failure of operation %llu: %s\n", name,
+                       (unsigned long long)number, faults.failure);
+                return true;
+            }
+        }
+    printf("%s: SURVIVED\n", name);
+    return false;
+}
+
 /* In a process of its own: a check that fails kills a mutant too. */
 static bool dies(const char *name, bool (*hunt_it)(const char *name, uint64_t *ret_seed))
 {
@@ -177,6 +207,15 @@ TEST(mutants, of_compaction_die)
         if (!only || strcmp(only, compaction_mutants[i]) == 0)
             test_expect(dies(compaction_mutants[i], hunt_compaction), __FILE__, __LINE__,
                         "%s has survived", compaction_mutants[i]);
+}
+
+TEST(mutants, of_what_a_bad_disk_calls_for_die)
+{
+    const char *only = getenv("BOLE_MUTANT");
+    for (size_t i = 0; i < sizeof fault_mutants / sizeof fault_mutants[0]; i++)
+        if (!only || strcmp(only, fault_mutants[i]) == 0)
+            test_expect(dies(fault_mutants[i], hunt_faults), __FILE__, __LINE__, "%s has survived",
+                        fault_mutants[i]);
 }
 
 static bool script_fails(const struct model_script *script, void *failure)
@@ -234,6 +273,9 @@ TEST(reached, marks_of_the_storage_layer)
                                         "pool of journal memory empty",
                                         "read from a file",
                                         "index not believed",
+                                        "disk full",
+                                        "disk has room again",
+                                        "an operation put off on a full disk",
                                         "swap finished at open",
                                         "read during a compaction's swap",
                                         "a duplicate of an appended batch",
@@ -270,6 +312,12 @@ TEST(reached, marks_of_the_storage_layer)
         keyed_done(cuts.keyed);
         memory_free(keyed);
         memory_free(cuts.keyed);
+    }
+    for (uint64_t number = 5; number < 300; number += 40) {
+        struct faults faults = {
+            .seed = 1, .starts = STARTS_RESUME, .kind = FAULT_FULL_WHILE, .number = number};
+        faults_run(&faults);
+        EQ_TEXT(faults.failure, "");
     }
     for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++)
         test_expect(reached_count(marks[i]) > 0, __FILE__, __LINE__, "never reached: %s", marks[i]);

@@ -115,6 +115,15 @@ static enum step append_step(struct flow *flow)
         waiter_park(&task->waiter, log_room(log), flow);
         return STEP_AGAIN;
     }
+    if (error && log->store->space.full && !log->store->fenced) {
+        rig->refusals++;
+        timer_start(&task->timer, flow->core, flow, flow->core->now.monotonic_ns + FULL_PAUSE_NS);
+        return STEP_AGAIN;
+    }
+    if (error && rig->faulty) {
+        rig->told = true;
+        return STEP_FAIL;
+    }
     if (error) {
         rig_fail(rig, "slot %d: append: %s", task->worker->slot, error_text(error));
         return STEP_FAIL;
@@ -143,8 +152,10 @@ static const struct flow_kind append_flow = {"append",
 static void begin_append(struct script *script, int32_t slot, uint32_t value_bytes, int32_t count)
 {
     struct append_task *task = &script->tasks[slot];
-    *task = (struct append_task){
-        .worker = &script->rig->workers[slot], .value_bytes = value_bytes, .left = count};
+    *task = (struct append_task){.worker = &script->rig->workers[slot],
+                                 .value_bytes = value_bytes,
+                                 .left = count,
+                                 .timer = TIMER_INIT};
     struct log *log = worker_log(script->rig, slot);
     flow_start(&task->flow, &append_flow, log->store->core);
     world_notice(script->rig->world, log->store->core);
@@ -260,13 +271,18 @@ enum operation operation_of(const char *name, size_t size)
 
 /* ---- ends ---- */
 
+static bool is_over(const struct script *script)
+{
+    return script->rig->faulty && rig_is_fenced(script->rig);
+}
+
 static bool tasks_ended(void *argument)
 {
     const struct script *script = argument;
     bool ended = true;
     for (int i = 0; i < SCRIPT_SLOTS; i++)
         ended = ended && (script->tasks[i].ended || !script->tasks[i].worker);
-    return ended || script->rig->failure[0];
+    return ended || script->rig->failure[0] || is_over(script);
 }
 
 static bool is_durable(void *argument)
@@ -275,9 +291,9 @@ static bool is_durable(void *argument)
     bool durable = tasks_ended(argument);
     for (int i = 0; i < SCRIPT_SLOTS; i++) {
         const struct log *log = script->rig->workers[i].log;
-        durable = durable && log->durable_end == log->appended_end;
+        durable = durable && (log->durable_end == log->appended_end || log->state == LOG_FAILED);
     }
-    return durable || script->rig->failure[0];
+    return durable || script->rig->failure[0] || is_over(script);
 }
 
 static bool is_drained(void *argument)
@@ -286,7 +302,7 @@ static bool is_drained(void *argument)
     bool drained = true;
     for (int i = 0; i < SCRIPT_SLOTS; i++)
         drained = drained && !script->rig->workers[i].log->draining;
-    return drained;
+    return drained || is_over(script);
 }
 
 static bool is_idle(void *argument)
@@ -295,7 +311,7 @@ static bool is_idle(void *argument)
     bool idle = is_durable(argument);
     for (int i = 0; i < script->rig->settings.cores; i++)
         idle = idle && !store_is_at_work(&script->rig->cores[i].store);
-    return idle || script->rig->failure[0];
+    return idle || script->rig->failure[0] || is_over(script);
 }
 
 static void await(struct script *script, enum operation_end end, const char *name)
@@ -309,13 +325,14 @@ static void await(struct script *script, enum operation_end end, const char *nam
         rig_fail(rig, "%s does not end", name);
     if (rig->world->violation_count)
         rig_fail(rig, "violation: %s", rig->world->violation);
-    if (rig_is_fenced(rig))
+    script->over = is_over(script);
+    if (rig_is_fenced(rig) && !rig->faulty)
         rig_fail(rig, "%s: the store is fenced", name);
 }
 
 void script_do(struct script *script, enum operation operation)
 {
-    if (script->rig->failure[0])
+    if (script->rig->failure[0] || script->over)
         return;
     rows[operation].begin(script);
     await(script, rows[operation].end, rows[operation].name);
@@ -323,7 +340,7 @@ void script_do(struct script *script, enum operation operation)
 
 void script_append(struct script *script, int32_t slot, uint32_t value_bytes, int32_t count)
 {
-    if (script->rig->failure[0])
+    if (script->rig->failure[0] || script->over)
         return;
     begin_append(script, slot, value_bytes, count);
     await(script, BEGUN, "append");

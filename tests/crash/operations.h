@@ -21,6 +21,7 @@ struct append_task {
     uint32_t value_bytes, sequence;
     int32_t left; /* batches; or, with `laps`, none once the ring has begun anew */
     bool laps, ended;
+    struct timer timer; /* while the disk is full */
     uint32_t lap;       /* at the beginning */
     int32_t batch_size; /* of a batch that waits; 0: none */
     uint8_t batch[SCRIPT_BATCH_BYTES];
@@ -37,6 +38,7 @@ struct script {
     struct rig *rig;
     struct append_task tasks[SCRIPT_SLOTS];
     bool records, last; /* last: the last operation has begun */
+    bool over;          /* with rig->faulty: a store was fenced, or a log could not be opened */
     struct script_recording recordings[SCRIPT_RECORDINGS];
     int recording_count;
 };

@@ -202,7 +202,8 @@ void rig_open(struct rig *rig)
         enum error error = store_open(&core->store, &core->core, &rig->settings.store);
         if (!error)
             error = begin_or_resume(rig, i);
-        if (error && !rig->damaged)
+        rig->refused |= error && rig->faulty;
+        if (error && !rig->damaged && !rig->faulty)
             rig_fail(rig, "store_open: %s", error_text(error));
         world_add_core(rig->world, 0, &core->core);
     }
@@ -238,12 +239,17 @@ void rig_start(struct rig *rig)
         world_start(rig->world, 0);
     int64_t ends[SLOTS_MAX];
     rig->resumes = resumes(rig);
-    if (!rig_recover(rig)) {
+    rig->refused = !rig_recover(rig);
+    if (rig->refused && rig->faulty)
+        return;
+    if (rig->refused) {
         rig_fail(rig, "recovery refused: %s", rig->refusal);
         return;
     }
     if (!rig->resumes) {
         rig_look(rig, false, ends);
+    }
+    if (!rig->resumes && !rig->faulty) {
         uint64_t digest = rig_digest(rig);
         if (!rig_recover(rig))
             rig_fail(rig, "a second recovery refused: %s", rig->refusal);
@@ -270,7 +276,8 @@ void rig_start(struct rig *rig)
         rig->promises[i].acknowledged_end = ends[i];
     }
     rig_open(rig);
-    rig_read_all(rig);
+    if (!rig->refused)
+        rig_read_all(rig);
 }
 
 /* ---- work and stop ---- */
@@ -348,7 +355,9 @@ static void look_at_journals(struct rig *rig)
         enum error error = journal_reader_open(&reader, world_port(rig->world, 0, i), path);
         if (!error)
             error = journal_reader_next(&reader, &entries);
-        if (error || entries.size > 0 || reader.fresh)
+        if (rig->faulty && error == ERROR_INPUT_OUTPUT)
+            rig->told = true;
+        else if (error || entries.size > 0 || reader.fresh)
             rig_fail(rig, "after a clean stop %s is not empty (%s)", path, error_text(error));
         journal_reader_close(&reader);
     }
@@ -359,6 +368,7 @@ void rig_stop(struct rig *rig)
     if (rig->failure[0])
         return;
     rig->stopping = true;
+    rig->unsettled = false;
     if (!world_run(rig->world, (struct world_stop){workers_ended, rig, LIFE_EVENTS_MAX, 0}))
         rig_fail(rig, "the workers do not end");
     for (int i = 0; i < rig->settings.cores && !rig->failure[0]; i++) {
@@ -370,26 +380,28 @@ void rig_stop(struct rig *rig)
     if (rig->failure[0])
         return;
     bool fenced = rig_is_fenced(rig);
+    for (int i = 0; i < rig->settings.cores; i++)
+        rig->unsettled |= rig->cores[i].error == ERROR_NO_SPACE; /* the journal keeps the rest */
     for (int i = 0; i < rig->settings.slots; i++) {
         close_log(rig, rig->workers[i].log);
         rig->workers[i].log = NULL;
     }
     for (int i = 0; i < rig->settings.cores; i++) {
         struct rig_core *core = &rig->cores[i];
-        if (!fenced && (core->error || !store_is_settled(&core->store)))
+        if (!fenced && !rig->unsettled && (core->error || !store_is_settled(&core->store)))
             rig_fail(rig, "core %d is not settled: %s", i, error_text(core->error));
         count(rig, &core->store.counters);
         store_close(&core->store);
         core_done(&core->core);
     }
     rig->serves = false;
-    if (!fenced)
+    if (!fenced && !rig->unsettled)
         look_at_journals(rig);
     if (rig->world->machines[0]->handles_used > 0 && !rig->failure[0] && !fenced)
         rig_fail(rig, "%d handles are open after a stop", rig->world->machines[0]->handles_used);
     world_stop_machine(rig->world, 0);
     look_for_violations(rig);
-    if (!fenced && !rig->damaged)
+    if (!fenced && !rig->unsettled && !rig->damaged)
         rig_look(rig, true, NULL);
 }
 

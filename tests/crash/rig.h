@@ -12,6 +12,8 @@
 
 enum rig_starts { STARTS_BOTH, STARTS_CLASSIC, STARTS_RESUME }; /* both: drawn at every start */
 
+enum { FULL_PAUSE_NS = 50000000 }; /* of a writer that is refused since the disk is full */
+
 struct rig_settings {
     uint64_t seed;
     int cores, slots;
@@ -68,6 +70,11 @@ struct rig {
     struct recovery recovery; /* of a start that resumes, until the stores are open */
     bool resumes;             /* this start */
     bool serves, stopping, damaged; /* damaged: rot was put in; refusing is right */
+    bool faulty;                    /* an operation fails in this life: errors are right */
+    bool refused;                   /* a start has refused for it */
+    bool unsettled;                 /* the last stop met a full disk: the journal is not empty */
+    bool told;                      /* somebody was told of an error */
+    uint64_t refusals;              /* appends, since the disk was full */
     struct rig_core cores[2];
     struct worker workers[SLOTS_MAX];
     struct random random;

@@ -62,6 +62,9 @@ bool search_goes_on(struct worker *worker)
     if (rig->damaged || rig_is_fenced(rig) || rig->stopping)
         return false; /* rot in a batch is no fault of the look-up */
     struct found found = walk(worker);
+    rig->told |= search->error && rig->faulty;
+    if (search->error && rig->faulty)
+        return false;
     if (search->error)
         rig_fail(rig, "slot %d: search of %lld: %s", worker->slot, (long long)search->timestamp_ms,
                  error_text(search->error));

@@ -63,7 +63,8 @@ static void check_read(struct worker *worker)
     struct rig *rig = worker->rig;
     struct log_read *read = &worker->read;
     if (read->error) {
-        if (!rig_is_fenced(rig) && !rig->damaged)
+        rig->told |= rig->faulty;
+        if (!rig_is_fenced(rig) && !rig->damaged && !rig->faulty)
             rig_fail(rig, "slot %d: read at %lld: %s", worker->slot, (long long)read->offset,
                      error_text(read->error));
         worker->offset = read->end_offset;
@@ -186,7 +187,7 @@ static void send_what_is_refused(struct worker *worker)
     memcpy(copy, sent->bytes, sent->size);
     store_be64(copy, 0);
     enum error wanted = ERROR_DUPLICATE_SEQUENCE_NUMBER;
-    if (random_once_in(&worker->random, 4)) {
+    if (random_once_in(&worker->random, 4) && !worker->log->store->space.full) {
         int32_t sequence = (int32_t)load_be32(copy + BATCH_BASE_SEQUENCE_AT);
         store_be32(copy + BATCH_BASE_SEQUENCE_AT, (uint32_t)sequence_after(sequence, 1000000000));
         wanted = ERROR_OUT_OF_ORDER_SEQUENCE_NUMBER;
@@ -240,8 +241,13 @@ static enum step write_step(struct flow *flow)
         waiter_park(&worker->waiter, log_room(worker->log), flow);
         return STEP_AGAIN;
     }
+    if (error && worker->log->store->space.full && !worker->log->store->fenced) {
+        rig->refusals++;
+        timer_start(&worker->timer, flow->core, flow, flow->core->now.monotonic_ns + FULL_PAUSE_NS);
+        return STEP_AGAIN; /* the same batch once more */
+    }
     if (error) {
-        if (!rig_is_fenced(rig))
+        if (!rig_is_fenced(rig) && !rig->faulty)
             rig_fail(rig, "slot %d: append: %s", worker->slot, error_text(error));
         return STEP_FAIL;
     }
@@ -272,7 +278,8 @@ static enum step read_step(struct flow *flow)
     if (error == ERROR_WOULD_WAIT)
         return STEP_AGAIN;
     if (error) {
-        if (!rig->damaged)
+        rig->told |= rig->faulty;
+        if (!rig->damaged && !rig->faulty)
             rig_fail(rig, "slot %d: open: %s", worker->slot, error_text(error));
         return STEP_FAIL;
     }

@@ -98,6 +98,9 @@ struct machine {
     struct list name_operations;      /* in flight on the disk, other than writes */
     struct world_fault faults[WORLD_FAULTS_MAX];
     int fault_count;
+    uint8_t fault_kind;                    /* of the operation that met the last of them */
+    bool fault_durable;                    /* a write that was to be durable */
+    uint64_t fault_met;                    /* how many were met */
     uint64_t submitted[OP_KIND_COUNT + 1]; /* the last: of any kind */
 };
 
@@ -178,7 +181,8 @@ void world_wall_step(struct world *world, int machine, int64_t delta_ms);
 /* ---- faults ---- */
 
 /* The `nth` operation of `kind` (OP_KIND_COUNT: of any) that the machine submits from now, from 1,
- * ends with `error`; ERROR_NONE: is short, if it is a transfer. A send or receive that ends with
+ * ends with `error`; ERROR_NONE: is short, if it is a transfer; NO_SPACE: nothing happens to one
+ * that takes no space. A send or receive that ends with
  * CONNECTION_RESET cuts its connection. */
 void world_fail(struct world *world, int machine, int kind, uint64_t nth, enum error error);
 

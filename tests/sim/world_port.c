@@ -90,6 +90,14 @@ static bool is_transfer(uint8_t kind)
     return kind == OP_RECEIVE || kind == OP_SEND || kind == OP_READ || kind == OP_WRITE;
 }
 
+static bool takes_space(const struct op *op)
+{
+    return op->kind == OP_WRITE || op->kind == OP_FLUSH || op->kind == OP_FLUSH_ALL ||
+           op->kind == OP_ALLOCATE || op->kind == OP_TRUNCATE || op->kind == OP_RENAME ||
+           op->kind == OP_REMOVE || op->kind == OP_MAKE_DIRECTORY ||
+           (op->kind == OP_OPEN && op->flags & OPEN_CREATE);
+}
+
 /* Counts the operation, and takes the fault that was asked for it. */
 static bool take_fault(struct machine *machine, struct op *op)
 {
@@ -101,9 +109,14 @@ static bool take_fault(struct machine *machine, struct op *op)
         if ((fault.kind != op->kind && fault.kind != OP_KIND_COUNT) ||
             machine->submitted[fault.kind] < fault.at)
             continue;
+        machine->faults[i] = machine->faults[--machine->fault_count];
+        if (fault.error == ERROR_NO_SPACE && !takes_space(op))
+            return true; /* it can't happen to this one */
+        machine->fault_kind = op->kind;
+        machine->fault_durable = op->kind == OP_WRITE && op->flags & WRITE_DURABLE;
+        machine->fault_met++;
         state->error = (int32_t)fault.error;
         state->shortened = fault.error == ERROR_NONE;
-        machine->faults[i] = machine->faults[--machine->fault_count];
         return true;
     }
     return false;

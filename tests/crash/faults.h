@@ -1,0 +1,39 @@
+#pragma once
+/* One fixed workload, in which the disk operation of a given number fails in one of several ways.
+ *
+ *   start -> prelude -> [appends, rolls, drains, laps, checkpoints, a deletion, reads, a stop]
+ *         -> (loss of power or kill -9) -> start -> compare -> stop
+ *
+ * or, with FAULTS_IN_START, the work without a fault, a crash, and a start that meets it. Whatever
+ * fails: what was acknowledged is there afterwards, and nothing else; nobody hangs, and somebody is
+ * told. A full disk fences nothing unless a flush or the journal met it, and all goes on by itself
+ * once there is room. */
+#include "crash/operations.h"
+
+enum fault_kind {
+    FAULT_ERROR,      /* ERROR_INPUT_OUTPUT; of a flush: what it covers is lost */
+    FAULT_SHORT,      /* half a transfer */
+    FAULT_FULL_ONCE,  /* ERROR_NO_SPACE */
+    FAULT_FULL_WHILE, /* from there on the disk is full, and later it has room */
+    FAULT_KINDS
+};
+
+enum fault_place { FAULTS_IN_WORK, FAULTS_IN_START };
+
+struct faults {
+    /* arguments */
+    uint64_t seed;
+    int variant; /* of script_settings */
+    enum rig_starts starts;
+    enum fault_place place;
+    enum fault_kind kind;
+    uint64_t number; /* from 1; 0: nothing fails */
+    bool power_lost; /* the crash afterwards */
+    /* results */
+    uint64_t operations; /* on the disk, in the place where faults come */
+    bool met, fenced, refused;
+    uint64_t refusals; /* appends while the disk was full */
+    char failure[700];
+};
+
+void faults_run(struct faults *faults);
