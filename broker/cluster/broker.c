@@ -43,6 +43,8 @@ static void free_all(struct broker *broker)
     snapshots_close(broker);
     machine_done(broker);
     offline_close(broker);
+    registration_close(broker);
+    quorum_done(&broker->quorum);
     for (int i = 0; i < broker->core_count; i++) {
         image_done(&broker->shards[i].image);
         map_done(&broker->shards[i].partitions);
@@ -111,6 +113,7 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
     check(core_count > 0 && core_count <= BROKER_CORES_MAX);
     *broker = (struct broker){
         .settings = settings, .core_count = core_count, .node_id = settings_node_id(settings)};
+    quorum_init(&broker->quorum);
     init_shards(broker, seed);
     int opened = 0;
     why[0] = 0;
@@ -146,6 +149,15 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
     return ERROR_NONE;
 }
 
+/* For a Kafka node that goes on here; the log says the epoch too, so nothing rests on this file. */
+static void write_quorum_state(struct broker *broker, struct port *port)
+{
+    char text[QUORUM_STATE_BYTES];
+    quorum_state_encode(&broker->quorum, broker->node_id, text);
+    (void)directory_write_file(&broker->directories[broker->metadata_directory], port,
+                               "__cluster_metadata-0/" QUORUM_STATE_FILE, text);
+}
+
 void broker_close(struct broker *broker)
 {
     struct core *core = &broker->shards[0].core;
@@ -155,6 +167,8 @@ void broker_close(struct broker *broker)
     for (int d = 0; d < count; d++)
         cleaned[d] = cleaned_write(broker, d, port);
     close_shards(broker, broker->core_count, port);
+    if (broker->directories[broker->metadata_directory].settled)
+        write_quorum_state(broker, port);
     for (int d = 0; d < count; d++) {
         const struct directory *directory = &broker->directories[d];
         if (directory->settled &&

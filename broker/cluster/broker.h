@@ -6,6 +6,7 @@
  *   broker_open -> cores run -> broker_stop_cores -> cores have stopped -> broker_close */
 #include "base/map.h"
 #include "base/random.h"
+#include "cluster/quorum.h"
 #include "config/settings.h"
 #include "logic/image.h"
 #include "metrics/metrics.h"
@@ -21,6 +22,7 @@ struct snapshots;
 struct whereabouts;
 struct fencing;
 struct offline;
+struct leaving;
 
 struct shard {
     struct core core; /* core.owner points back here */
@@ -73,6 +75,7 @@ struct broker {
     int core_count;
     int32_t node_id;
     char cluster_id[23];  /* base64url of a uuid, as in meta.properties */
+    struct quorum quorum; /* of the metadata log, on core 0 once the cores run */
     uint64_t incarnation; /* random, new at each start */
     /* Called on core 0 once no connection is left after net_stop; by who runs the cores. */
     void (*stopped)(struct broker *broker);
@@ -83,6 +86,8 @@ struct broker {
     struct partition *metadata;    /* __cluster_metadata-0, on core 0 */
     struct snapshots *snapshots;   /* of it, on core 0 (cluster/snapshots.h) */
     struct machine_state machine;  /* on core 0 (cluster/machine.h) */
+    struct flow stop_flow;         /* core 0: the node leaves, then every core stops */
+    struct leaving *leaving;       /* core 0: a stop's part of the registration */
     struct directory *directories; /* in the order of log.dirs */
     int directory_count;
     int metadata_directory;          /* the metadata log lies in this one */
@@ -108,8 +113,8 @@ struct broker {
 enum error broker_open(struct broker *broker, const struct settings *settings, struct port **ports,
                        int core_count, uint64_t seed, char *why, size_t why_size);
 
-/* On core 0 while the cores run: each core drains, trims and flushes its share, and then stops
- * running (core->stopping). */
+/* On core 0 while the cores run: the node is fenced in the metadata log, then each core drains,
+ * trims and flushes its share, and then stops running (core->stopping). */
 void broker_stop_cores(struct broker *broker);
 
 /* After the cores have stopped: closes everything and marks the directory as cleanly stopped, if

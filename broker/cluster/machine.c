@@ -152,7 +152,7 @@ static enum step machine_decide(struct flow *flow)
     struct machine_request *request = request_of(flow);
     struct broker *broker = broker_of(request);
     record_list_init(&request->records, request->arena);
-    request->batch = BYTES_NULL;
+    request->batch = request->first = BYTES_NULL;
     request->handle(request, MUTANT(decided_on_committed_only) ? &broker->shards[0].image
                                                                : &broker->machine.decided);
     if (request->records.overflowed)
@@ -192,6 +192,25 @@ static void note_taken(struct machine_request *request)
         snapshots_applied(broker, request->batch.size, request->batch_ms);
 }
 
+/* What goes into the log: the records as one batch, behind the one that is to be first. */
+static enum error encode(struct machine_request *request)
+{
+    struct bytes first = request->first, records;
+    enum error error =
+        metadata_log_encode(&request->records, request->batch_ms, request->arena, &records);
+    if (error || first.size <= 0) {
+        request->batch = error ? BYTES_NULL : records;
+        return error;
+    }
+    uint8_t *both = arena_take(request->arena, (size_t)first.size + (size_t)records.size);
+    if (!both)
+        return ERROR_NO_MEMORY;
+    memcpy(both, first.data, (size_t)first.size);
+    memcpy(both + first.size, records.data, (size_t)records.size);
+    request->batch = (struct bytes){both, first.size + records.size};
+    return ERROR_NONE;
+}
+
 static enum step machine_append(struct flow *flow)
 {
     struct machine_request *request = request_of(flow);
@@ -203,8 +222,7 @@ static enum step machine_append(struct flow *flow)
     }
     if (!request->batch.data) {
         request->batch_ms = broker->shards[0].core.now.wall_ms;
-        error = metadata_log_encode(&request->records, request->batch_ms, request->arena,
-                                    &request->batch);
+        error = encode(request);
     }
     struct log_append_result appended;
     if (!error)

@@ -21,6 +21,7 @@ struct machine_request {
     void (*handle)(struct machine_request *request, const struct image *image);
     struct arena *arena;        /* of the request it belongs to */
     struct record_list records; /* by handle */
+    struct bytes first;         /* by handle: a batch that goes before the records; null: none */
     struct flow *origin;        /* a hold of it is released at the end */
     struct shard *origin_shard;
     /* The outcome: NONE when the records, and all that the decision rests on, are committed and

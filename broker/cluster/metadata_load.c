@@ -146,6 +146,12 @@ static enum error apply_value(struct loading *loading, struct bytes value)
     return error ? fault(loading, error, "a record that can't be applied") : ERROR_NONE;
 }
 
+static enum error note_control(struct loading *loading, const struct record *record)
+{
+    enum error error = quorum_note(&loading->broker->quorum, &loading->arena, record);
+    return error ? fault(loading, error, "a control record that can't be read") : ERROR_NONE;
+}
+
 static enum error apply_batch(struct loading *loading, const struct batch *batch)
 {
     struct batch_iterator iterator;
@@ -156,9 +162,10 @@ static enum error apply_batch(struct loading *loading, const struct batch *batch
     if (error)
         return fault(loading, error, "a batch that is damaged");
     while (!error && batch_next(&iterator, &record)) {
-        if (record.offset >= loading->next_offset && !(batch->attributes & BATCH_CONTROL)) {
+        if (record.offset >= loading->next_offset) {
             loading->next_offset = record.offset;
-            error = apply_value(loading, record.value);
+            error = batch->attributes & BATCH_CONTROL ? note_control(loading, &record)
+                                                      : apply_value(loading, record.value);
         }
         arena_reset(&loading->arena, 1 << 20);
     }
@@ -178,6 +185,8 @@ static enum error apply_batches(struct loading *loading, const uint8_t *data, in
             return fault(loading, error, "a batch that is damaged");
         at += batch.whole.size;
         loading->log_end = batch_last_offset(&batch) + 1;
+        loading->broker->quorum.is_founded = true;
+        quorum_note_epoch(&loading->broker->quorum, batch.leader_epoch);
         if (batch_last_offset(&batch) < loading->next_offset)
             continue;
         if (batch.base_offset > loading->next_offset)
@@ -239,6 +248,7 @@ static enum error load_snapshot(struct loading *loading, struct snapshot_entry *
     entry->size_bytes = size;
     entry->last_ms = report.last_ms;
     found->loaded_end = entry->id.end_offset;
+    quorum_note_epoch(&loading->broker->quorum, entry->id.epoch);
     found->last_ms = report.last_ms;
     found->snapshot_bytes = (uint64_t)size;
     found->snapshot_records = loading->records;
@@ -339,6 +349,22 @@ static enum error load_log(struct loading *loading)
     return error;
 }
 
+/* What Kafka's Raft has left of itself: an epoch that the log may not know yet. */
+static enum error read_quorum_state(struct loading *loading)
+{
+    uint8_t *data;
+    int64_t size;
+    enum error error = read_from(loading, QUORUM_STATE_FILE, 0, &data, &size);
+    if (!error) {
+        data[size] = 0; /* read_from has room for it */
+        quorum_note_epoch(&loading->broker->quorum, quorum_state_epoch((const char *)data));
+    }
+    memory_free(data);
+    if (error && error != ERROR_NOT_FOUND)
+        return fault(loading, error, QUORUM_STATE_FILE " can't be read");
+    return ERROR_NONE;
+}
+
 enum error metadata_load(struct broker *broker, struct port *port, const char *folder,
                          struct metadata_found *found, char *why, size_t why_size)
 {
@@ -357,6 +383,8 @@ enum error metadata_load(struct broker *broker, struct port *port, const char *f
         REACHED("a start from a snapshot");
     if (!error)
         error = load_log(&loading);
+    if (!error)
+        error = read_quorum_state(&loading);
     arena_done(&loading.arena);
     return error;
 }

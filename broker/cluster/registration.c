@@ -1,12 +1,15 @@
 #include "cluster/registration.h"
 #include "base/check.h"
+#include "base/memory.h"
 #include "cluster/machine.h"
 #include "cluster/offline.h"
 #include "cluster/whereabouts.h"
+#include "config/listeners.h"
+#include "logic/leaders.h"
 #include "protocol/messages.h"
 #include "storage/store.h"
 
-enum { WHEREABOUTS_AT_ONCE = 500 }; /* records of one request */
+enum { AT_ONCE = 500 /* records of one request */, CONTROLLER_PORT = 9093 };
 
 struct registration {
     struct flow flow;
@@ -30,11 +33,41 @@ struct uuid *registration_directories(const struct broker *broker, struct arena 
     return ids;
 }
 
-/* A first start writes the level of metadata; every start registers this incarnation. */
+/* Where this node's controller would be asked: as the settings say, where they do. A Kafka node
+ * that leads puts its own in (KIP-853), so that this need only be well formed. */
+static enum error found(struct broker *broker, struct arena *arena, struct bytes *ret_batch)
+{
+    struct sentence sentence;
+    struct listeners listeners = {.count = 0};
+    struct quorum_founder founder = {.node_id = broker->node_id,
+                                     .directory_id =
+                                         broker->directories[broker->metadata_directory].id,
+                                     .listener = STRING("CONTROLLER"),
+                                     .host = STRING("localhost"),
+                                     .port = CONTROLLER_PORT};
+    if (listeners_parse(broker->settings, &listeners, &sentence) != ERROR_NONE)
+        listeners.count = 0; /* whoever listens will say so */
+    for (int i = 0; i < listeners.count; i++) {
+        const struct listener *listener = &listeners.items[i];
+        if (!listener->is_controller)
+            continue;
+        founder.listener = string_of(listener->name);
+        founder.host = listener->host[0] ? string_of(listener->host) : founder.host;
+        founder.port = listener->port ? listener->port : founder.port;
+        break;
+    }
+    return quorum_found(&broker->quorum, &founder, broker->shards[0].core.now.wall_ms, arena,
+                        ret_batch);
+}
+
+/* A first start founds the log and writes the level of metadata; every start registers this
+ * incarnation. */
 static void decide_registration(struct machine_request *request, const struct image *image)
 {
     struct registration *registration = CONTAINER_OF(request, struct registration, request);
     struct broker *broker = registration->broker;
+    if (!broker->quorum.is_founded && found(broker, request->arena, &request->first) != ERROR_NONE)
+        request->records.overflowed = true;
     if (image_feature_level(image, STRING("metadata.version")) == 0) {
         struct feature_level_record *feature =
             record_list_add(&request->records, &feature_level_record_message);
@@ -58,11 +91,20 @@ static void decide_registration(struct machine_request *request, const struct im
     request->records.overflowed |= !record->log_dirs;
 }
 
+/* Partitions that a Kafka node has left without a leader when it stopped: this one leads again
+ * those in whose ISR it is. */
+static void decide_leaders(struct machine_request *request, const struct image *image)
+{
+    struct registration *registration = CONTAINER_OF(request, struct registration, request);
+    leaders_elect(image, registration->broker->node_id, AT_ONCE, &request->records);
+    registration->wrote = request->records.count > 0;
+}
+
 /* A start has looked where partitions lie: what the metadata do not say yet. */
 static void decide_whereabouts(struct machine_request *request, const struct image *image)
 {
     struct registration *registration = CONTAINER_OF(request, struct registration, request);
-    whereabouts_write(registration->broker, image, WHEREABOUTS_AT_ONCE, &request->records);
+    whereabouts_write(registration->broker, image, AT_ONCE, &request->records);
     registration->wrote = request->records.count > 0;
 }
 
@@ -120,14 +162,65 @@ static enum error run(struct registration *registration, struct port *port)
     return registration->request.error;
 }
 
+/* Until nothing is left to write. */
+static enum error run_all(struct registration *registration, struct port *port,
+                          void (*decide)(struct machine_request *, const struct image *))
+{
+    enum error error;
+    registration->decide = decide;
+    do {
+        error = run(registration, port);
+    } while (!error && registration->wrote);
+    return error;
+}
+
 enum error registration_run(struct broker *broker, struct port *port)
 {
     struct registration registration = {.broker = broker, .decide = decide_registration};
     enum error error = run(&registration, port);
-    registration.decide = decide_whereabouts;
-    do {
-        if (!error)
-            error = run(&registration, port);
-    } while (!error && registration.wrote);
-    return error;
+    if (!error)
+        error = run_all(&registration, port, decide_whereabouts);
+    return error ? error : run_all(&registration, port, decide_leaders);
+}
+
+/* ---- the stop ------------------------------------------------------------------------------ */
+
+struct leaving {
+    struct machine_request request;
+    struct arena arena;
+    struct broker *broker;
+};
+
+static void decide_leave(struct machine_request *request, const struct image *image)
+{
+    const struct broker *broker = CONTAINER_OF(request, struct leaving, request)->broker;
+    const struct image_broker *self = image_broker(image, broker->node_id);
+    if (!self || self->is_fenced)
+        return;
+    struct broker_registration_change_record *record =
+        record_list_add(&request->records, &broker_registration_change_record_message);
+    if (!record)
+        return;
+    record->broker_id = self->id;
+    record->broker_epoch = self->epoch;
+    record->fenced = 1;
+}
+
+void registration_leave(struct broker *broker, struct flow *flow)
+{
+    struct leaving *leaving = memory_zeroed(sizeof *leaving);
+    leaving->broker = broker;
+    arena_init(&leaving->arena, 1 << 20);
+    leaving->request = (struct machine_request){.handle = decide_leave, .arena = &leaving->arena};
+    broker->leaving = leaving;
+    machine_start(&leaving->request, &broker->shards[0], flow);
+}
+
+void registration_close(struct broker *broker)
+{
+    if (!broker->leaving)
+        return;
+    arena_done(&broker->leaving->arena);
+    memory_free(broker->leaving);
+    broker->leaving = NULL;
 }

@@ -5,6 +5,7 @@
 #include "cluster/catalogue.h"
 #include "cluster/cleaned.h"
 #include "cluster/partition.h"
+#include "cluster/registration.h"
 #include "cluster/shard.h"
 #include "cluster/snapshots.h"
 #include "storage/log_state.h"
@@ -66,7 +67,7 @@ static void open_metadata(struct shard *shard)
     struct broker *broker = shard->broker;
     struct partition *partition = partition_create(shard, shard->stores[broker->metadata_directory],
                                                    metadata_topic_id, METADATA_TOPIC, 0);
-    partition->leader_epoch = 1;
+    partition->leader_epoch = broker->quorum.epoch;
     partition->log_settings =
         (struct log_settings){.segment_bytes = broker->settings->metadata_log_segment_bytes,
                               .index_interval_bytes = 4096,
@@ -198,13 +199,30 @@ static enum step stop_core(struct flow *flow)
 
 static const struct flow_kind stop_flow = {"stop", {{"settle", stop_settle}, {"stop", stop_core}}};
 
-void broker_stop_cores(struct broker *broker)
+/* The node leaves while every core still applies what the metadata log says. */
+static enum step stop_leave(struct flow *flow)
 {
+    registration_leave(CONTAINER_OF(flow, struct broker, stop_flow), flow);
+    return STEP_NEXT;
+}
+
+static enum step stop_cores(struct flow *flow)
+{
+    struct broker *broker = CONTAINER_OF(flow, struct broker, stop_flow);
     for (int i = broker->core_count - 1; i >= 0; i--) {
         struct shard *shard = &broker->shards[i];
         mail_start(&shard->stop_mail, &broker->shards[0].core, &shard->core, &shard->stop_flow,
                    &stop_flow);
     }
+    return STEP_NEXT;
+}
+
+static const struct flow_kind broker_stop_flow = {"stop-broker",
+                                                  {{"leave", stop_leave}, {"cores", stop_cores}}};
+
+void broker_stop_cores(struct broker *broker)
+{
+    flow_start(&broker->stop_flow, &broker_stop_flow, &broker->shards[0].core);
 }
 
 void shard_close(struct shard *shard)

@@ -4,9 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* Types of control records that are met here; the key is int16 version 0, int16 type. */
-enum { CONTROL_SNAPSHOT_HEADER = 3, CONTROL_SNAPSHOT_FOOTER = 4 };
-enum { CONTROL_BATCH_BYTES = 128, OFFSET_DIGITS = 20, EPOCH_DIGITS = 10 };
+enum { OFFSET_DIGITS = 20, EPOCH_DIGITS = 10 };
 
 void snapshot_name(struct snapshot_id id, const char *suffix, char *name)
 {
@@ -39,58 +37,18 @@ bool snapshot_name_parse(const char *name, const char *suffix, struct snapshot_i
 
 /* ---- control batches ---------------------------------------------------------------------- */
 
-struct control {
-    int16_t type;
-    const struct message *message;
-    const void *value;
-    int64_t base_offset, time_ms;
-    int32_t epoch;
-};
-
-static enum error encode_control(struct arena *arena, const struct control *control,
-                                 struct bytes *ret)
-{
-    uint8_t key[4], value[32];
-    store_be16(key, 0);
-    store_be16(key + 2, (uint16_t)control->type);
-    struct writer writer;
-    writer_init(&writer, value, sizeof value);
-    enum error error =
-        message_encode(control->message, control->message->newest, &writer, control->value);
-    uint8_t *data = arena_take(arena, CONTROL_BATCH_BYTES);
-    if (!data)
-        return ERROR_NO_MEMORY;
-    struct batch_builder builder;
-    batch_builder_init(&builder, data, CONTROL_BATCH_BYTES);
-    struct record record = {.timestamp = control->time_ms,
-                            .key = {key, sizeof key},
-                            .value = {value, (int32_t)writer.size}};
-    if (!error)
-        error = batch_builder_add(&builder, &record);
-    if (error)
-        return error;
-    struct batch_fields fields = BATCH_FIELDS_PLAIN;
-    fields.attributes = BATCH_CONTROL;
-    fields.base_offset = control->base_offset;
-    fields.leader_epoch = control->epoch;
-    batch_builder_end(&builder, &fields);
-    *ret = (struct bytes){builder.data, (int32_t)builder.size_bytes};
-    return ERROR_NONE;
-}
-
-enum error snapshot_encode_header(struct arena *arena, int32_t epoch, int64_t last_ms,
-                                  struct bytes *ret)
+enum error snapshot_encode_header(struct arena *arena, const struct quorum *quorum, int32_t epoch,
+                                  int64_t last_ms, struct bytes *ret)
 {
     struct snapshot_header_record header;
     message_set_defaults(&snapshot_header_record_message, &header);
     header.last_contained_log_timestamp = last_ms;
-    return encode_control(arena,
-                          &(struct control){.type = CONTROL_SNAPSHOT_HEADER,
-                                            .message = &snapshot_header_record_message,
-                                            .value = &header,
-                                            .time_ms = last_ms,
-                                            .epoch = epoch},
-                          ret);
+    struct control controls[3] = {
+        {CONTROL_SNAPSHOT_HEADER, &snapshot_header_record_message, &header}};
+    int32_t count = 1 + quorum_controls(quorum, arena, controls + 1);
+    struct batch_fields fields = BATCH_FIELDS_PLAIN;
+    fields.leader_epoch = epoch;
+    return control_encode(arena, controls, count, last_ms, &fields, ret);
 }
 
 enum error snapshot_encode_footer(struct arena *arena, int32_t epoch, int64_t last_ms,
@@ -98,14 +56,11 @@ enum error snapshot_encode_footer(struct arena *arena, int32_t epoch, int64_t la
 {
     struct snapshot_footer_record footer;
     message_set_defaults(&snapshot_footer_record_message, &footer);
-    return encode_control(arena,
-                          &(struct control){.type = CONTROL_SNAPSHOT_FOOTER,
-                                            .message = &snapshot_footer_record_message,
-                                            .value = &footer,
-                                            .base_offset = base_offset,
-                                            .time_ms = last_ms,
-                                            .epoch = epoch},
-                          ret);
+    struct control control = {CONTROL_SNAPSHOT_FOOTER, &snapshot_footer_record_message, &footer};
+    struct batch_fields fields = BATCH_FIELDS_PLAIN;
+    fields.leader_epoch = epoch;
+    fields.base_offset = base_offset;
+    return control_encode(arena, &control, 1, last_ms, &fields, ret);
 }
 
 /* ---- judging ------------------------------------------------------------------------------ */

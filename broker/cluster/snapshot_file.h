@@ -9,6 +9,7 @@
 #include "base/arena.h"
 #include "base/bytes.h"
 #include "base/error.h"
+#include "cluster/quorum.h"
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -29,11 +30,11 @@ void snapshot_name(struct snapshot_id id, const char *suffix, char *name);
 /* Parses such a name; false if it is none or has another suffix. */
 bool snapshot_name_parse(const char *name, const char *suffix, struct snapshot_id *ret);
 
-/* The control batches at the beginning and the end of a file, in the arena. `last_ms`: the time of
- * the last record that the snapshot holds; `base_offset` of the footer: the number of records
- * before it. NO_MEMORY. */
-enum error snapshot_encode_header(struct arena *arena, int32_t epoch, int64_t last_ms,
-                                  struct bytes *ret);
+/* The control batches at the beginning and the end of a file, in the arena. The first has, behind
+ * the header, what the quorum is to be known by. `last_ms`: the time of the last record that the
+ * snapshot holds; `base_offset` of the footer: the number of records before it. NO_MEMORY. */
+enum error snapshot_encode_header(struct arena *arena, const struct quorum *quorum, int32_t epoch,
+                                  int64_t last_ms, struct bytes *ret);
 enum error snapshot_encode_footer(struct arena *arena, int32_t epoch, int64_t last_ms,
                                   int64_t base_offset, struct bytes *ret);
 

@@ -188,10 +188,12 @@ static enum step encode(struct flow *flow)
     enum error error = ERROR_NONE;
     arena_reset(arena, 1 << 20);
     if (snapshots->offset == 0) {
-        error = snapshot_encode_header(arena, snapshots->id.epoch, snapshots->last_ms, &batch);
-        if (!error)
+        error = snapshot_encode_header(arena, &snapshots->broker->quorum, snapshots->id.epoch,
+                                       snapshots->last_ms, &batch);
+        if (!error) {
+            snapshots->offset = load_be32(batch.data + BATCH_COUNT_AT);
             add_chunk(snapshots, batch);
-        snapshots->offset = 1;
+        }
     }
     if (!error)
         error = encode_records(snapshots, &more);

@@ -14,18 +14,9 @@
 #include "storage/segment.h"
 #include "storage/store.h"
 #include "support/test.h"
+#include "crash/site.h"
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { CORES = 2, EVENTS_MAX = 2000000 };
-
-struct site {
-    struct world *world;
-    struct settings settings;
-    struct broker broker;
-    uint64_t boots;
-    char why[600];
-};
 
 /* A topic being made, or removed where there is one. */
 struct making {
@@ -37,65 +28,7 @@ struct making {
     bool ended;
 };
 
-/* ---- a broker's life ----------------------------------------------------------------------- */
-
-static void site_init(struct site *site, uint64_t seed, struct disk *disk)
-{
-    struct sentence sentence;
-    *site = (struct site){.world = world_create(seed, NULL)};
-    site->world->quiet = true;
-    world_add_machine(site->world);
-    settings_init(&site->settings);
-    check(settings_set(&site->settings, STRING("log.dirs"), STRING("data"), &sentence) == 0);
-    site->settings.journal_bytes = site->settings.journal_initial_bytes = 1 << 16;
-    site->settings.drain_bytes = 512;
-    site->settings.metadata_log_max_record_bytes_between_snapshots = 400;
-    site->settings.metadata_log_segment_bytes = 600;
-    site->settings.metadata_max_retention_bytes = 3000;
-    if (disk)
-        world_load_disk(site->world, 0, disk);
-}
-
-static void site_done(struct site *site)
-{
-    world_destroy(site->world);
-    settings_done(&site->settings);
-}
-
-static bool site_boot(struct site *site)
-{
-    struct port *ports[CORES];
-    if (!site->world->machines[0]->running)
-        world_start(site->world, 0);
-    for (int i = 0; i < CORES; i++)
-        ports[i] = world_port(site->world, 0, i);
-    site->broker = (struct broker){0};
-    enum error error =
-        broker_open(&site->broker, &site->settings, ports, CORES,
-                    site->world->seed * 1000 + ++site->boots, site->why, sizeof site->why);
-    for (int i = 0; i < CORES && !error; i++)
-        world_add_core(site->world, 0, &site->broker.shards[i].core);
-    if (error)
-        world_kill(site->world, 0);
-    return !error;
-}
-
-static bool have_stopped(void *argument)
-{
-    const struct site *site = argument;
-    return site->broker.shards[0].core.stopping && site->broker.shards[1].core.stopping;
-}
-
-static void site_stop(struct site *site)
-{
-    broker_stop_cores(&site->broker);
-    for (int i = 0; i < CORES; i++)
-        world_notice(site->world, &site->broker.shards[i].core);
-    TRUE_(world_run(site->world, (struct world_stop){have_stopped, site, EVENTS_MAX, 0}));
-    broker_close(&site->broker);
-    world_stop_machine(site->world, 0);
-    EQ(site->world->violation_count, 0);
-}
+/* ---- topics made and removed ---------------------------------------------------------------- */
 
 static void decide(struct machine_request *request, const struct image *image)
 {
@@ -159,7 +92,7 @@ static void site_turn_topic(struct site *site, int number)
     arena_init(&making.arena, 1 << 20);
     flow_start(&making.flow, &making_flow, &site->broker.shards[0].core);
     world_notice(site->world, &site->broker.shards[0].core);
-    TRUE_(world_run(site->world, (struct world_stop){has_ended, &making, EVENTS_MAX, 0}));
+    TRUE_(world_run(site->world, (struct world_stop){has_ended, &making, SITE_EVENTS_MAX, 0}));
     EQ(making.request.error, ERROR_NONE);
     arena_done(&making.arena);
 }
@@ -315,7 +248,7 @@ static void watch_refusals(struct world *world, void *argument)
         struct string before = string_of(crowd->makings[i - 1].name);
         if (making->name[0] || !making->ended || making->request.error)
             continue;
-        for (int core = 0; core < CORES; core++)
+        for (int core = 0; core < SITE_CORES; core++)
             crowd->ended_early +=
                 !image_topic_by_name(&crowd->site->broker.shards[core].image, before);
     }
@@ -335,7 +268,7 @@ static void site_turn_crowd(struct site *site, struct crowd *crowd, const char *
     }
     world_notice(site->world, core);
     world_on_event(site->world, watch_refusals, crowd);
-    TRUE_(world_run(site->world, (struct world_stop){all_have_ended, crowd, EVENTS_MAX, 0}));
+    TRUE_(world_run(site->world, (struct world_stop){all_have_ended, crowd, SITE_EVENTS_MAX, 0}));
     world_on_event(site->world, NULL, NULL);
     for (int i = 0; i < crowd->count; i++)
         arena_done(&crowd->makings[i].arena);
@@ -434,7 +367,7 @@ TEST(metadata, whose_commit_fails_takes_all_that_rests_on_it_along)
     site_turn_crowd(&site, crowd, (const char *const[]){"a1", NULL, "b1", NULL, "z1"});
     for (int i = 0; i < crowd->count; i++)
         EQ(crowd->makings[i].request.error, ERROR_KAFKA_STORAGE_ERROR);
-    for (int core = 0; core < CORES; core++)
+    for (int core = 0; core < SITE_CORES; core++)
         EQ(site.broker.shards[core].image.topic_count, 1);
     TRUE_(site_has(&site, "z1"));
     crowd->count = 2;

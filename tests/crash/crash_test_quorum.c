@@ -1,0 +1,106 @@
+/* What a Kafka node is to find in our metadata log, and what it leaves there (cluster/quorum.h). */
+#include "base/memory.h"
+#include "cluster/metadata_log.h"
+#include "cluster/partition.h"
+#include "crash/site.h"
+#include "protocol/batch.h"
+#include "protocol/messages.h"
+#include "support/test.h"
+#include <stdio.h>
+
+#define METADATA_FOLDER "data/__cluster_metadata-0/"
+
+/* Whole into text[size], terminated. */
+static int64_t read_text(struct site *site, const char *path, void *text, size_t size)
+{
+    struct port *port = world_port(site->world, 0, 0);
+    struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ};
+    int64_t handle = port_call(port, &open), at = 0, got = 1;
+    TRUE_(handle >= 0);
+    while (handle >= 0 && got > 0) {
+        struct op read = {.kind = OP_READ,
+                          .handle = (int32_t)handle,
+                          .data = (uint8_t *)text + at,
+                          .size = size - 1 - (size_t)at,
+                          .offset = at};
+        got = port_call(port, &read);
+        at += max_i64(got, 0);
+    }
+    ((char *)text)[at] = 0;
+    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
+    (void)port_call(port, &close);
+    return at;
+}
+
+static void write_text(struct site *site, const char *path, const char *text)
+{
+    struct port *port = world_port(site->world, 0, 0);
+    struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE};
+    int64_t handle = port_call(port, &open);
+    struct iovec vector = {(void *)(uintptr_t)text, strlen(text)};
+    struct op write = {
+        .kind = OP_WRITE, .handle = (int32_t)handle, .vectors = &vector, .vector_count = 1};
+    EQ(port_call(port, &write), strlen(text));
+    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
+    (void)port_call(port, &close);
+}
+
+/* Of the batches in `data`: the types of the first one's control records, as digits, and whether
+ * the last record of all fences node 1. */
+static bool judge_log(const uint8_t *data, int64_t size, char types[16])
+{
+    bool fenced = false;
+    struct arena arena;
+    arena_init(&arena, 1 << 20);
+    for (int64_t at = 0; at < size;) {
+        struct batch batch;
+        struct batch_iterator iterator;
+        struct record record;
+        EQ(batch_view(data + at, (size_t)(size - at), &batch), ERROR_NONE);
+        EQ(batch_iterate(&batch, NULL, &iterator), ERROR_NONE);
+        for (int32_t i = 0; batch_next(&iterator, &record) && i < 8; i++) {
+            struct metadata_value value;
+            if (batch.attributes & BATCH_CONTROL) {
+                snprintf(types + i, 2, "%d", load_be16(record.key.data + 2));
+                continue;
+            }
+            EQ(metadata_log_decode(record.value, &arena, &value), ERROR_NONE);
+            const struct broker_registration_change_record *change = value.value;
+            fenced = value.message == &broker_registration_change_record_message &&
+                     change->broker_id == 1 && change->fenced == 1;
+        }
+        at += batch.whole.size;
+    }
+    arena_done(&arena);
+    return fenced;
+}
+
+TEST(quorum, is_left_as_a_kafka_node_wants_it_and_goes_on_at_its_epoch)
+{
+    enum { BYTES = 1 << 16 };
+    struct site site;
+    char types[16] = "", *text = memory_zeroed(BYTES);
+    site_init(&site, 9, NULL);
+    site.settings.metadata_log_segment_bytes = BYTES;
+    TRUE_(site_boot(&site));
+    EQ(site.broker.metadata->leader_epoch, 1);
+    site_stop(&site);
+    world_start(site.world, 0);
+    int64_t size = read_text(&site, METADATA_FOLDER "00000000000000000000.log", text, BYTES);
+    TRUE_(judge_log((const uint8_t *)text, size, types));
+    EQ_TEXT(types, "256"); /* leader change, version, voters; once */
+    read_text(&site, METADATA_FOLDER "quorum-state", text, BYTES);
+    EQ(quorum_state_epoch(text), 1);
+    TRUE_(strstr(text, "\"data_version\":1"));
+    write_text(&site, METADATA_FOLDER "quorum-state", "{\"leaderId\":1,\"leaderEpoch\":8, ");
+    TRUE_(site_boot(&site));
+    EQ(site.broker.metadata->leader_epoch, 8);
+    EQ(site.broker.quorum.kraft_version, 1);
+    TRUE_(!image_broker(&site.broker.shards[1].image, 1)->is_fenced);
+    site_stop(&site);
+    TRUE_(site_boot(&site)); /* the log says it too, and keeps it */
+    EQ(site.broker.metadata->leader_epoch, 8);
+    site_stop(&site);
+    site_done(&site);
+    memory_free(text);
+}
