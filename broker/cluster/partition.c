@@ -5,6 +5,7 @@
 #include "cluster/catalogue.h"
 #include "storage/log_epochs.h"
 #include "storage/log_state.h"
+#include "storage/log_truncate.h"
 #include "storage/store.h"
 
 /* Does what the replica's step says: all its effects are wake-ups of the same list. */
@@ -27,10 +28,28 @@ static void wake_all(struct partition *partition)
     waiters_wake(&partition->waiters);
 }
 
+/* The log was cut off, or begins anew: told before anybody may append again. */
+static void log_went_back(struct partition *partition, const struct log *log)
+{
+    const struct replica *replica = &partition->replica;
+    if (log->log_start > replica->high_watermark)
+        step_replica(partition, REPLICA_RESTARTED, log->log_start);
+    else if (log->appended_end < replica->appended_end)
+        step_replica(partition, REPLICA_TRUNCATED, log->appended_end);
+}
+
+static int64_t committed_end(const struct log *log, void *context)
+{
+    const struct partition *partition = context;
+    return partition->opened ? partition->replica.high_watermark : 0;
+}
+
 /* The log's durable end has moved, or it was opened, or it failed. */
 static void log_moved(struct log *log, void *context)
 {
     struct partition *partition = context;
+    if (partition->opened && log->state != LOG_FAILED)
+        log_went_back(partition, log);
     if (log->state != LOG_OPEN) {
         wake_all(partition);
         return;
@@ -67,6 +86,7 @@ struct partition *partition_create(struct shard *shard, struct store *store, str
     partition->log = log_new(store, &identity, &partition->log_settings);
     partition->log->moved = log_moved;
     partition->log->stable_end = stable_end;
+    partition->log->committed_end = committed_end;
     partition->log->context = partition;
     map_put(&shard->partitions, &partition->key, sizeof partition->key, partition);
     return partition;
@@ -130,6 +150,22 @@ enum error partition_append(struct partition *partition, struct bytes batches,
     if (MUTANT(watermark_before_flush))
         step_replica(partition, REPLICA_DURABLE, ret->end_offset);
     return ERROR_NONE;
+}
+
+enum error partition_truncate(struct partition *partition, int64_t offset, struct waiter *waiter,
+                              struct flow *flow)
+{
+    if (partition->deleted)
+        return ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+    return log_truncate(partition->log, offset, waiter, flow);
+}
+
+enum error partition_restart_at(struct partition *partition, int64_t offset, struct waiter *waiter,
+                                struct flow *flow)
+{
+    if (partition->deleted)
+        return ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+    return log_restart_at(partition->log, offset, waiter, flow);
 }
 
 enum error partition_await(struct partition *partition, int64_t end_offset, struct waiter *waiter,

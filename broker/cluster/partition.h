@@ -53,6 +53,14 @@ enum error partition_append(struct partition *partition, struct bytes batches,
                             struct log_append_result *ret, struct waiter *waiter,
                             struct flow *flow);
 
+/* As a follower: cuts its log off at `offset`, or begins it anew there (log_truncate.h). The
+ * partition must be open. WOULD_WAIT: `waiter` is parked for `flow`; call again.
+ * OFFSET_OUT_OF_RANGE: what is committed would go. */
+enum error partition_truncate(struct partition *partition, int64_t offset, struct waiter *waiter,
+                              struct flow *flow);
+enum error partition_restart_at(struct partition *partition, int64_t offset, struct waiter *waiter,
+                                struct flow *flow);
+
 /* Is everything below `end_offset` committed (at or below the high watermark)? NONE: yes.
  * WOULD_WAIT: `waiter` is parked until something changes; call again. KAFKA_STORAGE_ERROR: it
  * never will be. */

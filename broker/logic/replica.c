@@ -89,6 +89,14 @@ static void step_truncated(struct replica *replica, int64_t end)
     replica->durable_end = min_i64(replica->durable_end, end);
 }
 
+static void step_restarted(struct replica *replica, int64_t offset, struct replica_effects *effects)
+{
+    check(!replica->is_leader && offset >= replica->high_watermark);
+    replica->log_start = replica->durable_end = replica->appended_end = offset;
+    move_watermark(replica, offset, effects);
+    add(effects, REPLICA_WAKE_START, offset);
+}
+
 static void step_start_moved(struct replica *replica, int64_t start,
                              struct replica_effects *effects)
 {
@@ -123,6 +131,9 @@ void replica_step(struct replica *replica, struct replica_event event,
         break;
     case REPLICA_TRUNCATED:
         step_truncated(replica, event.offset);
+        break;
+    case REPLICA_RESTARTED:
+        step_restarted(replica, event.offset, effects);
         break;
     case REPLICA_START_MOVED:
         step_start_moved(replica, event.offset, effects);

@@ -38,6 +38,8 @@ enum replica_event_kind {
     REPLICA_DURABLE,   /* offset: the new durable end; told in the order of the journal, so that no
                         * flush from before a truncation is told after it */
     REPLICA_TRUNCATED, /* offset: the end that is left, not below the high watermark */
+    REPLICA_RESTARTED, /* offset: the log is empty, begins and ends there: at or above the high
+                        * watermark; of a follower */
     REPLICA_START_MOVED,  /* offset: the new log start, at most the high watermark */
     REPLICA_PEER_DURABLE, /* broker_id and offset: the durable end it told; unknown ids are ignored
                            */

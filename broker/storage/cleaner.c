@@ -104,8 +104,8 @@ static void release(struct log *log)
 
 static bool may_be_looked_at(const struct log *log)
 {
-    return !log->removed && !log->uncleanable && !log->cleaning && log->settings->compact &&
-           log->state != LOG_FAILED;
+    return !log->removed && !log->uncleanable && !log->cleaning && !log->cut &&
+           log->settings->compact && log->state != LOG_FAILED;
 }
 
 /* A rolled segment that was whole and closed before the roll was never sealed by a checkpoint. */

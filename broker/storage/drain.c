@@ -109,6 +109,10 @@ static void choose_chunk(struct drain *drain)
     struct store *store = log->store;
     struct piece *piece = log->oldest;
     drain->segment = NULL;
+    if (log_needs_file(log)) {
+        drain->segment = log_active(log);
+        drain->segment->users++;
+    }
     if (!piece || piece == log->first_not_durable)
         return;
     struct segment *segment = piece->segment;
@@ -256,7 +260,7 @@ static enum step drain_partial(struct flow *flow)
 {
     struct drain *drain = drain_of(flow);
     struct segment *segment = drain->segment;
-    if (!segment || drain->from == segment->drained || segment->partial)
+    if (!segment || drain->from >= segment->drained || segment->partial)
         return STEP_NEXT;
     struct store *store = drain->log->store;
     if (drain->phase++ == 0) {
@@ -378,8 +382,8 @@ static void chunk_is_written(struct drain *drain)
 static enum step drain_write(struct flow *flow)
 {
     struct drain *drain = drain_of(flow);
-    if (!drain->segment)
-        return STEP_NEXT;
+    if (!drain->segment || (drain->phase == 0 && drain->end == drain->segment->drained))
+        return STEP_NEXT; /* nothing, or only its file is wanted */
     if (drain->phase == 0 && (drain->log->removed || drain->log->store->fenced))
         return STEP_FAIL; /* its pieces are gone */
     if (drain->phase++ == 0) {

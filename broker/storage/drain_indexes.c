@@ -174,6 +174,7 @@ enum step drain_indexes(struct flow *flow)
     if (drain->file < FILES)
         return start_open(drain);
     drain->segment->index_files = true;
+    drain->segment->index_uncut = false;
     drain->phase = 0;
     return STEP_NEXT;
 }

@@ -40,7 +40,7 @@ void log_free(struct log *log)
 {
     if (!log)
         return;
-    check(!log->draining && log->reads == 0 && !log->opening);
+    check(!log->draining && log->reads == 0 && !log->opening && !log->cut);
     while (log->oldest)
         log_drop_oldest(log);
     list_remove(&log->unsettled);
@@ -59,7 +59,7 @@ void log_free(struct log *log)
 
 bool log_is_quiet(const struct log *log)
 {
-    if (log->draining || log->reads || log->opening || log->forced || log->holders)
+    if (log->draining || log->reads || log->opening || log->cut || log->forced || log->holders)
         return false;
     for (int i = 0; i < log->segment_count; i++)
         if (log->segments[i]->users)
@@ -78,11 +78,20 @@ struct segment *log_untrimmed_segment(const struct log *log)
     return oldest;
 }
 
+bool log_needs_file(const struct log *log)
+{
+    const struct segment *active = log_active(log);
+    return active && !active->exists && !log->oldest && log->segment_count == 1 &&
+           active->base_offset > 0;
+}
+
 bool log_is_settled(const struct log *log)
 {
     uint64_t mark = log->store->journal.mark_sequence;
     struct segment *active = log_active(log);
-    if (log_untrimmed_segment(log) || producer_state_is_due(log) ||
+    if (log->cut && log->state != LOG_OPEN)
+        return false; /* its files are being cut */
+    if (log_needs_file(log) || log_untrimmed_segment(log) || producer_state_is_due(log) ||
         (active && segment_indexes_lag(active)) || (log->folder_exists && log_epochs_lag(log)))
         return false;
     if (log->oldest)
@@ -275,6 +284,8 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
 {
     struct store *store = log->store;
     struct journal *journal = &store->journal;
+    if (log->cut && log->state != LOG_FAILED)
+        return ERROR_WOULD_WAIT;
     if (log->state != LOG_OPEN)
         return log->state == LOG_FAILED ? log->error : ERROR_BAD_ARGUMENT;
     if (store->fenced)

@@ -1,4 +1,5 @@
 #include "storage/log_epochs.h"
+#include "base/mutant.h"
 #include "protocol/batch.h"
 #include "storage/drain.h"
 #include "storage/log_state.h"
@@ -38,7 +39,7 @@ void log_epochs_lead(struct log *log, int32_t epoch)
 
 void log_epochs_cut_end(struct log *log, int64_t end_offset)
 {
-    if (epochs_truncate_end(&log->epochs, end_offset))
+    if (!MUTANT(truncate_keeps_epochs) && epochs_truncate_end(&log->epochs, end_offset))
         note_change(log, log->epochs.count);
 }
 

@@ -1,8 +1,7 @@
 /* Opening a log at first use: reads the folder, then the end of the newest segment.
  *
- *   folder -> list -> metadata -> leftovers -> epochs -> size -> indexes -> segment -> judge ->
- * older
- *          -> scan -> rebuild -> producers -> finish
+ *   folder -> list -> metadata -> leftovers -> cut -> epochs -> size -> indexes -> segment -> judge
+ *          -> older -> scan -> rebuild -> producers -> finish
  *
  * `older` scans closed segments, if somebody wants to know of their batches (log_opening_floor).
  *
@@ -44,6 +43,7 @@ static const struct flow_kind open_flow = {"log open",
                                             {"list", open_list},
                                             {"metadata", open_metadata},
                                             {"leftovers", open_leftovers},
+                                            {"cut", open_cut},
                                             {"epochs", open_epochs},
                                             {"size", open_size},
                                             {"indexes", open_indexes},
@@ -90,6 +90,7 @@ enum error log_open(struct log *log, struct waiter *waiter, struct flow *flow)
         struct log_opening *opening = memory_zeroed(sizeof *opening);
         opening->log = log;
         opening->handle = -1;
+        folder_script_init(&opening->cuts, log->folder);
         log->opening = opening;
         log->state = LOG_OPENING;
         log->store->openings++;
@@ -128,7 +129,9 @@ static void take_names(struct log_opening *opening)
         const char *name = names + at + 1;
         int64_t base;
         bool found = names[at] == 'f' && segment_name_parse(name, ".log", &base);
-        if (found && resumed && base >= resumed->segment_base) {
+        if (names[at] == 'f' && resumed_is_cut_off(opening->log, name)) {
+            folder_script_remove_name(&opening->cuts, name);
+        } else if (found && resumed && base >= resumed->segment_base) {
             resumed_exists(opening->log, base);
         } else if (found) {
             struct segment *segment = log_add_segment(opening->log, base);
@@ -492,6 +495,7 @@ static enum step open_finish(struct flow *flow)
     waiters_wake(&log->store->checkpoint.waiters);
     buffer_release(opening->buffer);
     log_scan_done(&opening->scan);
+    folder_script_done(&opening->cuts);
     memory_free(opening);
     if (log->removed && !log->error)
         log->error = ERROR_UNKNOWN_TOPIC_OR_PARTITION;

@@ -35,9 +35,10 @@ static void take_offsets(struct log_opening *opening, int64_t size)
 static uint32_t relative_end(const struct log_opening *opening)
 {
     const struct log *log = opening->log;
-    if (!log->resumed || !log->oldest)
+    if (!log->resumed || !(log->oldest || log->resumed->end_known))
         return INT32_MAX;
-    return (uint32_t)(log->oldest->base_offset - opening->newest->base_offset);
+    int64_t end = log->oldest ? log->oldest->base_offset : log->appended_end;
+    return (uint32_t)(end - opening->newest->base_offset);
 }
 
 static void take_times(struct log_opening *opening, int64_t size)
@@ -245,11 +246,12 @@ static bool is_against_times(const struct log_opening *opening)
 static enum step join(struct log_opening *opening)
 {
     struct log *log = opening->log;
-    if (!log->resumed) {
+    if (!log->resumed || !log->resumed->end_known) {
         log->appended_end = opening->scan.next_offset;
         return STEP_NEXT;
     }
-    if (log->oldest && log->oldest->base_offset < opening->scan.next_offset) {
+    int64_t begin = log->oldest ? log->oldest->base_offset : log->appended_end;
+    if (begin < opening->scan.next_offset) {
         opening->op.result = 0;
         return opening_give_up(opening, "offsets do not join those in the journal");
     }

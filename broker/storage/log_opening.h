@@ -1,6 +1,7 @@
 #pragma once
 /* The inside of the opening of a log, shared by log_open.c and log_open_newest.c. */
 #include "storage/file_replace.h"
+#include "storage/folder_script.h"
 #include "storage/log_scan.h"
 #include "storage/producer_load.h"
 #include "storage/log_state.h"
@@ -17,6 +18,7 @@ struct log_opening {
     int32_t handle;
     uint8_t phase;
     struct leftovers *leftovers; /* of a compaction; null: none */
+    struct folder_script cuts;   /* files beyond the end that the journal tells */
     bool stale;                  /* the folder is of another topic of this name */
     struct segment *newest;      /* whose end is looked through */
     int64_t limit;               /* its end in the file */
@@ -47,6 +49,9 @@ void opening_segment_path(struct log_opening *opening, const struct segment *seg
  * False: it has ended; then *ret_size is the bytes read, -1 if there is no such file, -2 if it
  * can't be read. */
 bool opening_read_file(struct log_opening *opening, int64_t *ret_size);
+
+/* Step: cuts off the files where the journal says that the log ended (log_open_cut.c). */
+enum step open_cut(struct flow *flow);
 
 /* Steps for the newest segment. */
 enum step open_indexes(struct flow *flow);

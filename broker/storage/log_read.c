@@ -521,6 +521,10 @@ bool log_read_step(struct log_read *read, struct flow *flow)
         read->segment = NULL;
         memset(read->buffers, 0, sizeof read->buffers);
         list_init(&read->waiter.link);
+        if (log->cut && log->state != LOG_FAILED) {
+            waiter_park(&read->waiter, &log->open_waiters, flow);
+            return false;
+        }
         if (log->state != LOG_OPEN)
             return end_read(read, log->state == LOG_FAILED ? log->error : ERROR_BAD_ARGUMENT);
         if (read->offset < log->log_start || read->offset > log->appended_end)

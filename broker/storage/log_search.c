@@ -336,6 +336,10 @@ static bool step(struct log_search *search, struct flow *flow)
 bool log_search_step(struct log_search *search, struct flow *flow)
 {
     if (!search->started) {
+        if (search->log->cut && search->log->state != LOG_FAILED) {
+            waiter_park(&search->waiter, &search->log->open_waiters, flow);
+            return false;
+        }
         search->started = true;
         search->base_offset = search->best_ms = search->offset = search->found_ms = -1;
         search->leader_epoch = search->handle = -1;

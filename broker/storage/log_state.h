@@ -58,6 +58,8 @@ struct log {
     struct list open_waiters,
         idle_waiters; /* opened or failed; no drain or read at work any more */
     struct log_opening *opening;
+    struct log_cut *cut;             /* under way (log_truncate.h): appends and reads wait */
+    enum error cut_error;            /* of the last one, until its caller was told */
     struct log_resumed *resumed;     /* until it is opened; null: the journal held nothing of it */
     struct producer_state producers; /* of its batches */
     int32_t reads;                   /* at work */
@@ -71,6 +73,8 @@ struct log {
     void (*moved)(struct log *log, void *context);
     /* Up to where what it holds is committed and decided; null: the durable end. */
     int64_t (*stable_end)(const struct log *log, void *context);
+    /* Below it nothing is ever cut off: the high watermark; null: 0. */
+    int64_t (*committed_end)(const struct log *log, void *context);
     void *context;
 };
 
@@ -86,6 +90,9 @@ void log_free(struct log *log);
 
 /* The oldest segment that was rolled and is wholly drained, but not trimmed; or null. */
 struct segment *log_untrimmed_segment(const struct log *log);
+
+/* Is there nothing of an empty log that could tell where it begins? A drain makes the file. */
+bool log_needs_file(const struct log *log);
 
 /* Has everything before the running checkpoint's mark reached the segments, with its index entries,
  * and is the newest one trimmed unless something came after the mark? */

@@ -154,6 +154,8 @@ static enum error replay_entry(struct redo *redo, const struct journal_entry *en
 {
     if (entry->kind == ENTRY_APPEND)
         return redo_append(redo, entry->batches);
+    if (entry->kind == ENTRY_CUT)
+        return redo_cut(redo, entry->segment_base, entry->position, entry->offset);
     return ERROR_MALFORMED; /* a kind that nobody has written yet */
 }
 

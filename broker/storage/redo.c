@@ -2,18 +2,22 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/mutant.h"
+#include "base/reached.h"
 #include "storage/folder.h"
 #include "storage/log_epochs.h"
 #include "storage/recovery.h"
 #include "storage/redo_epochs.h"
 #include "storage/redo_index.h"
 #include "storage/segment.h"
+#include "storage/sidecar_format.h"
 #include <stdio.h>
 
 enum {
     GATHER_BYTES = 64 << 10,
     LIST_BYTES = 8192,
 };
+
+static const int64_t every_file = INT64_MIN;
 
 static int64_t call(struct recovery *recovery, struct op op)
 {
@@ -59,7 +63,7 @@ enum error redo_list(struct port *port, const char *folder,
 struct removal {
     struct recovery *recovery;
     const char *folder;
-    int64_t beyond; /* only segments whose base is above; -1: every file */
+    int64_t beyond; /* only segments whose base is above; or every_file */
     bool found;
     char victim[1400];
 };
@@ -67,7 +71,7 @@ struct removal {
 static enum error remove_file(void *context, char kind, const char *name)
 {
     struct removal *removal = context;
-    if (removal->beyond >= 0) {
+    if (removal->beyond != every_file) {
         int64_t base;
         if (!segment_name_parse(name, NULL, &base) || base <= removal->beyond)
             return ERROR_NONE;
@@ -104,7 +108,7 @@ static enum error flush_folder(struct recovery *recovery, const char *folder)
 
 enum error redo_remove_folder(struct recovery *recovery, const char *folder)
 {
-    enum error error = remove_files(recovery, folder, -1);
+    enum error error = remove_files(recovery, folder, every_file);
     if (!error)
         error = flush_folder(recovery, folder);
     if (!error)
@@ -247,21 +251,35 @@ static enum error end_segment(struct redo *redo)
     return error ? fault(redo, -(int64_t)error, "the segment can't be cut and flushed") : error;
 }
 
-enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position)
+/* What lies beside a segment and may tell of what was cut off. Entries of transactions that are not
+ * are made again at the opening: the snapshots that rest on them are gone, too. */
+static enum error remove_beside(struct redo *redo, int64_t segment_base)
 {
-    if (redo->handle >= 0 && redo->segment_base == segment_base) {
-        if (position == redo->written + redo->gathered_size)
-            return ERROR_NONE;
-        return fault(redo, -(int64_t)ERROR_MALFORMED, "the journal's entries do not join");
+    static const char *const suffixes[] = {".txnindex", SIDECAR_SUFFIX};
+    enum error error = ERROR_NONE;
+    for (int i = 0; i < ARRAY_COUNT(suffixes) && !error; i++) {
+        char path[1100], name[SEGMENT_NAME_SIZE];
+        segment_name(segment_base, suffixes[i], name);
+        snprintf(path, sizeof path, "%s/%s", redo->folder, name);
+        error = op_error(call(redo->recovery, (struct op){.kind = OP_REMOVE, .path = path}));
+        if (error == ERROR_NOT_FOUND)
+            error = ERROR_NONE;
     }
+    return error;
+}
+
+/* Ends the segment that is open, and opens the one that was bound. */
+static enum error open_bound(struct redo *redo)
+{
+    redo->bind_pending = false;
     enum error error = end_segment(redo);
     if (error)
         return error;
     char path[1100], name[SEGMENT_NAME_SIZE];
-    segment_name(segment_base, ".log", name);
+    segment_name(redo->bound_base, ".log", name);
     snprintf(path, sizeof path, "%s/%s", redo->folder, name);
-    redo->segment_base = segment_base;
-    redo->written = position;
+    redo->segment_base = redo->bound_base;
+    redo->written = redo->bound_position;
     int64_t handle = call(
         redo->recovery,
         (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE});
@@ -273,7 +291,7 @@ enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position)
         call(redo->recovery, (struct op){.kind = OP_STAT, .handle = redo->handle, .data = &stat});
     if (result < 0)
         return fault(redo, result, "the size of the segment can't be read");
-    if (stat.size_bytes < position)
+    if (stat.size_bytes < redo->written)
         return fault(redo, -(int64_t)ERROR_CHECKSUM, "bytes before the journal's are missing");
     error = redo_index_begin(redo);
     if (error)
@@ -281,6 +299,50 @@ enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position)
     if (MUTANT(replay_twice_appends_twice))
         redo->written = stat.size_bytes;
     return ERROR_NONE;
+}
+
+enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position)
+{
+    bool again =
+        redo->bind_pending && redo->bound_base == segment_base && redo->bound_position == position;
+    enum error error = redo->bind_pending && !again ? open_bound(redo) : ERROR_NONE;
+    if (error || again)
+        return error;
+    if (redo->handle >= 0 && redo->segment_base == segment_base) {
+        if (position == redo->written + redo->gathered_size)
+            return ERROR_NONE;
+        return fault(redo, -(int64_t)ERROR_MALFORMED, "the journal's entries do not join");
+    }
+    /* Not opened before something is to be written: a cut that follows may have been carried out
+     * before, and then the place is no more. */
+    redo->bind_pending = true;
+    redo->bound_base = segment_base;
+    redo->bound_position = position;
+    return ERROR_NONE;
+}
+
+enum error redo_cut(struct redo *redo, int64_t segment_base, int64_t position, int64_t end_offset)
+{
+    bool anew = segment_base < 0;
+    redo->bind_pending = false;
+    redo->last_entry_size = 0;
+    enum error error = end_segment(redo);
+    if (!error)
+        error = remove_files(redo->recovery, redo->folder, segment_base);
+    if (!error && !anew)
+        error = remove_beside(redo, segment_base);
+    if (error)
+        return fault(redo, -(int64_t)error, "what lies beyond the log's end can't be removed");
+    epochs_truncate_end(&redo->epochs, anew ? 0 : end_offset);
+    redo->epochs_uncut = false;
+    redo->bound_base = anew ? end_offset : segment_base;
+    redo->bound_position = position;
+    error = open_bound(redo);
+    if (error)
+        return error;
+    REACHED("a cut replayed");
+    error = redo_index_cut(redo, end_offset);
+    return error ? fault(redo, -(int64_t)error, "the time index can't be read") : error;
 }
 
 /* Room for `size` more gathered bytes: by growing up to GATHER_BYTES, then by writing. */
@@ -303,9 +365,12 @@ static enum error make_room(struct redo *redo, int32_t size)
 
 enum error redo_append(struct redo *redo, struct bytes batches)
 {
+    enum error error = redo->bind_pending ? open_bound(redo) : ERROR_NONE;
+    if (error)
+        return error;
     if (redo->handle < 0)
         return fault(redo, -(int64_t)ERROR_MALFORMED, "the journal has an entry before its bind");
-    enum error error = make_room(redo, batches.size);
+    error = make_room(redo, batches.size);
     if (error)
         return error;
     error = redo_index_note(redo, batches, redo->written + redo->gathered_size);
@@ -321,8 +386,10 @@ enum error redo_append(struct redo *redo, struct bytes batches)
 
 enum error redo_end(struct redo *redo)
 {
+    enum error error = redo->bind_pending ? open_bound(redo) : ERROR_NONE;
     int64_t last = redo->handle >= 0 ? redo->segment_base : INT64_MAX;
-    enum error error = end_segment(redo);
+    if (!error)
+        error = end_segment(redo);
     if (!error)
         error = remove_files(redo->recovery, redo->folder, last);
     if (!error)

@@ -16,6 +16,8 @@ struct redo {
     struct recovery *recovery;
     char folder[1024];
     int64_t segment_base;
+    bool bind_pending; /* what comes next goes to a place where nothing was opened yet: */
+    int64_t bound_base, bound_position;
     int32_t handle;        /* of the segment; -1 */
     int64_t written;       /* all bytes of the segment below it are in the file */
     uint8_t *gathered;     /* the bytes from `written` on */
@@ -35,10 +37,14 @@ struct redo {
  */
 enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole);
 
-/* From here on bytes go to this segment and position. */
+/* From here on bytes go to this segment and position, if any do. */
 enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position);
 
 enum error redo_append(struct redo *redo, struct bytes batches);
+
+/* The log ended there (ENTRY_CUT): cuts off what the segment has beyond, removes files beyond it.
+ */
+enum error redo_cut(struct redo *redo, int64_t segment_base, int64_t position, int64_t end_offset);
 
 /* Frees what an error has left. The handle is the caller's. */
 void redo_done(struct redo *redo);

@@ -211,6 +211,11 @@ enum error redo_index_note(struct redo *redo, struct bytes batches, int64_t posi
     return ERROR_NONE;
 }
 
+enum error redo_index_cut(struct redo *redo, int64_t end_offset)
+{
+    return redo->times_pending ? begin_times(redo, end_offset) : ERROR_NONE;
+}
+
 /* ---- the files ------------------------------------------------------------------------------ */
 
 /* Writes `size` bytes at `kept` and cuts the file behind them. */

@@ -14,5 +14,9 @@ enum error redo_index_begin(struct redo *redo);
 /* Notes batches that are replayed at `position`. */
 enum error redo_index_note(struct redo *redo, struct bytes batches, int64_t position);
 
+/* The log was cut at redo->written and ends at `end_offset`: what the time index has beyond goes.
+ */
+enum error redo_index_cut(struct redo *redo, int64_t end_offset);
+
 /* Writes, cuts and, unless everything is, flushes both files. */
 enum error redo_index_end(struct redo *redo);

@@ -1,9 +1,11 @@
 #include "storage/resume.h"
+#include "base/check.h"
 #include "base/memory.h"
 #include "base/reached.h"
 #include "protocol/batch.h"
 #include "storage/journal_content.h"
 #include "storage/log_state.h"
+#include "storage/sidecar_format.h"
 #include "storage/store.h"
 
 enum { STEP_BYTES = 256 << 10 }; /* of pieces noted in one step */
@@ -42,12 +44,8 @@ static enum error bind(struct resuming *resuming, const struct journal_entry *en
         return ERROR_NONE;
     struct segment *active = log_active(log);
     if (!log->resumed) {
-        log->resumed = memory_zeroed(sizeof *log->resumed);
-        *log->resumed = (struct log_resumed){entry->segment_base, entry->position};
-        log->appended_end = entry->segment_base;
-        active = log_add_segment(log, entry->segment_base);
-        active->size = active->drained = entry->position;
-        active->index_loaded = entry->position == 0; /* else its file tells of what lies before */
+        resumed_begin(log, entry->segment_base, entry->position);
+        log->resumed->whole = entry->segment_base == 0 && entry->position == 0;
         list_push(&log->store->unsettled, &log->unsettled);
         return ERROR_NONE;
     }
@@ -102,8 +100,21 @@ static enum error append(struct resuming *resuming, const struct journal_entry *
     active->size += batches.size;
     active->touched_sequence = resuming->sequence;
     log->appended_end = end_offset;
+    log->resumed->end_known = true;
     log->undrained_bytes += batches.size;
     resuming->bytes += (uint64_t)batches.size;
+    return ERROR_NONE;
+}
+
+static enum error cut(struct resuming *resuming, const struct journal_entry *entry)
+{
+    struct log *log = resuming->logs[entry->id];
+    if (!log)
+        return ERROR_NONE;
+    if (!resumed_cut(log, entry->segment_base, entry->position, entry->offset))
+        return ERROR_MALFORMED;
+    REACHED("a cut resumed");
+    log->touched_sequence = log_active(log)->touched_sequence = resuming->sequence;
     return ERROR_NONE;
 }
 
@@ -112,6 +123,8 @@ static enum error take_entry(struct resuming *resuming, const struct journal_ent
 {
     if (entry->kind == ENTRY_APPEND)
         return append(resuming, entry);
+    if (entry->kind == ENTRY_CUT)
+        return cut(resuming, entry);
     return ERROR_MALFORMED; /* a kind that nobody has written yet */
 }
 
@@ -178,7 +191,105 @@ void resumed_exists(struct log *log, int64_t base_offset)
 
 bool resumed_is_whole(const struct log *log)
 {
-    return !log->resumed || (log->resumed->segment_base == 0 && log->resumed->position == 0);
+    return !log->resumed || log->resumed->whole;
+}
+
+void resumed_begin(struct log *log, int64_t segment_base, int64_t position)
+{
+    check(log->segment_count == 0 && !log->oldest && !log->resumed);
+    log->resumed = memory_zeroed(sizeof *log->resumed);
+    log->resumed->segment_base = segment_base;
+    log->resumed->position = position;
+    log->appended_end = segment_base;
+    struct segment *active = log_add_segment(log, segment_base);
+    active->size = active->drained = position;
+    active->index_loaded = position == 0; /* else its file tells of what lies before */
+}
+
+/* Drops the pieces that lie at or behind a place, and what one has beyond it. All are durable. */
+static void drop_pieces(struct log *log, int64_t segment_base, int64_t position, int64_t end_offset)
+{
+    struct piece *piece = log->oldest;
+    log->oldest = log->newest = NULL;
+    log->undrained_bytes = 0;
+    while (piece) {
+        struct piece *next = piece->next;
+        int64_t base = piece->segment->base_offset;
+        bool stays = base < segment_base || (base == segment_base && piece->position < position);
+        piece->next = NULL;
+        if (!stays) {
+            buffer_release(piece->slab);
+            memory_free(piece);
+        } else {
+            if (base == segment_base && piece->position + (int64_t)piece->size > position) {
+                piece->size = (uint32_t)(position - piece->position);
+                piece->end_offset = end_offset;
+            }
+            log->undrained_bytes += piece->size;
+            *(log->newest ? &log->newest->next : &log->oldest) = piece;
+            log->newest = piece;
+        }
+        piece = next;
+    }
+}
+
+/* Takes what is cut off out of memory. The place is the end of the last segment that is left. */
+static bool drop_from(struct log *log, int64_t segment_base, int64_t position, int64_t end_offset)
+{
+    drop_pieces(log, segment_base, position, end_offset);
+    while (log_active(log) && log_active(log)->base_offset > segment_base)
+        segment_free(log->segments[--log->segment_count]);
+    struct segment *active = log_active(log);
+    if (!active || active->base_offset != segment_base || active->size < position)
+        return false;
+    active->size = position;
+    active->trim = false;
+    return true;
+}
+
+bool resumed_cut(struct log *log, int64_t segment_base, int64_t position, int64_t end_offset)
+{
+    struct log_resumed *resumed = log->resumed;
+    bool anew = segment_base < 0;
+    bool before = anew || segment_base < resumed->segment_base ||
+                  (segment_base == resumed->segment_base && position < resumed->position);
+    bool lower = !resumed->cut || anew || segment_base < resumed->cut_base ||
+                 (segment_base == resumed->cut_base && position < resumed->cut_position);
+    struct log_resumed next = *resumed;
+    if (lower && (!resumed->cut || resumed->cut_base >= 0)) {
+        next.cut_base = segment_base;
+        next.cut_position = position;
+    }
+    next.cut = next.end_known = true;
+    if (before) {
+        drop_pieces(log, -1, 0, 0);
+        while (log->segment_count > 0)
+            segment_free(log->segments[--log->segment_count]);
+        log->resumed = NULL;
+        memory_free(resumed);
+        resumed_begin(log, anew ? end_offset : segment_base, position);
+        next.segment_base = log->resumed->segment_base;
+        next.position = position;
+        next.whole |= anew;
+    } else if (!drop_from(log, segment_base, position, end_offset)) {
+        return false;
+    }
+    *log->resumed = next;
+    log->appended_end = end_offset;
+    return true;
+}
+
+bool resumed_is_cut_off(const struct log *log, const char *name)
+{
+    const struct log_resumed *resumed = log->resumed;
+    int64_t base;
+    if (!resumed || !resumed->cut || !segment_name_parse(name, NULL, &base))
+        return false;
+    /* The snapshot that producers are found from lies at the segment's base at most, and rests on
+     * earlier segments' transactions only. */
+    bool tells_of_more =
+        strcmp(name + 20, ".txnindex") == 0 || strcmp(name + 20, SIDECAR_SUFFIX) == 0;
+    return base > resumed->cut_base || (base == resumed->cut_base && tells_of_more);
 }
 
 void resumed_forget_files(struct log *log)

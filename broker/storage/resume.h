@@ -20,7 +20,21 @@ struct store;
  * `segment_base` on too. */
 struct log_resumed {
     int64_t segment_base, position;
+    bool whole;                     /* the files hold nothing that the journal does not */
+    bool end_known;                 /* log->appended_end is that of the log; else the files tell */
+    bool cut;                       /* the files are to be cut off here first (log_open_cut.c): */
+    int64_t cut_base, cut_position; /* place; base -1: nothing in them is the log's any more */
 };
+
+/* Sets up log->resumed of a log without segments and pieces, and its first segment. */
+void resumed_begin(struct log *log, int64_t segment_base, int64_t position);
+
+/* The log, which is resumed, ends here: pieces and segments from there on go, the files are to
+ * follow. Base -1: it begins anew at `end_offset`. False: no log can have such a place. */
+bool resumed_cut(struct log *log, int64_t segment_base, int64_t position, int64_t end_offset);
+
+/* Does the file of this name lie beyond the place where the files are to be cut off? */
+bool resumed_is_cut_off(const struct log *log, const char *name);
 
 /* Its place in log->segments, of a log that is resumed. */
 int32_t resumed_first_segment(const struct log *log);

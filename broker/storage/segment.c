@@ -92,13 +92,15 @@ void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t p
 
 bool segment_indexes_are_complete(const struct segment *segment)
 {
-    return segment->index_files && segment->index_written == segment->index_count &&
+    return segment->index_files && !segment->index_uncut &&
+           segment->index_written == segment->index_count &&
            time_index_is_complete(&segment->times);
 }
 
 bool segment_indexes_lag(const struct segment *segment)
 {
-    return segment_index_below(segment, segment->drained) > segment->index_written ||
+    return segment->index_uncut ||
+           segment_index_below(segment, segment->drained) > segment->index_written ||
            time_index_below(&segment->times, segment->drained) > 0;
 }
 

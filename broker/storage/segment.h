@@ -40,6 +40,7 @@ struct segment {
     int64_t indexed_position; /* of the batch the last entry points at */
     bool index_loaded;        /* the entries of the file are in memory */
     bool index_files;         /* both are there and end with what counts as written */
+    bool index_uncut;         /* both may have entries beyond the end, of a log that was cut */
     bool index_anew;          /* while the log is opened: the files are not believed */
     struct time_index times;
     struct index_check *check;          /* at work on the indexes (index_check.h); or null */

@@ -40,6 +40,10 @@ static const char *const mutants[] = {
     "time_index_not_monotonic",
     "index_entry_believed",
     "forget_epoch_cache",
+    "cut_before_journal",
+    "cut_not_flushed",
+    "truncate_keeps_epochs",
+    "truncate_keeps_producers",
 };
 
 static const char *const compaction_mutants[] = {

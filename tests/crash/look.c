@@ -275,7 +275,7 @@ static bool is_ours(struct rig *rig, int32_t slot)
         return false;
     uint8_t *text = read_file(disk, inode);
     char id[32], wanted[96];
-    struct uuid topic_id = slot_topic_id(slot, rig->promises[slot].generation);
+    struct uuid topic_id = oracle_topic_id(rig->oracle, slot, rig->promises[slot].generation);
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     for (int i = 0; i < 22; i++) { /* base64url, six bits at a time */
         int value = 0;

@@ -225,6 +225,14 @@ static void do_lap(struct model *model, const struct model_operation *operation)
     script_lap(&model->script, (int32_t)operation->slot);
 }
 
+static void do_truncate(struct model *model, const struct model_operation *operation)
+{
+    follow(model);
+    int64_t offset = offset_of(&model->logs[operation->slot], operation->a);
+    script_truncate(&model->script, (int32_t)operation->slot, max_i64(offset, 0));
+    follow(model);
+}
+
 static void do_remove(struct model *model, const struct model_operation *operation)
 {
     script_delete(&model->script, (int32_t)operation->slot);

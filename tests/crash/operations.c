@@ -4,6 +4,7 @@
 #include "crash/model_producers.h"
 #include "protocol/batch.h"
 #include "storage/log_state.h"
+#include "storage/log_truncate.h"
 #include <stdio.h>
 
 enum operation_end { BEGUN, DURABLE, DRAINED, IDLE };
@@ -169,6 +170,56 @@ static void begin_lap(struct script *script, int32_t slot)
     task->lap = task->worker->log->store->journal.lap;
 }
 
+/* ---- truncation ---- */
+
+static enum step truncate_step(struct flow *flow)
+{
+    struct truncate_task *task = CONTAINER_OF(flow, struct truncate_task, flow);
+    struct worker *worker = task->worker;
+    enum error error = log_open(worker->log, &task->waiter, flow);
+    if (!error)
+        error = log_truncate(worker->log, task->offset, &task->waiter, flow);
+    if (error == ERROR_WOULD_WAIT)
+        return STEP_AGAIN;
+    if (error) {
+        rig_fail(worker->rig, "slot %d: truncation: %s", worker->slot, error_text(error));
+        return STEP_FAIL;
+    }
+    if (worker->log->appended_end != task->end)
+        rig_fail(worker->rig, "slot %d: cut off at %lld it ends at %lld, not %lld", worker->slot,
+                 (long long)task->offset, (long long)worker->log->appended_end,
+                 (long long)task->end);
+    world_record_mark(worker->rig->world, 0,
+                      oracle_truncated(worker->rig->oracle, worker->slot, task->end));
+    worker->rig->promises[worker->slot] = worker->rig->oracle->now[worker->slot];
+    return STEP_NEXT;
+}
+
+static enum step truncate_ends(struct flow *flow)
+{
+    struct truncate_task *task = CONTAINER_OF(flow, struct truncate_task, flow);
+    task->worker->cuts = false;
+    task->ended = true;
+    return STEP_NEXT;
+}
+
+static const struct flow_kind truncate_flow = {
+    "truncate", {{"truncate", truncate_step}, {"end", truncate_ends}}};
+
+static void begin_truncate(struct script *script, int32_t slot, int64_t offset)
+{
+    struct rig *rig = script->rig;
+    struct truncate_task *task = &script->cuts[slot];
+    struct log *log = worker_log(rig, slot);
+    *task = (struct truncate_task){.worker = &rig->workers[slot], .offset = offset};
+    world_record_mark(rig->world, 0, oracle_truncate(rig->oracle, slot, offset, &task->end));
+    rig->promises[slot] = rig->oracle->now[slot];
+    task->worker->cuts = true;
+    task->worker->cut_end = task->end;
+    flow_start(&task->flow, &truncate_flow, log->store->core);
+    world_notice(rig->world, log->store->core);
+}
+
 /* ---- what the rows do ---- */
 
 static void do_append(struct script *script)
@@ -219,6 +270,15 @@ static void do_checkpoint(struct script *script)
 static void do_lap(struct script *script)
 {
     begin_lap(script, 0);
+}
+
+/* At the beginning of the batch in the middle. */
+static void do_truncate(struct script *script)
+{
+    const struct oracle *oracle = script->rig->oracle;
+    const struct generation *of = &oracle->generations[0][oracle->now[0].generation];
+    int64_t offset = of->count ? of->batches[of->count / 2].base_offset : 0;
+    begin_truncate(script, 0, offset);
 }
 
 static void begin_delete(struct script *script, int32_t slot)
@@ -281,7 +341,8 @@ static bool tasks_ended(void *argument)
     const struct script *script = argument;
     bool ended = true;
     for (int i = 0; i < SCRIPT_SLOTS; i++)
-        ended = ended && (script->tasks[i].ended || !script->tasks[i].worker);
+        ended = ended && (script->tasks[i].ended || !script->tasks[i].worker) &&
+                (script->cuts[i].ended || !script->cuts[i].worker);
     return ended || script->rig->failure[0] || is_over(script);
 }
 
@@ -344,6 +405,14 @@ void script_append(struct script *script, int32_t slot, uint32_t value_bytes, in
         return;
     begin_append(script, slot, value_bytes, count);
     await(script, BEGUN, "append");
+}
+
+void script_truncate(struct script *script, int32_t slot, int64_t offset)
+{
+    if (script->rig->failure[0])
+        return;
+    begin_truncate(script, slot, offset);
+    await(script, BEGUN, "truncation");
 }
 
 void script_lap(struct script *script, int32_t slot)

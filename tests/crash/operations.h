@@ -27,6 +27,15 @@ struct append_task {
     uint8_t batch[SCRIPT_BATCH_BYTES];
 };
 
+/* A flow that cuts a log off. */
+struct truncate_task {
+    struct flow flow;
+    struct waiter waiter;
+    struct worker *worker;
+    int64_t offset, end;
+    bool ended;
+};
+
 /* A recording: a clean stop ends one and begins the next. */
 struct script_recording {
     struct disk_recording *recording;
@@ -37,6 +46,7 @@ struct script_recording {
 struct script {
     struct rig *rig;
     struct append_task tasks[SCRIPT_SLOTS];
+    struct truncate_task cuts[SCRIPT_SLOTS];
     bool records, last; /* last: the last operation has begun */
     bool over;          /* with rig->faulty: a store was fenced, or a log could not be opened */
     struct script_recording recordings[SCRIPT_RECORDINGS];
@@ -60,6 +70,9 @@ void script_begin(struct script *script, struct rig *rig);
  * and in memory when it returns. */
 void script_append(struct script *script, int32_t slot, uint32_t value_bytes, int32_t count);
 void script_lap(struct script *script, int32_t slot);
+
+/* Cuts a log off at an offset; it has ended when it returns. */
+void script_truncate(struct script *script, int32_t slot, int64_t offset);
 void script_delete(struct script *script, int32_t slot);
 
 /* Does one operation to its end. */

@@ -55,13 +55,61 @@ int64_t oracle_acknowledge(struct oracle *oracle, int32_t slot, int64_t end)
     return add_event(oracle, slot);
 }
 
+static struct generation *next_generation(struct oracle *oracle, int32_t slot)
+{
+    int32_t number = ++oracle->now[slot].generation;
+    oracle->generations[slot] =
+        memory_resized(oracle->generations[slot], (size_t)(number + 1) * sizeof(struct generation));
+    oracle->generations[slot][number] = (struct generation){0};
+    return &oracle->generations[slot][number];
+}
+
+/* Adds a batch, with a copy of its bytes. */
+static struct sent *add_sent(struct generation *of, struct sent sent, const uint8_t *data)
+{
+    if (of->count == of->capacity) {
+        of->capacity = of->capacity ? 2 * of->capacity : 64;
+        of->batches = memory_resized(of->batches, (size_t)of->capacity * sizeof of->batches[0]);
+    }
+    sent.bytes = memory_aligned(16, sent.size);
+    memcpy(sent.bytes, data, sent.size);
+    of->batches[of->count] = sent;
+    return &of->batches[of->count++];
+}
+
 int64_t oracle_recreate(struct oracle *oracle, int32_t slot)
 {
+    struct generation *before = &oracle->generations[slot][oracle->now[slot].generation];
+    int32_t topic = before->topic + 1;
+    next_generation(oracle, slot)->topic = topic;
+    oracle->now[slot].acknowledged_end = 0;
+    return add_event(oracle, slot);
+}
+
+int64_t oracle_truncate(struct oracle *oracle, int32_t slot, int64_t offset, int64_t *ret_end)
+{
     struct promise *now = &oracle->now[slot];
-    *now = (struct promise){now->generation + 1, 0};
-    oracle->generations[slot] = memory_resized(
-        oracle->generations[slot], (size_t)(now->generation + 1) * sizeof(struct generation));
-    oracle->generations[slot][now->generation] = (struct generation){0};
+    const struct generation *of = &oracle->generations[slot][now->generation];
+    int32_t kept = of->count;
+    while (kept > 0 && of->batches[kept - 1].end_offset > offset)
+        kept--;
+    *ret_end = kept ? of->batches[kept - 1].end_offset : 0;
+    now->acknowledged_end = min_i64(now->acknowledged_end, *ret_end);
+    return add_event(oracle, slot);
+}
+
+int64_t oracle_truncated(struct oracle *oracle, int32_t slot, int64_t end)
+{
+    int32_t before = oracle->now[slot].generation;
+    const struct generation *whole = &oracle->generations[slot][before];
+    if (whole->count == 0 || whole->batches[whole->count - 1].end_offset <= end)
+        return add_event(oracle, slot); /* there was nothing to cut */
+    struct generation *next = next_generation(oracle, slot);
+    const struct generation *of = &oracle->generations[slot][before];
+    next->topic = of->topic;
+    for (int32_t i = 0; i < of->count && of->batches[i].end_offset <= end; i++)
+        add_sent(next, of->batches[i], of->batches[i].bytes);
+    oracle->now[slot].acknowledged_end = end;
     return add_event(oracle, slot);
 }
 
@@ -114,14 +162,7 @@ void oracle_sent(struct oracle *oracle, int32_t slot, struct sent sent, const ui
 {
     struct generation *of = &oracle->generations[slot][oracle->now[slot].generation];
     check(sent.base_offset == (of->count ? of->batches[of->count - 1].end_offset : 0));
-    if (of->count == of->capacity) {
-        of->capacity = of->capacity ? 2 * of->capacity : 64;
-        of->batches = memory_resized(of->batches, (size_t)of->capacity * sizeof of->batches[0]);
-    }
-    sent.bytes = memory_aligned(16, sent.size);
-    memcpy(sent.bytes, data, sent.size);
-    batch_assign(sent.bytes, sent.base_offset, oracle->leader_epoch);
-    of->batches[of->count++] = sent;
+    batch_assign(add_sent(of, sent, data)->bytes, sent.base_offset, oracle->leader_epoch);
 }
 
 void oracle_adopt(struct oracle *oracle, int32_t slot, int64_t end)
@@ -152,21 +193,31 @@ bool oracle_matches(const struct sent *sent, const uint8_t *data)
     return memcmp(sent->bytes, data, sent->size) == 0;
 }
 
-struct uuid slot_topic_id(int32_t slot, int32_t generation)
+struct uuid oracle_topic_id(const struct oracle *oracle, int32_t slot, int32_t generation)
+{
+    return slot_topic_id(slot, oracle->generations[slot][generation].topic);
+}
+
+bool oracle_is_of(const struct oracle *oracle, int32_t slot, int32_t generation, int32_t topic)
+{
+    return oracle->generations[slot][generation].topic == topic;
+}
+
+struct uuid slot_topic_id(int32_t slot, int32_t topic)
 {
     struct uuid id = {{(uint8_t)(slot + 1)}};
     struct random random; /* ids of two generations are not alike */
-    random_seed(&random, (uint64_t)slot << 32 | (uint32_t)generation);
+    random_seed(&random, (uint64_t)slot << 32 | (uint32_t)topic);
     for (int i = 1; i < 12; i++)
         id.bytes[i] = (uint8_t)random_next(&random);
-    store_be32(id.bytes + 12, (uint32_t)generation + 1);
+    store_be32(id.bytes + 12, (uint32_t)topic + 1);
     return id;
 }
 
-bool slot_of_topic_id(struct uuid id, int32_t *ret_slot, int32_t *ret_generation)
+bool slot_of_topic_id(struct uuid id, int32_t *ret_slot, int32_t *ret_topic)
 {
     *ret_slot = id.bytes[0] - 1;
-    *ret_generation = (int32_t)load_be32(id.bytes + 12) - 1;
+    *ret_topic = (int32_t)load_be32(id.bytes + 12) - 1;
     return *ret_slot >= 0 && *ret_slot < SLOTS_MAX;
 }
 

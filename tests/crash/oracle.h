@@ -20,9 +20,11 @@ struct sent {
     uint8_t *bytes; /* as they must lie on disk; the oracle's */
 };
 
+/* A log that was cut off goes on as the next generation, of the same topic. */
 struct generation {
     struct sent *batches;
     int32_t count, capacity;
+    int32_t topic; /* of the topic ids of the slot */
 };
 
 /* What a slot must hold at some moment. */
@@ -58,6 +60,11 @@ void oracle_begin(struct oracle *oracle);
 int64_t oracle_acknowledge(struct oracle *oracle, int32_t slot, int64_t end);
 int64_t oracle_recreate(struct oracle *oracle, int32_t slot);
 
+/* The log is to be cut off at `offset`: from now on what lies beyond may be there or not. The end
+ * that will be left is told. Then: it was cut, and what lay beyond must never come back. */
+int64_t oracle_truncate(struct oracle *oracle, int32_t slot, int64_t offset, int64_t *ret_end);
+int64_t oracle_truncated(struct oracle *oracle, int32_t slot, int64_t end);
+
 /* The promises after the first `events` events (-1: none). */
 void oracle_at(const struct oracle *oracle, int64_t events, struct promise promises[SLOTS_MAX]);
 
@@ -78,7 +85,11 @@ const struct sent *oracle_batch_at(const struct oracle *oracle, int32_t slot, in
 bool oracle_matches(const struct sent *sent, const uint8_t *data);
 
 /* Ids and names. */
-struct uuid slot_topic_id(int32_t slot, int32_t generation);
-bool slot_of_topic_id(struct uuid id, int32_t *ret_slot, int32_t *ret_generation);
+struct uuid slot_topic_id(int32_t slot, int32_t topic);
+bool slot_of_topic_id(struct uuid id, int32_t *ret_slot, int32_t *ret_topic);
+
+/* The same of a slot's generation; and is it of this id? */
+struct uuid oracle_topic_id(const struct oracle *oracle, int32_t slot, int32_t generation);
+bool oracle_is_of(const struct oracle *oracle, int32_t slot, int32_t generation, int32_t topic);
 int32_t slot_partition(int32_t slot);
 void slot_folder(int32_t slot, char *folder, size_t size);

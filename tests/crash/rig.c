@@ -121,9 +121,9 @@ static bool folder_of_log(void *context, struct uuid topic_id, int32_t partition
                           size_t size)
 {
     const struct rig *rig = context;
-    int32_t slot, generation;
-    if (!slot_of_topic_id(topic_id, &slot, &generation) ||
-        rig->promises[slot].generation != generation)
+    int32_t slot, topic;
+    if (!slot_of_topic_id(topic_id, &slot, &topic) ||
+        !oracle_is_of(rig->oracle, slot, rig->promises[slot].generation, topic))
         return false;
     slot_folder(slot, folder, size);
     return true;
@@ -173,9 +173,9 @@ bool rig_recover(struct rig *rig)
 static struct log *log_of(void *context, struct uuid topic_id, int32_t partition)
 {
     struct rig *rig = context;
-    int32_t slot, generation;
-    if (!slot_of_topic_id(topic_id, &slot, &generation) ||
-        rig->promises[slot].generation != generation)
+    int32_t slot, topic;
+    if (!slot_of_topic_id(topic_id, &slot, &topic) ||
+        !oracle_is_of(rig->oracle, slot, rig->promises[slot].generation, topic))
         return NULL;
     return worker_log(rig, slot);
 }
@@ -423,7 +423,7 @@ static void abandon_log(struct log *log)
 {
     while (log->oldest)
         log_drop_oldest(log);
-    if (log->opening)
+    if (log->opening || log->cut)
         return;
     log->draining = false;
     log->reads = 0;

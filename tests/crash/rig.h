@@ -40,8 +40,10 @@ struct worker {
     struct log_search search;
     bool reading, searching, ended;
     int32_t searches; /* in this life, once all was read */
-    bool met;         /* the log was opened, and the oracle has adopted its end */
-    int64_t offset;   /* read up to here */
+    bool cuts;        /* the log is being cut off; what lies beyond cut_end is not acknowledged */
+    int64_t cut_end;
+    bool met;       /* the log was opened, and the oracle has adopted its end */
+    int64_t offset; /* read up to here */
     uint32_t sequence;
     struct bytes waiting; /* a batch that found no room; a copy */
     struct random random;

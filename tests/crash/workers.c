@@ -27,20 +27,21 @@ static void moved(struct log *log, void *context)
         rig_fail(rig, "slot %d is opened with end %lld, %lld was acknowledged", worker->slot,
                  (long long)log->durable_end, (long long)promise_of(worker)->acknowledged_end);
     worker->met = true;
-    if (log->durable_end <= promise_of(worker)->acknowledged_end)
+    int64_t end = worker->cuts ? min_i64(log->durable_end, worker->cut_end) : log->durable_end;
+    if (end <= promise_of(worker)->acknowledged_end)
         return;
-    promise_of(worker)->acknowledged_end = log->durable_end;
+    promise_of(worker)->acknowledged_end = end;
     if (!rig->image)
-        world_record_mark(rig->world, 0,
-                          oracle_acknowledge(rig->oracle, worker->slot, log->durable_end));
+        world_record_mark(rig->world, 0, oracle_acknowledge(rig->oracle, worker->slot, end));
 }
 
 static void make_log(struct worker *worker, struct store *store)
 {
     char topic[16];
     snprintf(topic, sizeof topic, "t%d", worker->slot);
-    struct log_identity identity = {slot_topic_id(worker->slot, promise_of(worker)->generation),
-                                    slot_partition(worker->slot), string_of(topic)};
+    struct log_identity identity = {
+        oracle_topic_id(worker->rig->oracle, worker->slot, promise_of(worker)->generation),
+        slot_partition(worker->slot), string_of(topic)};
     worker->log = log_new(store, &identity, &worker->rig->settings.log);
     worker->log->moved = moved;
     worker->log->context = worker;

@@ -85,6 +85,9 @@ TEST(replica, follows_what_it_is_told_up_to_what_it_has)
     EQ_TEXT(stepped(&replica, REPLICA_DURABLE, 7), "durable 7; 0 2 7 9");
     EQ_TEXT(stepped(&replica, REPLICA_TOLD, 8), "watermark 7, committed 7; 0 7 7 9");
     EQ_TEXT(stepped(&replica, REPLICA_TOLD, 3), "; 0 7 7 9");
+    EQ_TEXT(stepped(&replica, REPLICA_TRUNCATED, 7), "; 0 7 7 7");
+    EQ_TEXT(stepped(&replica, REPLICA_RESTARTED, 20),
+            "watermark 20, committed 20, start 20; 20 20 20 20");
 }
 
 /* replica_step checks its invariants itself; this walks it at random and compares the watermark. */
