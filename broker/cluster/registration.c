@@ -33,22 +33,29 @@ struct uuid *registration_directories(const struct broker *broker, struct arena 
     return ids;
 }
 
+/* In the arena; those of settings that are refused are none: whoever listens will say so. */
+static const struct listeners *listeners_of(const struct broker *broker, struct arena *arena)
+{
+    static const struct listeners none = {.count = 0};
+    struct sentence sentence;
+    struct listeners *listeners = arena_take(arena, sizeof *listeners);
+    bool right = listeners && listeners_parse(broker->settings, listeners, &sentence) == ERROR_NONE;
+    return right ? listeners : &none;
+}
+
 /* Where this node's controller would be asked: as the settings say, where they do. A Kafka node
  * that leads puts its own in (KIP-853), so that this need only be well formed. */
-static enum error found(struct broker *broker, struct arena *arena, struct bytes *ret_batch)
+static enum error found(struct broker *broker, const struct listeners *listeners,
+                        struct arena *arena, struct bytes *ret_batch)
 {
-    struct sentence sentence;
-    struct listeners listeners = {.count = 0};
     struct quorum_founder founder = {.node_id = broker->node_id,
                                      .directory_id =
                                          broker->directories[broker->metadata_directory].id,
                                      .listener = STRING("CONTROLLER"),
                                      .host = STRING("localhost"),
                                      .port = CONTROLLER_PORT};
-    if (listeners_parse(broker->settings, &listeners, &sentence) != ERROR_NONE)
-        listeners.count = 0; /* whoever listens will say so */
-    for (int i = 0; i < listeners.count; i++) {
-        const struct listener *listener = &listeners.items[i];
+    for (int i = 0; i < listeners->count; i++) {
+        const struct listener *listener = &listeners->items[i];
         if (!listener->is_controller)
             continue;
         founder.listener = string_of(listener->name);
@@ -60,13 +67,43 @@ static enum error found(struct broker *broker, struct arena *arena, struct bytes
                         ret_batch);
 }
 
+/* What clients are told to connect to, where advertised.listeners says it; of a listener for every
+ * address they are told the one by which they came (api/endpoints.h). */
+static void write_endpoints(struct register_broker_record *record,
+                            const struct listeners *listeners, struct record_list *records)
+{
+    struct register_broker_record_broker_endpoint *to =
+        arena_take(records->arena, LISTENERS_MAX * sizeof *to);
+    if (!to) {
+        records->overflowed = true;
+        return;
+    }
+    record->end_points = to;
+    for (int i = 0; i < listeners->count; i++) {
+        const struct listener *listener = &listeners->items[i];
+        if (listener->is_controller)
+            continue;
+        const char *host = listener->advertised_host[0] ? listener->advertised_host
+                           : listener->host[0]          ? listener->host
+                                                        : "localhost";
+        message_set_defaults(&register_broker_record_broker_endpoint_message, to);
+        to->name = string_of(listener->name);
+        to->host = string_of(host);
+        to->port = listener->advertised_port ? listener->advertised_port : listener->port;
+        to++;
+        record->end_points_count++;
+    }
+}
+
 /* A first start founds the log and writes the level of metadata; every start registers this
  * incarnation. */
 static void decide_registration(struct machine_request *request, const struct image *image)
 {
     struct registration *registration = CONTAINER_OF(request, struct registration, request);
     struct broker *broker = registration->broker;
-    if (!broker->quorum.is_founded && found(broker, request->arena, &request->first) != ERROR_NONE)
+    const struct listeners *listeners = listeners_of(broker, request->arena);
+    if (!broker->quorum.is_founded &&
+        found(broker, listeners, request->arena, &request->first) != ERROR_NONE)
         request->records.overflowed = true;
     if (image_feature_level(image, STRING("metadata.version")) == 0) {
         struct feature_level_record *feature =
@@ -87,6 +124,7 @@ static void decide_registration(struct machine_request *request, const struct im
     store_be64(record->incarnation_id.bytes + 8, (uint64_t)record->broker_epoch);
     record->rack = STRING_NULL;
     record->fenced = false;
+    write_endpoints(record, listeners, &request->records);
     record->log_dirs = registration_directories(broker, request->arena, &record->log_dirs_count);
     request->records.overflowed |= !record->log_dirs;
 }

@@ -9,9 +9,11 @@
  * broker is not killed but stopped for longer than the client waits, so that connections are cut
  * with answers still to come, and the broker meets the same batches twice. There
  *  4. every record lies exactly once, in the order of sending.
- * $BOLE_KILLS sets how often (10). kill -9 keeps the page cache: a missing flush shows in the crash
- * tests, not here. */
+ * And a third time over a wire (proxy.h) that holds back the answers of requests and is then cut,
+ * so that the broker has what the client must send again: the same holds. $BOLE_KILLS sets how
+ * often (10). kill -9 keeps the page cache: a missing flush shows in the crash tests, not here. */
 #include "interop/kafka.h"
+#include "interop/proxy.h"
 #include "support/test.h"
 #include <signal.h>
 #include <stddef.h>
@@ -28,7 +30,11 @@ enum {
     FILLER_MOST = 300,
     SOCKET_TIMEOUT_MS = 1000, /* of the idempotent producer */
     STOPPED_MS = 1400,
+    CUTS_A_KILL = 2, /* a cut costs less than a kill */
+    HELD_MS = 60,
 };
+
+enum fault { FAULT_KILL, FAULT_STOP, FAULT_CUT };
 static const char topic_name[] = "kill9";
 
 /* What is sent: the record's place in its partition's order, and bytes that follow from it. */
@@ -50,6 +56,8 @@ struct run {
     uint32_t capacity; /* ids of each partition */
     int64_t sent, acknowledged, refused;
     bool idempotent;
+    struct proxy *proxy; /* null: the clients connect to the broker itself */
+    int64_t lost_bytes;  /* of answers, at cuts */
 };
 
 static size_t fill(struct payload *payload, uint32_t partition, uint32_t id)
@@ -78,6 +86,8 @@ static void on_delivery(rd_kafka_t *producer, const rd_kafka_message_t *message,
 static rd_kafka_t *client(struct run *run, rd_kafka_type_t type)
 {
     rd_kafka_conf_t *settings = kafka_settings(&run->broker);
+    if (run->proxy)
+        kafka_set(settings, "bootstrap.servers", proxy_address(run->proxy));
     if (type == RD_KAFKA_PRODUCER) {
         kafka_set(settings, "acks", "all");
         kafka_set(settings, "enable.idempotence", run->idempotent ? "true" : "false");
@@ -134,9 +144,22 @@ static bool stop_for_a_while(struct run *run)
     return stopped && TRUE_(kill(run->broker.id, SIGCONT) == 0);
 }
 
+/* Takes the answers away from requests that the broker has done. */
+static bool cut_connections(struct run *run)
+{
+    int64_t until_ms = process_now_ms() + HELD_MS;
+    proxy_hold_answers(run->proxy);
+    while (process_now_ms() < until_ms) {
+        send_one(run);
+        rd_kafka_poll(run->producer, 1);
+    }
+    run->lost_bytes += proxy_cut(run->proxy);
+    return true;
+}
+
 /* Sends until a round's worth is acknowledged, then stops the broker, or kills it and starts it
  * again, with requests in flight. */
-static bool round_and_fault(struct run *run, bool kills)
+static bool round_and_fault(struct run *run, enum fault fault)
 {
     int64_t until = run->acknowledged + ACKNOWLEDGED_A_ROUND;
     int64_t deadline_ms = process_now_ms() + LIMIT_MS;
@@ -150,7 +173,9 @@ static bool round_and_fault(struct run *run, bool kills)
     while (outstanding(run) < OUTSTANDING_AT_KILL && send_one(run))
         ;
     TRUE_(outstanding(run) >= OUTSTANDING_AT_KILL);
-    if (!kills)
+    if (fault == FAULT_CUT)
+        return cut_connections(run);
+    if (fault == FAULT_STOP)
         return stop_for_a_while(run);
     int status = process_stop(&run->broker, SIGKILL);
     return TRUE_(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL) &&
@@ -226,8 +251,10 @@ static void read_all_back(struct run *run)
                     (long long)lost);
     }
     printf("kill9%s: %lld sent, %lld acknowledged, %lld read\n",
-           run->idempotent ? ", idempotent" : "", (long long)run->sent,
-           (long long)run->acknowledged, (long long)found);
+           run->proxy        ? ", cut"
+           : run->idempotent ? ", idempotent"
+                             : "",
+           (long long)run->sent, (long long)run->acknowledged, (long long)found);
     rd_kafka_topic_destroy(topic);
     rd_kafka_destroy(consumer);
 }
@@ -245,7 +272,9 @@ static void produce_and_kill(struct run *run, int kills)
     bool fine = kafka_create_topic(run->producer, topic_name, PARTITIONS, NULL, NULL);
     run->topic = rd_kafka_topic_new(run->producer, topic_name, NULL);
     for (int i = 0; fine && i < kills; i++)
-        fine = round_and_fault(run, !run->idempotent || i % 2 == 0);
+        fine = round_and_fault(run, run->proxy                      ? FAULT_CUT
+                                    : run->idempotent && i % 2 != 0 ? FAULT_STOP
+                                                                    : FAULT_KILL);
     if (fine) {
         EQ(rd_kafka_flush(run->producer, LIMIT_MS), RD_KAFKA_RESP_ERR_NO_ERROR);
         EQ(run->refused, 0);
@@ -257,19 +286,34 @@ static void produce_and_kill(struct run *run, int kills)
     rd_kafka_destroy(run->producer);
 }
 
-static void run_test(bool idempotent, int kills)
+/* With a proxy the broker is not killed, but the wire cut. */
+static void run_test(bool idempotent, bool cuts, int kills)
 {
     struct run run = {.idempotent = idempotent};
+    char advertised[64];
     run.capacity = (uint32_t)(kills + 1) * (ACKNOWLEDGED_A_ROUND + OUTSTANDING_MOST);
     for (int i = 0; i < PARTITIONS; i++)
         run.partitions[i].acknowledged_at = calloc(run.capacity, sizeof(int64_t));
-    if (TRUE_(process_init(&run.broker)) && TRUE_(process_start(&run.broker))) {
+    bool fine = TRUE_(process_init(&run.broker));
+    if (fine && cuts) {
+        run.proxy = proxy_start(&run.broker);
+        fine = TRUE_(run.proxy != NULL);
+    }
+    if (fine && cuts) {
+        snprintf(advertised, sizeof advertised, "advertised.listeners=PLAINTEXT://%s",
+                 proxy_address(run.proxy));
+        run.broker.settings[0] = advertised;
+    }
+    if (fine && TRUE_(process_start(&run.broker))) {
         produce_and_kill(&run, kills);
         if (run.broker.id) {
             read_all_back(&run);
             EQ(process_stop(&run.broker, SIGTERM), 0);
         }
     }
+    if (cuts)
+        TRUE_(run.lost_bytes > 0); /* else nothing was sent twice */
+    proxy_end(run.proxy);
     process_done(&run.broker);
     for (int i = 0; i < PARTITIONS; i++)
         free(run.partitions[i].acknowledged_at);
@@ -277,11 +321,16 @@ static void run_test(bool idempotent, int kills)
 
 TEST(kill9, keeps_every_acknowledged_record_in_order)
 {
-    run_test(false, kills_wanted());
+    run_test(false, false, kills_wanted());
 }
 
 TEST(kill9, an_idempotent_producer_writes_every_record_once)
 {
     int kills = kills_wanted() / 2;
-    run_test(true, kills > 4 ? kills : 4);
+    run_test(true, false, kills > 4 ? kills : 4);
+}
+
+TEST(kill9, an_idempotent_producer_whose_wire_is_cut_writes_every_record_once)
+{
+    run_test(true, true, CUTS_A_KILL * kills_wanted());
 }
