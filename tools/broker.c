@@ -32,6 +32,7 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
+enum { OPEN_FILES_MOST = 8192 };
 enum { BUFFERS_BYTES_LEAST = 16 << 20 }; /* of a core, where 0 asks for a share */
 
 enum run_phase { PHASE_OPEN, PHASE_RUN, PHASE_CLOSE, PHASE_GIVE_UP };
@@ -235,6 +236,17 @@ static void raise_descriptor_limit(void)
     limit.rlim_cur = limit.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
         say("broker", "the limit of descriptors stays as it is");
+}
+
+/* Where it is not set: how many segments may be kept open. The other half is for connections and
+ * for files that are open for a moment only. */
+static void settle_open_files(struct settings *settings)
+{
+    struct rlimit limit;
+    if (settings->log_open_files > 0 || getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    settings->log_open_files =
+        (int32_t)(limit.rlim_cur / 2 < OPEN_FILES_MOST ? limit.rlim_cur / 2 : OPEN_FILES_MOST);
 }
 
 /* -- ports and events ---------------------------------------------------------------------- */
@@ -597,6 +609,7 @@ enum exit_code command_broker(int count, char **arguments)
         wanted_signals(&set);
         pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads inherit it */
         raise_descriptor_limit();
+        settle_open_files(&runner->settings);
         pthread_mutex_init(&runner->mutex, NULL);
         pthread_cond_init(&runner->changed, NULL);
         runner->core_count = runner->settings.cores > 0 ? runner->settings.cores : usable_cores();

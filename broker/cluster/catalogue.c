@@ -5,6 +5,7 @@
 #include "cluster/whereabouts.h"
 #include "protocol/messages.h"
 #include "storage/cleaner.h"
+#include "storage/handles.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 
@@ -105,22 +106,21 @@ enum error catalogue_apply(struct shard *shard, const struct message *message, c
     return ERROR_NONE;
 }
 
-static void close_handle(struct shard *shard, int32_t *handle, bool blocking)
+static void close_handle(struct shard *shard, int32_t handle, bool blocking)
 {
-    if (*handle >= 0 && blocking) {
-        struct op op = {.kind = OP_CLOSE, .handle = *handle};
+    struct op op = {.kind = OP_CLOSE, .handle = handle};
+    if (handle >= 0 && blocking)
         (void)port_call(shard->core.port, &op); /* what mattered was flushed before */
-    }
-    *handle = -1;
 }
 
 static void close_partition(struct shard *shard, struct partition *partition, bool blocking)
 {
     struct log *log = partition->log;
     for (int i = 0; i < log->segment_count; i++) {
-        log->segments[i]->users = 0;
-        close_handle(shard, &log->segments[i]->handle, blocking);
-        close_handle(shard, &log->segments[i]->read_handle, blocking);
+        struct segment *segment = log->segments[i];
+        segment->users = 0;
+        close_handle(shard, handle_take(segment, &segment->handle), blocking);
+        close_handle(shard, handle_take(segment, &segment->read_handle), blocking);
     }
     log_free(log);
     memory_free(partition);

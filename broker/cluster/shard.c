@@ -153,6 +153,9 @@ enum error shard_open(struct broker *broker, int core, struct port *port,
     int count = broker->directory_count;
     core_init(&shard->core, core, port);
     shard->core.owner = shard;
+    if (broker->settings->log_open_files > 0)
+        shard->core.openings.limit =
+            (int32_t)max_i64(broker->settings->log_open_files / broker->core_count, 1);
     shard->core.metrics = &shard->metrics;
     set_budget(shard, broker->settings);
     shard->stores = memory_zeroed((size_t)(count + 1) * sizeof *shard->stores);

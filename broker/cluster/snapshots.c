@@ -88,7 +88,7 @@ static void start_op(struct snapshots *snapshots, struct op op)
 {
     snapshots->op = op;
     snapshots->op.flow = &snapshots->flow;
-    op_start(core_of(snapshots)->port, &snapshots->op);
+    file_op_start(core_of(snapshots), &snapshots->op);
 }
 
 static void path_of(const struct snapshots *snapshots, struct snapshot_id id, const char *suffix,

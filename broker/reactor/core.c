@@ -12,6 +12,7 @@ void core_init(struct core *core, int id, struct port *port)
     heap_init(&core->timers);
     mailbox_init(&core->mailbox);
     buffers_init(&core->buffers, 64u << 20, 16u << 20);
+    openings_init(&core->openings, core);
     port->operations->clock(port, &core->now);
 }
 
@@ -19,6 +20,7 @@ void core_done(struct core *core)
 {
     heap_done(&core->timers);
     buffers_done(&core->buffers);
+    openings_done(&core->openings);
 }
 
 int64_t core_next_deadline(const struct core *core)

@@ -11,6 +11,7 @@
 #include "reactor/events.h"
 #include "reactor/flow.h"
 #include "reactor/mail.h"
+#include "reactor/openings.h"
 #include "reactor/port.h"
 
 struct metrics;
@@ -38,6 +39,7 @@ struct core {
     struct heap timers;
     struct mailbox mailbox;
     struct buffers buffers;
+    struct openings openings;
     struct events events;    /* lines for a person; silent until whoever runs the core sets write */
     struct metrics *metrics; /* where turns and mail are counted; null: nowhere */
     uint64_t turns, steps_run;

@@ -10,6 +10,7 @@
 #include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/drain.h"
+#include "storage/handles.h"
 #include "storage/log_epochs.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
@@ -41,7 +42,7 @@ static void start_op(struct store *store, struct op op)
 {
     store->checkpoint.op = op;
     store->checkpoint.op.flow = &store->checkpoint.flow;
-    op_start(store->core->port, &store->checkpoint.op);
+    file_op_start(store->core, &store->checkpoint.op);
 }
 
 static enum step give_up(struct store *store, const char *what)
@@ -132,9 +133,10 @@ static enum step checkpoint_drain(struct flow *flow)
     return STEP_NEXT;
 }
 
+/* Nothing is written to it any more, or until something is appended again. */
 static bool may_close(const struct segment *segment)
 {
-    return segment->handle >= 0 && segment->users == 0 && !segment->log->draining &&
+    return !segment->sealed && segment->users == 0 && !segment->log->draining &&
            segment->drained == segment->size && segment->allocated == segment->size &&
            !segment->trim && list_is_empty(&segment->dirty);
 }
@@ -155,12 +157,52 @@ static void take_all_as_flushed(struct store *store)
     store->directory_dirty = false;
 }
 
+static void flush_segment(struct store *store, struct segment *segment)
+{
+    store->counters.segment_flushes++;
+    start_op(store, (struct op){.kind = OP_FLUSH, .handle = segment->handle});
+}
+
+/* Its handle gave way to others since it was written. */
+static void open_segment(struct store *store, const struct segment *segment)
+{
+    struct checkpoint *checkpoint = &store->checkpoint;
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(segment->base_offset, ".log", name);
+    snprintf(checkpoint->path, sizeof checkpoint->path, "%s/%s", segment->log->folder, name);
+    REACHED("a segment opened again to be flushed");
+    start_op(store, (struct op){.kind = OP_OPEN,
+                                .path = checkpoint->path,
+                                .flags = OPEN_READ | OPEN_WRITE | OPEN_DIRECT});
+}
+
+/* Goes on to the flush, for which the segment was opened. Where somebody else was quicker there is
+ * a handle too many. False: it could not be opened, or is not to be flushed any more. */
+static bool go_on(struct store *store, struct segment *segment)
+{
+    const struct op *op = &store->checkpoint.op;
+    if (op->kind == OP_OPEN && op->result < 0)
+        return false;
+    if (op->kind == OP_OPEN && segment->handle >= 0) {
+        start_op(store, (struct op){.kind = OP_CLOSE, .handle = (int32_t)op->result});
+        return true;
+    }
+    if (op->kind == OP_OPEN)
+        handle_keep(segment, &segment->handle, (int32_t)op->result);
+    if (store->fenced)
+        return false;
+    flush_segment(store, segment);
+    return true;
+}
+
 /* Flushes the segments, one after the other or, if they are many, the whole file system. */
 static enum step checkpoint_flush(struct flow *flow)
 {
     struct store *store = store_of(flow);
     struct checkpoint *checkpoint = &store->checkpoint;
     struct segment *segment = checkpoint->segment;
+    if (segment && checkpoint->op.kind != OP_FLUSH && go_on(store, segment))
+        return STEP_AGAIN;
     if (segment) { /* its flush has ended, well or not */
         checkpoint->segment = NULL;
         segment->users--;
@@ -194,12 +236,14 @@ static enum step checkpoint_flush(struct flow *flow)
     for (struct list *node; (node = list_pop(&checkpoint->segments));) {
         segment = CONTAINER_OF(node, struct segment, dirty);
         list_push(&checkpoint->flushed, &segment->flushed);
-        if (segment->handle < 0)
-            continue; /* its topic was deleted */
+        if (segment->log->removed || (segment->handle < 0 && MUTANT(close_dirty_handle)))
+            continue;
         checkpoint->segment = segment;
         segment->users++;
-        store->counters.segment_flushes++;
-        start_op(store, (struct op){.kind = OP_FLUSH, .handle = segment->handle});
+        if (segment->handle >= 0)
+            flush_segment(store, segment);
+        else
+            open_segment(store, segment);
         return STEP_AGAIN;
     }
     checkpoint->phase = 0;
@@ -267,10 +311,11 @@ static enum step checkpoint_close(struct flow *flow)
         segment->sealed = segment != log_active(segment->log);
         memory_free(segment->partial);
         segment->partial = NULL;
-        int32_t handle = segment->handle;
-        segment->handle = -1;
         if (segment->sealed)
             sidecar_is_due(segment);
+        int32_t handle = handle_take(segment, &segment->handle);
+        if (handle < 0)
+            continue;
         start_op(store, (struct op){.kind = OP_CLOSE, .handle = handle});
         return STEP_AGAIN;
     }

@@ -1,6 +1,7 @@
 #include "storage/cleaner.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "storage/handles.h"
 #include "storage/log_state.h"
 #include <stdio.h>
 
@@ -86,7 +87,7 @@ static void start_op(struct cleaner *cleaner, struct op op)
 {
     cleaner->op = op;
     cleaner->op.flow = &cleaner->flow;
-    op_start(cleaner->store->core->port, &cleaner->op);
+    file_op_start(cleaner->store->core, &cleaner->op);
 }
 
 /* ---- looking at one log -------------------------------------------------------------------- */
@@ -134,8 +135,7 @@ static bool measure(struct cleaner *cleaner)
     for (int32_t i = 0; i + 1 < log->segment_count && !log->uncleanable; i++) {
         struct segment *segment = log->segments[i];
         if (could_be_sealed(segment)) {
-            int32_t handle = segment->handle;
-            segment->handle = -1;
+            int32_t handle = handle_take(segment, &segment->handle);
             segment->sealed = true;
             memory_free(segment->partial);
             segment->partial = NULL;

@@ -69,7 +69,7 @@ bool compaction_pass_work(struct compaction_pass *pass, struct flow *flow,
         if (batch->attributes & BATCH_CODEC_MASK || batch->whole.size > STEP_BYTES) {
             pass->away = true;
             pass->work_op = (struct op){.kind = OP_WORK, .flow = flow, .work = work, .data = pass};
-            op_start(flow->core->port, &pass->work_op);
+            file_op_start(flow->core, &pass->work_op);
             return false;
         }
         (void)work(pass);

@@ -4,6 +4,7 @@
 #include "base/reached.h"
 #include "storage/cleaner.h"
 #include "storage/compaction.h"
+#include "storage/handles.h"
 #include "storage/log_state.h"
 #include <stdio.h>
 
@@ -207,7 +208,7 @@ static enum step rewrite_commit(struct flow *flow)
                  rewrite->pass->log->folder, (long long)segment->base_offset);
         rewrite->op = (struct op){
             .kind = OP_OPEN, .path = rewrite->writer.path, .flags = OPEN_READ, .flow = flow};
-        op_start(flow->core->port, &rewrite->op);
+        file_op_start(flow->core, &rewrite->op);
         return STEP_AGAIN;
     case 1:
         if (rewrite->op.result < 0)
@@ -248,7 +249,7 @@ static enum step rewrite_install(struct flow *flow)
     rewrite->installed = segment;
     segment->users++;
     segment->swapping = true;
-    segment->read_handle = rewrite->read_handle;
+    handle_keep(segment, &segment->read_handle, rewrite->read_handle);
     rewrite->read_handle = -1;
     log->segments[first] = segment;
     int32_t gone = rewrite->source_count - 1;
@@ -274,14 +275,11 @@ static enum step rewrite_retire(struct flow *flow)
             waiter_park(&rewrite->waiter, &log->idle_waiters, flow);
             return STEP_AGAIN;
         }
-        int32_t handle = source->read_handle >= 0 ? source->read_handle : source->handle;
+        int32_t handle =
+            handle_take(source, source->read_handle >= 0 ? &source->read_handle : &source->handle);
         if (handle >= 0) {
-            if (source->read_handle >= 0)
-                source->read_handle = -1;
-            else
-                source->handle = -1;
             rewrite->op = (struct op){.kind = OP_CLOSE, .handle = handle, .flow = flow};
-            op_start(flow->core->port, &rewrite->op);
+            file_op_start(flow->core, &rewrite->op);
             return STEP_AGAIN;
         }
     }
@@ -378,7 +376,7 @@ static enum step rewrite_finish(struct flow *flow)
     if (rewrite->read_handle >= 0) {
         rewrite->op = (struct op){.kind = OP_CLOSE, .handle = rewrite->read_handle, .flow = flow};
         rewrite->read_handle = -1;
-        op_start(flow->core->port, &rewrite->op);
+        file_op_start(flow->core, &rewrite->op);
         return STEP_AGAIN;
     }
     if (!remove_files(rewrite, flow))

@@ -27,7 +27,7 @@ static void start_op(struct compaction_scan *scan, struct flow *flow, struct op 
 {
     scan->op = op;
     scan->op.flow = flow;
-    op_start(scan->store->core->port, &scan->op);
+    file_op_start(scan->store->core, &scan->op);
 }
 
 static enum compaction_scan_result fail(struct compaction_scan *scan, enum error error,

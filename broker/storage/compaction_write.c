@@ -39,7 +39,7 @@ static void start_op(struct compaction_writer *writer, struct flow *flow, struct
 {
     writer->op = op;
     writer->op.flow = flow;
-    op_start(writer->log->store->core->port, &writer->op);
+    file_op_start(writer->log->store->core, &writer->op);
 }
 
 static bool fail(struct compaction_writer *writer, const char *fault)

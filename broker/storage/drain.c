@@ -4,6 +4,7 @@
 #include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/folder.h"
+#include "storage/handles.h"
 #include "storage/log_epochs.h"
 #include "storage/log_state.h"
 #include "storage/producer_save.h"
@@ -88,7 +89,7 @@ void drain_start_op(struct drain *drain, struct op op)
 {
     drain->op = op;
     drain->op.flow = &drain->flow;
-    op_start(drain->log->store->core->port, &drain->op);
+    file_op_start(drain->log->store->core, &drain->op);
 }
 
 enum step drain_give_up(struct drain *drain, const char *what)
@@ -218,17 +219,19 @@ static enum step drain_folder(struct flow *flow)
     }
 }
 
-static enum step drain_open(struct flow *flow)
+/* Opens the segment, of which the drain is a user, if it is not open. STEP_AGAIN: it waits. */
+static enum step open_segment(struct drain *drain)
 {
-    struct drain *drain = drain_of(flow);
     struct segment *segment = drain->segment;
-    if (drain->phase == 2) { /* what was opened once too often is closed */
-        drain->phase = 0;
+    if (drain->opening == 2) { /* what was opened once too often is closed */
+        drain->opening = 0;
         return STEP_NEXT;
     }
-    if (!segment || (drain->phase == 0 && segment->handle >= 0))
+    if (drain->opening == 0 && segment->handle >= 0) {
+        handle_touch(segment);
         return STEP_NEXT;
-    if (drain->phase++ == 0) {
+    }
+    if (drain->opening++ == 0) {
         struct log *log = drain->log;
         char name[SEGMENT_NAME_SIZE];
         segment_name(segment->base_offset, ".log", name);
@@ -245,14 +248,20 @@ static enum step drain_open(struct flow *flow)
         drain_start_op(drain, (struct op){.kind = OP_CLOSE, .handle = (int32_t)drain->op.result});
         return STEP_AGAIN;
     }
-    drain->phase = 0;
-    segment->handle = (int32_t)drain->op.result;
+    drain->opening = 0;
+    handle_keep(segment, &segment->handle, (int32_t)drain->op.result);
     if (!segment->exists) {
         segment->exists = true;
         if (list_is_empty(&drain->log->dirty_folder))
             list_push(&drain->log->store->dirty_folders, &drain->log->dirty_folder);
     }
     return STEP_NEXT;
+}
+
+static enum step drain_open(struct flow *flow)
+{
+    struct drain *drain = drain_of(flow);
+    return drain->segment ? open_segment(drain) : STEP_NEXT;
 }
 
 /* Reads the file's last, not full sector back, if no copy of it is in memory. */
@@ -441,22 +450,24 @@ static struct segment *segment_to_trim(struct log *log)
 static enum step drain_trim(struct flow *flow)
 {
     struct drain *drain = drain_of(flow);
-    if (drain->segment)
-        drain->segment->users--;
     if (drain->phase == 0) {
+        if (drain->segment)
+            drain->segment->users--;
         drain->segment = segment_to_trim(drain->log);
         if (!drain->segment)
             return STEP_NEXT;
-        drain->segment->users++; /* kept over both calls of this step and over the next */
+        drain->segment->users++; /* kept over the calls of this step and over the next */
         if (drain->segment->allocated == drain->segment->size)
             return STEP_NEXT;
-        if (drain->segment->handle < 0) {
-            drain->segment->users--;
-            drain->segment = NULL; /* opened by nobody: it was never written by this process */
-            return STEP_NEXT;
-        }
         drain->phase = 1;
-        drain->segment->users++;
+    }
+    if (drain->phase == 1) {
+        enum step opened = open_segment(drain);
+        if (opened != STEP_NEXT)
+            return opened;
+        if (drain->log->removed || drain->log->store->fenced)
+            return STEP_FAIL;
+        drain->phase = 2;
         drain_start_op(drain, (struct op){.kind = OP_TRUNCATE,
                                           .handle = drain->segment->handle,
                                           .size = (size_t)drain->segment->size});

@@ -25,6 +25,7 @@ struct drain {
     struct buffer *chunk;
     int64_t from, end;   /* aligned start of the write; end of its data */
     uint8_t phase;       /* within a step of several operations */
+    uint8_t opening;     /* the same of the segment's opening */
     uint8_t file;        /* of the indexes the one that is written */
     int32_t entries;     /* that are being written to it */
     int32_t handle;      /* of a small file being written */

@@ -7,7 +7,7 @@ static bool start(struct file_read *read, struct flow *flow, uint8_t phase, stru
     read->phase = phase;
     read->op = op;
     read->op.flow = flow;
-    op_start(read->core->port, &read->op);
+    file_op_start(read->core, &read->op);
     return false;
 }
 

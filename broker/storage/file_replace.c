@@ -8,7 +8,7 @@ static bool start(struct file_replace *replace, struct flow *flow, uint8_t phase
     replace->phase = phase;
     replace->op = op;
     replace->op.flow = flow;
-    op_start(replace->core->port, &replace->op);
+    file_op_start(replace->core, &replace->op);
     return false;
 }
 

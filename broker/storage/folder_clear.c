@@ -1,6 +1,7 @@
 #include "storage/folder_clear.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "storage/handles.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
@@ -48,7 +49,7 @@ static void start_op(struct folder_clearing *clearing, struct op op)
 {
     clearing->op = op;
     clearing->op.flow = &clearing->flow;
-    op_start(clearing->store->core->port, &clearing->op);
+    file_op_start(clearing->store->core, &clearing->op);
 }
 
 void folder_clear_start(struct store *store, const char *folder, struct log *log)
@@ -99,12 +100,10 @@ static int32_t take_handle(struct log *log)
 {
     for (int i = 0; i < log->segment_count; i++) {
         struct segment *segment = log->segments[i];
-        int32_t *handle = segment->handle >= 0 ? &segment->handle : &segment->read_handle;
-        if (*handle < 0)
-            continue;
-        int32_t taken = *handle;
-        *handle = -1;
-        return taken;
+        int32_t handle =
+            handle_take(segment, segment->handle >= 0 ? &segment->handle : &segment->read_handle);
+        if (handle >= 0)
+            return handle;
     }
     return -1;
 }

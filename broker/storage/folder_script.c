@@ -66,7 +66,7 @@ static void start_op(struct folder_script *script, struct store *store, struct f
 {
     script->op = op;
     script->op.flow = flow;
-    op_start(store->core->port, &script->op);
+    file_op_start(store->core, &script->op);
 }
 
 static void start_change(struct folder_script *script, struct store *store, struct flow *flow)

@@ -64,7 +64,7 @@ static enum step start_op(struct index_check *job, struct op op)
 {
     job->op = op;
     job->op.flow = &job->flow;
-    op_start(core_of(job)->port, &job->op);
+    file_op_start(core_of(job), &job->op);
     return STEP_AGAIN;
 }
 

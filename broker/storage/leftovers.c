@@ -66,7 +66,7 @@ static bool begin_swap(struct leftovers *leftovers, struct flow *flow)
         snprintf(leftovers->path, sizeof leftovers->path, "%s/%s", leftovers->log->folder, name);
         leftovers->op = (struct op){
             .kind = OP_STAT, .path = leftovers->path, .data = &leftovers->stat, .flow = flow};
-        op_start(flow->core->port, &leftovers->op);
+        file_op_start(flow->core, &leftovers->op);
         return true;
     }
     return false;

@@ -26,7 +26,8 @@
 #include "storage/store.h"
 #include <stdio.h>
 
-enum { SMALL_FILE_BYTES = 64 << 20 };
+/* Each of those at work may hold one descriptor while it waits for another. */
+enum { SMALL_FILE_BYTES = 64 << 20, OPENINGS_MOST = 16 };
 
 static enum step open_folder(struct flow *flow);
 static enum step open_list(struct flow *flow);
@@ -64,7 +65,7 @@ void opening_start_op(struct log_opening *opening, struct op op)
 {
     opening->op = op;
     opening->op.flow = &opening->flow;
-    op_start(opening->log->store->core->port, &opening->op);
+    file_op_start(opening->log->store->core, &opening->op);
 }
 
 enum step opening_give_up(struct log_opening *opening, const char *what)
@@ -104,6 +105,13 @@ static enum step open_folder(struct flow *flow)
 {
     struct log_opening *opening = opening_of(flow);
     struct log *log = opening->log;
+    struct store *store = log->store;
+    if (!opening->counted && store->openings_at_work == OPENINGS_MOST) {
+        waiter_park(&opening->waiter, &store->opening_room, flow);
+        return STEP_AGAIN;
+    }
+    store->openings_at_work += !opening->counted;
+    opening->counted = true;
     if (log->removed)
         return STEP_FAIL;
     if (folder_clear_await(log->store, log->folder, &opening->waiter, flow))
@@ -475,6 +483,9 @@ static enum step open_finish(struct flow *flow)
     }
     if (!leftovers_end(&opening->leftovers, flow))
         return STEP_AGAIN;
+    if (opening->uses_newest)
+        opening->newest->users--;
+    opening->uses_newest = false;
     if (opening->stale) {
         opening->stale = false;
         log->folder_exists = false;
@@ -492,6 +503,8 @@ static enum step open_finish(struct flow *flow)
         return STEP_AGAIN;
     log->opening = NULL;
     log->store->openings--;
+    log->store->openings_at_work -= opening->counted;
+    waiters_wake_first(&log->store->opening_room);
     waiters_wake(&log->store->checkpoint.waiters);
     buffer_release(opening->buffer);
     log_scan_done(&opening->scan);

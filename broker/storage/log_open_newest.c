@@ -8,6 +8,7 @@
 #include "base/mutant.h"
 #include "base/reached.h"
 #include "protocol/batch.h"
+#include "storage/handles.h"
 #include "storage/log_batch.h"
 #include "storage/log_opening.h"
 #include "storage/store.h"
@@ -89,7 +90,9 @@ enum step open_segment(struct flow *flow)
     opening->phase = 0;
     if (opening->op.result < 0)
         return opening_give_up(opening, "the newest segment can't be opened");
-    newest->handle = (int32_t)opening->op.result;
+    handle_keep(newest, &newest->handle, (int32_t)opening->op.result);
+    newest->users++; /* until the log is open */
+    opening->uses_newest = true;
     return STEP_NEXT;
 }
 

@@ -19,8 +19,10 @@ struct log_opening {
     uint8_t phase;
     struct leftovers *leftovers; /* of a compaction; null: none */
     struct folder_script cuts;   /* files beyond the end that the journal tells */
+    bool counted;                /* in store->openings_at_work */
     bool stale;                  /* the folder is of another topic of this name */
     struct segment *newest;      /* whose end is looked through */
+    bool uses_newest;            /* it has us as a user */
     int64_t limit;               /* its end in the file */
     int32_t stat_at;             /* the segment whose size is asked for */
     const struct piece *next;    /* of those that are resumed, to be taken */

@@ -9,6 +9,7 @@
 #include "codec/crc32c.h"
 #include "protocol/batch.h"
 #include "storage/cold_reads.h"
+#include "storage/handles.h"
 #include "storage/index_check.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
@@ -146,7 +147,7 @@ static void start_op(struct log_read *read, struct flow *flow, struct op op)
 {
     read->op = op;
     read->op.flow = flow;
-    op_start(read->log->store->core->port, &read->op);
+    file_op_start(read->log->store->core, &read->op);
 }
 
 /* The path of one of the segment's files, in memory of the read until its operation has ended. */
@@ -175,6 +176,19 @@ static bool use_segment(struct log_read *read, struct segment *segment)
     return true;
 }
 
+/* The index of a sealed segment is read once, whole, from its file; before the segment is opened,
+ * since who waits for a descriptor must hold none. */
+static bool start_index(struct log_read *read, struct flow *flow)
+{
+    struct segment *segment = read->segment;
+    if (segment->index_loaded || !segment->sealed)
+        return false;
+    read->state = READ_INDEX_SIZE;
+    start_op(read, flow,
+             (struct op){.kind = OP_OPEN, .path = file_path(read, ".index"), .flags = OPEN_READ});
+    return true;
+}
+
 /* The next state that needs an operation, started here; or READ_BUFFER when all is at hand. */
 static bool prepare(struct log_read *read, struct flow *flow)
 {
@@ -186,6 +200,8 @@ static bool prepare(struct log_read *read, struct flow *flow)
             (struct op){.kind = OP_STAT, .path = file_path(read, ".log"), .data = &read->stat});
         return false;
     }
+    if (start_index(read, flow))
+        return false;
     if ((segment->sealed ? segment->read_handle : segment->handle) < 0) {
         read->state = READ_OPEN;
         start_op(read, flow,
@@ -251,6 +267,7 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
     }
     read->buffers[0] = buffer;
     read->state = READ_BYTES;
+    handle_touch(segment);
     start_op(read, flow,
              (struct op){.kind = OP_READ,
                          .handle = segment->sealed ? segment->read_handle : segment->handle,
@@ -408,18 +425,6 @@ static enum error loaded_index(struct log_read *read)
     return ERROR_NONE;
 }
 
-/* The index of a sealed segment is read once, whole, from its file. */
-static bool start_index(struct log_read *read, struct flow *flow)
-{
-    struct segment *segment = read->segment;
-    if (segment->index_loaded || !segment->sealed)
-        return false;
-    read->state = READ_INDEX_SIZE;
-    start_op(read, flow,
-             (struct op){.kind = OP_OPEN, .path = file_path(read, ".index"), .flags = OPEN_READ});
-    return true;
-}
-
 static bool read_index(struct log_read *read, struct flow *flow)
 {
     struct segment *segment = read->segment;
@@ -487,7 +492,7 @@ static bool step_file(struct log_read *read, struct flow *flow)
             read->state = READ_BUFFER;
             return false;
         }
-        *handle = (int32_t)read->op.result;
+        handle_keep(segment, handle, (int32_t)read->op.result);
         break;
     }
     case READ_INDEX_SIZE:
@@ -502,8 +507,6 @@ static bool step_file(struct log_read *read, struct flow *flow)
         break;
     }
     if (!prepare(read, flow))
-        return false;
-    if (start_index(read, flow))
         return false;
     if (read->position < 0)
         choose_position(read);

@@ -36,7 +36,7 @@ static enum log_scan_result start_read(struct log_scan *scan, struct flow *flow,
                            .data = scan->buffer->data,
                            .size = (size_t)(to - from),
                            .offset = from};
-    op_start(scan->core->port, &scan->op);
+    file_op_start(scan->core, &scan->op);
     return SCAN_WAITS;
 }
 

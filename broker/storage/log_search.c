@@ -42,7 +42,7 @@ static bool wait_for(struct log_search *search, struct flow *flow, uint8_t phase
     search->phase = phase;
     search->op = op;
     search->op.flow = flow;
-    op_start(search->log->store->core->port, &search->op);
+    file_op_start(search->log->store->core, &search->op);
     return false;
 }
 

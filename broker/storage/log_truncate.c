@@ -4,6 +4,7 @@
 #include "base/mutant.h"
 #include "base/reached.h"
 #include "protocol/batch.h"
+#include "storage/handles.h"
 #include "storage/log_epochs.h"
 #include "storage/log_scan.h"
 #include "storage/log_state.h"
@@ -58,7 +59,7 @@ static void start_op(struct log_cut *cut, struct op op)
 {
     cut->op = op;
     cut->op.flow = &cut->flow;
-    op_start(cut->log->store->core->port, &cut->op);
+    file_op_start(cut->log->store->core, &cut->op);
 }
 
 static int64_t committed_end(const struct log *log)
@@ -367,17 +368,15 @@ static enum step cut_durable(struct flow *flow)
 static bool close_one(struct log_cut *cut)
 {
     struct log *log = cut->log;
-    int32_t *open = cut->handle >= 0 ? &cut->handle : NULL;
-    for (int32_t i = 0; i < log->segment_count && !open; i++) {
+    int32_t handle = cut->handle;
+    cut->handle = -1;
+    for (int32_t i = 0; i < log->segment_count && handle < 0; i++) {
         struct segment *segment = log->segments[i];
-        open = segment->handle >= 0        ? &segment->handle
-               : segment->read_handle >= 0 ? &segment->read_handle
-                                           : NULL;
+        handle =
+            handle_take(segment, segment->handle >= 0 ? &segment->handle : &segment->read_handle);
     }
-    if (!open)
+    if (handle < 0)
         return false;
-    int32_t handle = *open;
-    *open = -1;
     start_op(cut, (struct op){.kind = OP_CLOSE, .handle = handle});
     return true;
 }

@@ -47,7 +47,7 @@ static enum error start_op(struct producer_load *load, struct op op)
 {
     load->op = op;
     load->op.flow = load->flow;
-    op_start(load->log->store->core->port, &load->op);
+    file_op_start(load->log->store->core, &load->op);
     return ERROR_WOULD_WAIT;
 }
 

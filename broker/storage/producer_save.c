@@ -34,7 +34,7 @@ static void start_op(struct drain *drain, struct op op)
 {
     drain->op = op;
     drain->op.flow = &drain->flow;
-    op_start(drain->log->store->core->port, &drain->op);
+    file_op_start(drain->log->store->core, &drain->op);
 }
 
 static void name_file(struct drain *drain, int64_t offset, const char *suffix)

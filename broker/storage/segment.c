@@ -33,6 +33,7 @@ struct segment *segment_new(struct log *log, int64_t base_offset)
     segment->log = log;
     segment->base_offset = base_offset;
     segment->handle = segment->read_handle = -1;
+    list_init(&segment->recent);
     list_init(&segment->dirty);
     list_init(&segment->flushed);
     list_init(&segment->sidecar_due);
@@ -46,6 +47,7 @@ void segment_free(struct segment *segment)
     if (!segment)
         return;
     check(segment->users == 0 && segment->handle < 0 && segment->read_handle < 0);
+    list_remove(&segment->recent);
     list_remove(&segment->dirty);
     list_remove(&segment->flushed);
     list_remove(&segment->sidecar_due);

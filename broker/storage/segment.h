@@ -29,6 +29,7 @@ struct segment {
     bool sealed;
     bool exists;         /* the file has been created */
     bool trim;           /* to be cut to its size at the next drain */
+    struct list recent;  /* in openings.recent of its core, with one of the two (handles.h) */
     int32_t users;       /* reads and drains at work on its handles */
     uint8_t *partial;    /* copy of the last, not full sector of the file; null: none or unknown */
     struct list dirty;   /* in store->dirty_segments: written since the last flush */

@@ -1,3 +1,4 @@
+#include "storage/handles.h"
 #include "storage/store.h"
 #include "base/check.h"
 #include "base/memory.h"
@@ -16,6 +17,7 @@ static void set_up(struct store *store, struct core *core, const struct store_op
     list_init(&store->dirty_segments);
     list_init(&store->dirty_folders);
     list_init(&store->room);
+    list_init(&store->opening_room);
     list_init(&store->drain_room);
     list_init(&store->cold.waiters);
     list_init(&store->spare_pieces);
@@ -27,6 +29,7 @@ static void set_up(struct store *store, struct core *core, const struct store_op
     store->next_log_id = 1;
     buffers_init(&store->tails, (size_t)options->journal_bytes, 4u << 20);
     drain_init(store);
+    handles_init(core);
     checkpoint_init(store);
 }
 

@@ -117,8 +117,9 @@ struct store {
     bool stopping;
     struct list producing; /* logs that have producers (producer_state.sweep) */
     uint32_t next_log_id;
-    int32_t open_handles;
-    int32_t openings; /* logs being opened; checkpoint.waiters are told of each end */
+    int32_t openings;         /* logs being opened; checkpoint.waiters are told of each end */
+    int32_t openings_at_work; /* of them; the others wait in: */
+    struct list opening_room;
 };
 
 /* Sets up the store of `core` in options->directory and opens or creates its journal's file. To be

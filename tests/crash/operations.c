@@ -30,13 +30,14 @@ struct variant {
     bool names_as_prefix;
     uint32_t flush_all_files;
     uint64_t short_write_once_in;
+    int32_t open_files; /* 0: no limit */
 };
 
 static const struct variant variants[SCRIPT_VARIANTS] = {
-    {1, 512, false, 100, 0},
-    {2, 512, false, 100, 0}, /* a journal for each log */
-    {1, 4096, true, 0, 0},   /* one flush for all files */
-    {1, 512, false, 1, 3},
+    {1, 512, false, 100, 0, 0},
+    {2, 512, false, 100, 0, 1}, /* a journal for each log */
+    {1, 4096, true, 0, 0, 1},   /* one flush for all files */
+    {1, 512, false, 10, 3, 1},
 };
 
 struct rig_settings script_settings(uint64_t seed, int variant)
@@ -62,6 +63,7 @@ struct rig_settings script_settings(uint64_t seed, int variant)
                   .drains = 2},
         .log = {.segment_bytes = 4096, .index_interval_bytes = 256, .index_bytes = 256},
         .batch_most = 1000,
+        .open_files = of->open_files,
     };
 }
 

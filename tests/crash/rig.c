@@ -51,6 +51,7 @@ struct rig_settings rig_settings_random(uint64_t seed)
         .read_once_in = 2 << random_below(&random, 5),
         .pause_once_in = 1 + random_below(&random, 12),
         .moves = random_below(&random, 2),
+        .open_files = (int32_t)(seed % 8), /* no draw: other seeds stay what they are */
     };
     if (settings.batch_most > 10000)
         settings.batch_most = 10000;
@@ -199,6 +200,8 @@ void rig_open(struct rig *rig)
         struct port *port = world_port(rig->world, 0, i);
         *core = (struct rig_core){.rig = rig};
         core_init(&core->core, i, port);
+        if (rig->settings.open_files > 0)
+            core->core.openings.limit = rig->settings.open_files;
         enum error error = store_open(&core->store, &core->core, &rig->settings.store);
         if (!error)
             error = begin_or_resume(rig, i);

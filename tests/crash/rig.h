@@ -20,6 +20,7 @@ struct rig_settings {
     struct world_settings world;
     struct store_options store;
     struct log_settings log;
+    int32_t open_files; /* of a core; 0: no limit */
     uint32_t batch_most;
     uint64_t read_once_in, pause_once_in, remove_once_in; /* of a writer's steps */
     enum rig_starts starts;

@@ -45,6 +45,7 @@ static const char *const wanted_marks[] = {
     "roll during a flush",
     "ring wraps",
     "ring full",
+    "a kept descriptor closed for another",
     "pool empty",
     "late completion",
     "recovery crashed",

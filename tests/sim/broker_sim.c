@@ -79,6 +79,8 @@ static void draw_broker(struct simulation *sim)
     settings->metadata_log_segment_ms = draw_power(sim, 4, 20);
     settings->metadata_max_retention_bytes = draw_power(sim, 9, 14);
     settings->metadata_max_retention_ms = draw_power(sim, 4, 20);
+    settings->log_open_files =
+        (int32_t)(sim->seed % 5 + 1) * machine->cores; /* no draw, see below */
     if (sim->seed % 4 == 3) /* no draw: other seeds, and the known ones, stay what they are */
         settings->produce_inline_bytes = 0;
     settings->cold_read_bytes = sim->seed % 2 ? 65536 : 0; /* no draw either */
