@@ -152,6 +152,20 @@ enum error partition_append(struct partition *partition, struct bytes batches,
     return ERROR_NONE;
 }
 
+enum error partition_append_follower(struct partition *partition, struct bytes batches,
+                                     struct log_append_result *ret, struct waiter *waiter,
+                                     struct flow *flow)
+{
+    if (partition->deleted)
+        return ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+    enum error error = log_append_follower(partition->log, batches, ret);
+    if (error == ERROR_WOULD_WAIT)
+        waiter_park(waiter, log_room(partition->log), flow);
+    if (!error)
+        step_replica(partition, REPLICA_APPENDED, ret->end_offset);
+    return error;
+}
+
 enum error partition_truncate(struct partition *partition, int64_t offset, struct waiter *waiter,
                               struct flow *flow)
 {

@@ -53,6 +53,11 @@ enum error partition_append(struct partition *partition, struct bytes batches,
                             struct log_append_result *ret, struct waiter *waiter,
                             struct flow *flow);
 
+/* Appends what its leader has (log_append_follower). As partition_append otherwise. */
+enum error partition_append_follower(struct partition *partition, struct bytes batches,
+                                     struct log_append_result *ret, struct waiter *waiter,
+                                     struct flow *flow);
+
 /* As a follower: cuts its log off at `offset`, or begins it anew there (log_truncate.h). The
  * partition must be open. WOULD_WAIT: `waiter` is parked for `flow`; call again.
  * OFFSET_OUT_OF_RANGE: what is committed would go. */

@@ -195,7 +195,8 @@ struct list *log_room(struct log *log)
 
 /* What an append needs to know of its batches before they are copied. */
 struct measure {
-    int64_t end_offset;       /* after the last record */
+    int64_t base_offset;      /* of the first record */
+    int64_t end_offset;       /* after the last */
     int64_t max_timestamp_ms; /* of all; -1: none */
     bool has_producers;       /* a batch has one */
 };
@@ -220,8 +221,29 @@ static bool measure_batches(struct bytes batches, int64_t offset, struct measure
         offset += last_delta + 1;
         at += (int32_t)size;
     }
-    *ret = (struct measure){offset, max_timestamp_ms, !(none & 0x80)};
+    ret->end_offset = offset;
+    ret->max_timestamp_ms = max_timestamp_ms;
+    ret->has_producers = !(none & 0x80);
     return batches.size > 0;
+}
+
+/* Judges batches of a leader, which were measured, by what they say themselves, and measures them
+ * by it. Offsets may have gaps, where the leader's log was compacted. */
+static enum error judge_numbered(struct bytes batches, int64_t least, struct measure *measure)
+{
+    measure->base_offset = (int64_t)load_be64(batches.data);
+    for (struct batch batch; batches.size > 0;) {
+        if (batch_view(batches.data, (size_t)batches.size, &batch) != ERROR_NONE ||
+            batch.leader_epoch < 0 || batch_check_crc(&batch) != ERROR_NONE)
+            return ERROR_CORRUPT_MESSAGE;
+        if (batch.base_offset < least || batch.base_offset > INT64_MAX - INT32_MAX - 1)
+            return ERROR_OFFSET_OUT_OF_RANGE;
+        least = batch_last_offset(&batch) + 1;
+        batches.data += batch.whole.size;
+        batches.size -= batch.whole.size;
+    }
+    measure->end_offset = least;
+    return ERROR_NONE;
 }
 
 /* Gives each of the batches, which were measured, its offset and epoch. */
@@ -267,7 +289,7 @@ static struct segment *segment_for(struct log *log, int32_t size, const struct m
     log->store->counters.rolls++;
     active->trim = true;
     producer_state_roll(log);
-    return log_add_segment(log, log->appended_end);
+    return log_add_segment(log, measure->base_offset);
 }
 
 void log_note_piece(struct log *log, const struct piece *piece)
@@ -279,27 +301,57 @@ void log_note_piece(struct log *log, const struct piece *piece)
     }
 }
 
-enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoch,
-                      struct log_append_result *ret)
+static enum error may_append(const struct log *log)
 {
-    struct store *store = log->store;
-    struct journal *journal = &store->journal;
     if (log->cut && log->state != LOG_FAILED)
         return ERROR_WOULD_WAIT;
     if (log->state != LOG_OPEN)
         return log->state == LOG_FAILED ? log->error : ERROR_BAD_ARGUMENT;
-    if (store->fenced)
-        return ERROR_KAFKA_STORAGE_ERROR;
-    struct measure measure;
-    if (!measure_batches(batches, log->appended_end, &measure))
-        return ERROR_CORRUPT_MESSAGE;
-    enum error error = measure.has_producers ? producer_state_judge(log, batches, ret) : ERROR_NONE;
-    if (store->space.full && !log->essential && error != ERROR_DUPLICATE_SEQUENCE_NUMBER) {
-        store->counters.full_refusals++;
-        return ERROR_KAFKA_STORAGE_ERROR;
-    }
-    if (error)
-        return error;
+    return log->store->fenced ? ERROR_KAFKA_STORAGE_ERROR : ERROR_NONE;
+}
+
+/* Only what the broker can't do without is written while the disk is full. */
+static bool is_refused(struct log *log)
+{
+    struct store *store = log->store;
+    if (!store->space.full || log->essential)
+        return false;
+    store->counters.full_refusals++;
+    return true;
+}
+
+/* Notes the batches as the log's newest: they lie at `data`, in the block that is being filled. */
+static void add_piece(struct log *log, struct segment *segment, struct bytes data,
+                      const struct measure *measure)
+{
+    struct store *store = log->store;
+    struct piece *piece = log_new_piece(log);
+    piece->slab = journal_slab(&store->journal);
+    buffer_reference(piece->slab);
+    piece->data = data.data;
+    piece->segment = segment;
+    piece->sequence = journal_filling_sequence(&store->journal);
+    piece->base_offset = measure->base_offset;
+    piece->end_offset = measure->end_offset;
+    piece->size = (uint32_t)data.size;
+    piece->position = (uint32_t)segment->size;
+    log_note_piece(log, piece);
+    segment->size += data.size;
+    segment->touched_sequence = piece->sequence;
+    log->appended_end = measure->end_offset;
+    producer_state_applied(log, data, measure->has_producers);
+    store->counters.appended_bytes += (uint64_t)data.size;
+    space_appended(store, data.size);
+    if (list_is_empty(&log->unsettled))
+        list_push(&store->unsettled, &log->unsettled);
+}
+
+/* Copies what may be appended into the journal. `leader_epoch` -1: the batches have their offsets
+ * and epochs. */
+static enum error put(struct log *log, struct bytes batches, const struct measure *measure,
+                      int32_t leader_epoch, struct log_append_result *ret)
+{
+    struct journal *journal = &log->store->journal;
     uint32_t most = ENTRY_BIND_SIZE_MAX + ENTRY_APPEND_HEADER_MAX + (uint32_t)batches.size;
     if (most > journal_largest(journal))
         return ERROR_MESSAGE_TOO_LARGE;
@@ -309,8 +361,7 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
         return ERROR_WOULD_WAIT;
 
     struct segment *before = log_active(log);
-    struct segment *segment = segment_for(log, batches.size, &measure);
-    uint64_t sequence = journal_filling_sequence(journal);
+    struct segment *segment = segment_for(log, batches.size, measure);
     uint32_t used = 0, entries = 1;
     if (log->bound_sequence < journal->mark_sequence || segment != before) {
         struct journal_entry bind = {.id = log->id,
@@ -319,37 +370,52 @@ enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoc
                                      .segment_base = segment->base_offset,
                                      .position = (uint32_t)segment->size};
         used += (uint32_t)entry_bind_encode(&bind, to);
-        log->bound_sequence = sequence;
+        log->bound_sequence = journal_filling_sequence(journal);
         entries++;
     }
     used += (uint32_t)entry_append_header_encode(log->id, (uint32_t)batches.size, to + used);
     memcpy(to + used, batches.data, (size_t)batches.size);
-    number_batches(to + used, batches.size, log->appended_end, leader_epoch);
-
-    struct piece *piece = log_new_piece(log);
-    piece->slab = journal_slab(journal);
-    buffer_reference(piece->slab);
-    piece->data = to + used;
-    piece->segment = segment;
-    piece->sequence = sequence;
-    piece->base_offset = log->appended_end;
-    piece->end_offset = measure.end_offset;
-    piece->size = (uint32_t)batches.size;
-    piece->position = (uint32_t)segment->size;
-    log_note_piece(log, piece);
-    segment->size += batches.size;
-    segment->touched_sequence = sequence;
-    log->appended_end = measure.end_offset;
-    producer_state_applied(log, (struct bytes){piece->data, batches.size}, measure.has_producers);
-    store->counters.appended_bytes += (uint64_t)batches.size;
-    space_appended(store, batches.size);
-    if (list_is_empty(&log->unsettled))
-        list_push(&store->unsettled, &log->unsettled);
+    if (leader_epoch >= 0)
+        number_batches(to + used, batches.size, measure->base_offset, leader_epoch);
+    add_piece(log, segment, (struct bytes){to + used, batches.size}, measure);
     journal_commit(journal, used + (uint32_t)batches.size, entries, log);
-    *ret = (struct log_append_result){.base_offset = piece->base_offset,
-                                      .end_offset = measure.end_offset,
+    *ret = (struct log_append_result){.base_offset = measure->base_offset,
+                                      .end_offset = measure->end_offset,
                                       .log_start_offset = log->log_start};
     return ERROR_NONE;
+}
+
+enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoch,
+                      struct log_append_result *ret)
+{
+    enum error error = may_append(log);
+    if (error)
+        return error;
+    struct measure measure = {.base_offset = log->appended_end};
+    if (!measure_batches(batches, log->appended_end, &measure))
+        return ERROR_CORRUPT_MESSAGE;
+    error = measure.has_producers ? producer_state_judge(log, batches, ret) : ERROR_NONE;
+    if (error != ERROR_DUPLICATE_SEQUENCE_NUMBER && is_refused(log))
+        return ERROR_KAFKA_STORAGE_ERROR;
+    return error ? error : put(log, batches, &measure, leader_epoch, ret);
+}
+
+enum error log_append_follower(struct log *log, struct bytes batches, struct log_append_result *ret)
+{
+    enum error error = may_append(log);
+    if (error)
+        return error;
+    struct measure measure;
+    if (!measure_batches(batches, 0, &measure))
+        return ERROR_CORRUPT_MESSAGE;
+    error = judge_numbered(batches, log->appended_end, &measure);
+    if (error)
+        return error;
+    const struct segment *active = log_active(log);
+    int64_t base = active ? active->base_offset : log->appended_end;
+    if ((!active || active->size == 0) && measure.end_offset - 1 - base > INT32_MAX)
+        return ERROR_OFFSET_OUT_OF_RANGE; /* no index can tell of it */
+    return is_refused(log) ? ERROR_KAFKA_STORAGE_ERROR : put(log, batches, &measure, -1, ret);
 }
 
 void log_durable_moved(struct log *log, uint64_t sequence)

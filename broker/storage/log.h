@@ -60,6 +60,14 @@ struct log_append_result {
 enum error log_append(struct log *log, struct bytes batches, int32_t leader_epoch,
                       struct log_append_result *ret);
 
+/* Appends as a follower: whole batches as the leader has them, with their offsets and leader
+ * epochs, which stay; sequences are not checked, for the leader has done so, but noted. The first
+ * begins at the appended end or, where the leader's log was compacted, above it. Their CRCs are
+ * checked (KAFKA-13149). CORRUPT_MESSAGE: not whole batches, or damaged ones. OFFSET_OUT_OF_RANGE:
+ * offsets below the end, or not ascending. Others as log_append; nothing is changed by any. */
+enum error log_append_follower(struct log *log, struct bytes batches,
+                               struct log_append_result *ret);
+
 /* The list to park in (waiter_park) after ERROR_WOULD_WAIT. */
 struct list *log_room(struct log *log);
 

@@ -327,7 +327,8 @@ static enum step cut_commit(struct flow *flow)
         log->cut_error = ERROR_OFFSET_OUT_OF_RANGE;
         return STEP_FAIL;
     }
-    uint8_t *to = journal_reserve(&log->store->journal, ENTRY_BIND_SIZE_MAX + ENTRY_CUT_SIZE_MAX);
+    uint8_t *to =
+        journal_reserve_essential(&log->store->journal, ENTRY_BIND_SIZE_MAX + ENTRY_CUT_SIZE_MAX);
     if (!to) {
         waiter_park(&cut->waiter, &log->store->room, flow);
         return STEP_AGAIN;

@@ -205,6 +205,14 @@ static void do_append(struct model *model, const struct model_operation *operati
                   1 + (int32_t)(operation->b % BATCHES_AT_ONCE));
 }
 
+static void do_follow(struct model *model, const struct model_operation *operation)
+{
+    uint32_t bits = operation->a % 12;
+    uint32_t value_bytes = 1 + operation->a / 16 % (VALUE_BYTES_MAX >> (11 - bits));
+    script_follow(&model->script, (int32_t)operation->slot, value_bytes,
+                  1 + (int32_t)(operation->b % BATCHES_AT_ONCE));
+}
+
 static void do_flush(struct model *model, const struct model_operation *operation)
 {
     script_do(&model->script, OPERATION_flush);

@@ -112,8 +112,12 @@ static enum step append_step(struct flow *flow)
         make_batch(task);
     struct bytes batch = {task->batch, task->batch_size};
     struct log_append_result result = {0};
-    if (!error)
+    if (!error && task->follows) {
+        batch_assign(task->batch, log->appended_end, rig->oracle->leader_epoch);
+        error = log_append_follower(log, batch, &result);
+    } else if (!error) {
         error = log_append(log, batch, rig->oracle->leader_epoch, &result);
+    }
     if (error == ERROR_WOULD_WAIT) {
         waiter_park(&task->waiter, log_room(log), flow);
         return STEP_AGAIN;
@@ -227,6 +231,12 @@ static void begin_truncate(struct script *script, int32_t slot, int64_t offset)
 static void do_append(struct script *script)
 {
     begin_append(script, 0, VALUE_SMALL, 1);
+}
+
+static void do_follow(struct script *script)
+{
+    begin_append(script, 0, VALUE_SMALL, 1);
+    script->tasks[0].follows = true;
 }
 
 static void do_append_to_two(struct script *script)
@@ -407,6 +417,15 @@ void script_append(struct script *script, int32_t slot, uint32_t value_bytes, in
         return;
     begin_append(script, slot, value_bytes, count);
     await(script, BEGUN, "append");
+}
+
+void script_follow(struct script *script, int32_t slot, uint32_t value_bytes, int32_t count)
+{
+    if (script->rig->failure[0])
+        return;
+    begin_append(script, slot, value_bytes, count);
+    script->tasks[slot].follows = true;
+    await(script, BEGUN, "follower's append");
 }
 
 void script_truncate(struct script *script, int32_t slot, int64_t offset)

@@ -19,11 +19,11 @@ struct append_task {
     struct waiter waiter;
     struct worker *worker;
     uint32_t value_bytes, sequence;
-    int32_t left; /* batches; or, with `laps`, none once the ring has begun anew */
-    bool laps, ended;
-    struct timer timer; /* while the disk is full */
-    uint32_t lap;       /* at the beginning */
-    int32_t batch_size; /* of a batch that waits; 0: none */
+    int32_t left;              /* batches; or, with `laps`, none once the ring has begun anew */
+    bool laps, follows, ended; /* follows: the batches have their offsets and epochs */
+    struct timer timer;        /* while the disk is full */
+    uint32_t lap;              /* at the beginning */
+    int32_t batch_size;        /* of a batch that waits; 0: none */
     uint8_t batch[SCRIPT_BATCH_BYTES];
 };
 
@@ -66,9 +66,10 @@ struct rig_settings script_settings(uint64_t seed, int variant);
  * logs with a durable batch each, and a ring whose end is near. */
 void script_begin(struct script *script, struct rig *rig);
 
-/* `count` batches to a log, batches until the ring begins anew, or the deletion of its topic: begun
- * and in memory when it returns. */
+/* `count` batches to a log, the same as a follower, batches until the ring begins anew, or the
+ * deletion of its topic: begun and in memory when it returns. */
 void script_append(struct script *script, int32_t slot, uint32_t value_bytes, int32_t count);
+void script_follow(struct script *script, int32_t slot, uint32_t value_bytes, int32_t count);
 void script_lap(struct script *script, int32_t slot);
 
 /* Cuts a log off at an offset; it has ended when it returns. */
