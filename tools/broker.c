@@ -56,7 +56,8 @@ struct runner {
     enum run_phase phase;
     int opened, ended;     /* threads, without core 0's */
     enum error port_error; /* of the first that could not open its port */
-    char why[256];
+    char why[600];
+    char folder[4096]; /* that it was started in */
     pthread_t signals;
     struct flow signal_flow;
     struct mail signal_mail;
@@ -429,6 +430,17 @@ static void end_signals(struct runner *runner)
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* For telling the absolute paths of log directories. Null: it is not known. */
+static const char *working_folder(struct runner *runner)
+{
+    if (!getcwd(runner->folder, sizeof runner->folder - 1))
+        return NULL;
+    size_t size = strlen(runner->folder);
+    if (runner->folder[size - 1] != '/')
+        memcpy(runner->folder + size, "/", 2);
+    return runner->folder;
+}
+
 /* -- listening ----------------------------------------------------------------------------- */
 
 static struct address address_of(const struct sockaddr *from)
@@ -558,6 +570,7 @@ static enum exit_code run(struct runner *runner, int64_t started_ms)
     }
     broker->stopped = broker_stop_cores; /* once the last connection is gone */
     broker->fenced = on_fenced;
+    broker->root = working_folder(runner);
     if (broker->replayed_bytes > 0)
         say("broker", "recovered: %llu bytes of records from the journals",
             (unsigned long long)broker->replayed_bytes);

@@ -1,6 +1,7 @@
 #include "api/bench.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "cluster/log_dirs.h"
 #include <stdio.h>
 
 static void on_line(void *owner, const char *line, size_t size)
@@ -27,6 +28,7 @@ struct bench *bench_open(void)
     broker->settings = &bench->settings;
     broker->core_count = BENCH_CORES;
     broker->node_id = 7;
+    broker->directory_count = BENCH_DIRECTORIES;
     broker->stopped = on_stopped;
     memcpy(broker->cluster_id, "bench-cluster-00000000", 23);
     broker->shards = memory_zeroed(BENCH_CORES * sizeof *broker->shards);
@@ -133,6 +135,7 @@ static void make_partition(struct bench *bench, struct uuid topic_id, int32_t in
     partition->shard = shard;
     partition->log = memory_zeroed(sizeof *partition->log);
     producers_init(&partition->log->producers, 1, 0);
+    partition->log->directory = partition->key.index % BENCH_DIRECTORIES;
     replica_init(&partition->replica, 0, 0, 0);
     partition->replica.is_leader = true;
     list_init(&partition->waiters);
@@ -341,6 +344,34 @@ enum error partition_lookup(struct partition *partition, struct offset_lookup *l
                                                     : partition->replica.high_watermark;
     lookup->ret_leader_epoch = partition->leader_epoch;
     return ERROR_NONE;
+}
+
+/* Two directories: partitions lie in them in turn. */
+bool log_dir_describe(const struct shard *shard, int directory, struct log_dir *ret)
+{
+    const struct bench *bench = CONTAINER_OF(shard->broker, struct bench, broker);
+    *ret = (struct log_dir){.root = "/bench/",
+                            .path = directory == 0 ? "a" : "b",
+                            .error = bench->failed[directory],
+                            .handle = -1};
+    return true;
+}
+
+int log_dir_of(const struct partition *partition)
+{
+    return partition->log->directory;
+}
+
+void log_dir_size(const struct partition *partition, struct log_size *size)
+{
+    *size = (struct log_size){.log = partition->log};
+}
+
+bool log_size_step(struct log_size *size, struct flow *flow)
+{
+    for (int i = 0; i < size->log->count; i++)
+        size->bytes += size->log->sizes[i];
+    return true;
 }
 
 bool log_read_step(struct log_read *read, struct flow *flow)

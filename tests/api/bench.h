@@ -23,7 +23,10 @@ struct log {
     struct aborted_txn_entry aborted; /* the last one */
     int aborted_count;
     struct epochs epochs;
+    int directory; /* that it lies in */
 };
+
+enum { BENCH_DIRECTORIES = 2 };
 
 struct bench {
     struct broker broker;
@@ -34,6 +37,7 @@ struct bench {
     int lines, stopped;
     int32_t room_bytes; /* batches larger than it wait for bench_make_room; 0: all have room */
     struct list room;   /* on the partition's core */
+    enum error failed[BENCH_DIRECTORIES]; /* directories that have */
     bool holds_commits; /* what is appended stays uncommitted until bench_commit */
     char last_line[EVENT_LINE_BYTES];
 };

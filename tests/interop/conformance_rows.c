@@ -316,6 +316,21 @@ static int error_of_describe_producers(const void *from)
     return response->topics->partitions->error_code;
 }
 
+/* Null: all of them. */
+static void fill_describe_log_dirs(struct wire *wire, int16_t version, void *to)
+{
+    struct describe_log_dirs_request *request = to;
+    request->topics_count = -1;
+}
+
+static int error_of_describe_log_dirs(const void *from)
+{
+    const struct describe_log_dirs_response *response = from;
+    if (response->results_count < 1 || response->results->topics_count < 1)
+        return INCOMPLETE;
+    return response->results->log_dir.data[0] == '/' ? response->results->error_code : INCOMPLETE;
+}
+
 static void fill_offset_for_leader_epoch(struct wire *wire, int16_t version, void *to)
 {
     struct offset_for_leader_epoch_request *request = to;
@@ -436,6 +451,7 @@ const struct conformance_spoiling conformance_spoilings[] = {
     {API_METADATA, 0, 13, NULL, 0},
     {API_INIT_PRODUCER_ID, 0, 6, NULL, 0},
     {API_DESCRIBE_PRODUCERS, 0, 0, NULL, 0},
+    {API_DESCRIBE_LOG_DIRS, 1, 5, NULL, 0},
     {API_OFFSET_FOR_LEADER_EPOCH, 2, 4, NULL, 0},
     {API_FIND_COORDINATOR, 0, 0, NULL, 0},
     {API_FIND_COORDINATOR, 1, 6, spoil_key_type, ERROR_INVALID_REQUEST},
@@ -462,6 +478,7 @@ const struct conformance_row conformance_rows[] = {
     {API_METADATA, 0, fill_metadata, error_of_metadata},
     {API_INIT_PRODUCER_ID, 0, fill_init_producer_id, error_of_init_producer_id},
     {API_DESCRIBE_PRODUCERS, 0, fill_describe_producers, error_of_describe_producers},
+    {API_DESCRIBE_LOG_DIRS, 1, fill_describe_log_dirs, error_of_describe_log_dirs},
     {API_OFFSET_FOR_LEADER_EPOCH, 2, fill_offset_for_leader_epoch,
      error_of_offset_for_leader_epoch},
     {API_FIND_COORDINATOR, 0, fill_find_coordinator, error_of_find_coordinator},
