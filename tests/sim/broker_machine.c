@@ -105,12 +105,14 @@ void broker_machine_crash_never(struct broker_machine *machine)
 
 bool broker_machine_is_fenced(const struct broker_machine *machine)
 {
-    if (machine->state != BROKER_UP)
-        return false;
-    for (int i = 0; i < machine->cores; i++)
-        for (int d = 0; d < machine->broker.directory_count; d++)
-            if (machine->broker.shards[i].stores[d]->fenced)
-                return true;
+    return machine->state == BROKER_UP && machine->fenced;
+}
+
+bool broker_machine_has_failed(const struct broker_machine *machine, int directory)
+{
+    for (int i = 0; machine->state == BROKER_UP && i < machine->cores; i++)
+        if (machine->broker.shards[i].stores[directory]->fenced)
+            return true;
     return false;
 }
 
@@ -159,6 +161,11 @@ static void on_stopped(struct broker *broker)
     broker_stop_cores(broker);
 }
 
+static void on_fenced(struct broker *broker, struct shard *shard)
+{
+    CONTAINER_OF(broker, struct broker_machine, broker)->fenced = true;
+}
+
 static enum error open_all(struct broker_machine *machine)
 {
     struct broker *broker = &machine->broker;
@@ -177,6 +184,7 @@ static enum error open_all(struct broker_machine *machine)
             shard->stores[d]->options.flush_all_files = machine->flush_all_files;
     }
     broker->stopped = on_stopped;
+    broker->fenced = on_fenced;
     api_open(broker);
     for (int i = 0; i < machine->cores; i++)
         broker->shards[i].api->sessions.eviction_ms = machine->session_eviction_ms;
@@ -198,7 +206,7 @@ bool broker_machine_boot(struct broker_machine *machine)
         world_start(machine->world, machine->machine);
     machine->boots++;
     machine->state = BROKER_BOOTING;
-    machine->has_crashed = machine->net_stopped = false;
+    machine->has_crashed = machine->net_stopped = machine->fenced = false;
     machine->why[0] = 0;
     enum error error = ERROR_STOPPED;
     if (machine_begin(machine->machine) == 0)

@@ -31,7 +31,7 @@ struct broker_machine {
     bool has_crashed;      /* while it was booting or stopping */
     char why[512];         /* of the last failed boot */
     /* inside */
-    bool net_stopped;
+    bool net_stopped, fenced;
     struct world_action crash;
     bool crash_is_kill;
 };
@@ -62,5 +62,9 @@ void broker_machine_crash_never(struct broker_machine *machine);
 void broker_machine_describe(const struct broker_machine *machine, int peer, char *text,
                              size_t size);
 
-/* Has a store been fenced? Then a process of its kind would end. */
+/* Has the broker lost the directory of its metadata, or its last one? Then a process of its kind
+ * would end. */
 bool broker_machine_is_fenced(const struct broker_machine *machine);
+
+/* Has this directory failed on any core, or was it absent at the start? */
+bool broker_machine_has_failed(const struct broker_machine *machine, int directory);

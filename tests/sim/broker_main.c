@@ -68,6 +68,8 @@ static const char *const wanted_marks[] = {
     "read past the budget",
     "partitions created under produce",
     "a duplicate of an appended batch",
+    "a directory fenced alone",
+    "partitions of an absent directory",
 };
 
 /* Not killed here but by the crash tests of storage, which see every cut; and by a unit test, which

@@ -191,6 +191,18 @@ struct buffer *__wrap_buffers_take(struct buffers *buffers, size_t size)
     return buffer;
 }
 
+/* A directory that breaks takes no other with it. */
+static void check_directories(struct simulation *sim)
+{
+    const struct world_settings *settings = &sim->world->settings;
+    bool by_chance = settings->read_error_once_in || settings->write_error_once_in ||
+                     settings->flush_error_once_in || settings->name_error_once_in ||
+                     sim->by_number;
+    for (int d = 0; d < sim->directories && !by_chance; d++)
+        if (!sim->has_broken[d] && broker_machine_has_failed(&sim->broker, d))
+            world_violation(sim->world, "%s has failed, and no fault was there", sim_directory(d));
+}
+
 void oracle_event(struct world *world, void *argument)
 {
     struct simulation *sim = argument;
@@ -205,6 +217,7 @@ void oracle_event(struct world *world, void *argument)
             check_journal_ends(sim, shard, shard->stores[d]);
         check_bounds(sim, shard);
     }
+    check_directories(sim);
     check_metadata(sim);
 }
 
@@ -346,13 +359,11 @@ static struct model_topic *topic_of_folder(struct simulation *sim, const char *f
     return known ? model_find(&sim->model, id) : NULL;
 }
 
-static void check_folder(struct simulation *sim, const char *name, struct string topic_name,
+static void check_folder(struct simulation *sim, const char *directory, const char *name,
                          int32_t index)
 {
-    if (string_equal(topic_name, METADATA_TOPIC))
-        return;
     char folder[128];
-    snprintf(folder, sizeof folder, "data/%s", name);
+    snprintf(folder, sizeof folder, "%s/%s", directory, name);
     struct model_topic *topic = topic_of_folder(sim, folder);
     if (!topic || index >= topic->partition_count) {
         world_violation(sim->world, "%s: a folder of no topic", folder);
@@ -363,10 +374,10 @@ static void check_folder(struct simulation *sim, const char *name, struct string
     check_log(sim, &topic->partitions[index], folder);
 }
 
-static void check_journal(struct simulation *sim, const char *name)
+static void check_journal(struct simulation *sim, const char *directory, const char *name)
 {
     char path[128];
-    snprintf(path, sizeof path, "data/%s", name);
+    snprintf(path, sizeof path, "%s/%s", directory, name);
     struct bytes file = read_file(sim, path);
     struct anchor anchors[2];
     int newest = -1;
@@ -387,24 +398,32 @@ static void check_journal(struct simulation *sim, const char *name)
     memory_free((void *)file.data);
 }
 
-void oracle_disk(struct simulation *sim)
+static void check_directory(struct simulation *sim, const char *directory)
 {
     struct entries *entries = memory_zeroed(sizeof *entries);
     bool marked = false;
-    world_start(sim->world, sim->broker.machine);
-    model_verify_begin(&sim->model);
-    list_folder(sim, "data", entries);
+    list_folder(sim, directory, entries);
     for (int i = 0; i < entries->count; i++) {
         struct string topic;
         int32_t index;
         if (strncmp(entries->names[i], "journal-", 8) == 0)
-            check_journal(sim, entries->names[i]);
-        else if (entries->kinds[i] == 'd' && folder_name_parse(entries->names[i], &topic, &index))
-            check_folder(sim, entries->names[i], topic, index);
+            check_journal(sim, directory, entries->names[i]);
+        else if (entries->kinds[i] == 'd' && folder_name_parse(entries->names[i], &topic, &index) &&
+                 !string_equal(topic, METADATA_TOPIC))
+            check_folder(sim, directory, entries->names[i], index);
         marked = marked || strcmp(entries->names[i], ".kafka_cleanshutdown") == 0;
     }
     if (!marked)
-        world_violation(sim->world, "a clean stop left no mark");
+        world_violation(sim->world, "%s: a clean stop left no mark", directory);
+    memory_free(entries);
+}
+
+void oracle_disk(struct simulation *sim)
+{
+    world_start(sim->world, sim->broker.machine);
+    model_verify_begin(&sim->model);
+    for (int d = 0; d < sim->directories; d++)
+        check_directory(sim, sim_directory(d));
     const struct model *model = &sim->model;
     for (int32_t i = 0; i < model->topic_count; i++)
         for (int j = 0; !model->topics[i]->delete_asked && j < model->topics[i]->partition_count;
@@ -413,6 +432,5 @@ void oracle_disk(struct simulation *sim)
                 world_violation(sim->world, "%s-%d: not on the disk, with %lld records promised",
                                 model->topics[i]->name, j,
                                 (long long)model->topics[i]->partitions[j].promised_count);
-    memory_free(entries);
     world_stop_machine(sim->world, sim->broker.machine);
 }

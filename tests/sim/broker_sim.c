@@ -36,6 +36,12 @@ static int64_t draw_power(struct simulation *sim, int low, int high)
         }                                                                                          \
     } while (0)
 
+const char *sim_directory(int directory)
+{
+    static const char *const names[] = {"data", "data-1", "data-2"};
+    return names[directory];
+}
+
 /* ---- draw ---- */
 
 static struct world_settings draw_world(struct simulation *sim)
@@ -61,7 +67,11 @@ static void draw_broker(struct simulation *sim)
     struct broker_machine *machine = &sim->broker;
     struct settings *settings = &machine->settings;
     struct sentence sentence;
-    enum error error = settings_set(settings, STRING("log.dirs"), STRING("data"), &sentence);
+    static const char *const dirs[] = {"data", "data,data-1", "data,data-1,data-2"};
+    sim->directories = sim->seed % 5 == 1 ? 2 : sim->seed % 5 == 2 ? 3 : 1; /* no draw, as below */
+    sim->broken = -1;
+    enum error error = settings_set(settings, STRING("log.dirs"),
+                                    string_of(dirs[sim->directories - 1]), &sentence);
     check(error == ERROR_NONE);
     machine->cores = (int)draw(sim, 1, 4);
     settings->journal_bytes = draw_power(sim, 16, 22);
@@ -169,10 +179,29 @@ static bool failed(const struct simulation *sim)
     return sim->world->violation_count > 0;
 }
 
+static void mend(struct simulation *sim)
+{
+    sim->broken = -1;
+    world_break(sim->world, sim->broker.machine, NULL);
+}
+
+/* Not that of the metadata: without it there is no broker. */
+static void break_a_directory(struct simulation *sim)
+{
+    if (sim->directories == 1)
+        return;
+    sim->broken = (int)draw(sim, 1, sim->directories - 1);
+    sim->disk_faults = sim->has_broken[sim->broken] = true;
+    SAY(sim, "%s breaks", sim_directory(sim->broken));
+    world_break(sim->world, sim->broker.machine, sim_directory(sim->broken));
+}
+
 static void boot(struct simulation *sim)
 {
     oracle_incarnation(sim);
     for (int i = 0; i < 50 && !failed(sim); i++) {
+        if (sim->broken >= 0 && random_once_in(&sim->random, 2))
+            mend(sim);
         if (!sim->calm && random_once_in(&sim->random, 4))
             broker_machine_crash_in(&sim->broker, draw(sim, 0, 30000000),
                                     random_once_in(&sim->random, 2));
@@ -254,7 +283,7 @@ static void fail_an_operation(struct simulation *sim)
     if (kind == OP_RECEIVE && random_once_in(&sim->random, 2))
         error = ERROR_NO_BUFFERS;
     SAY(sim, "an operation of kind %d will fail", kind);
-    sim->disk_faults = true;
+    sim->disk_faults = sim->by_number = true;
     world_fail(sim->world, sim->broker.machine, kind, (uint64_t)draw(sim, 1, 40), error);
 }
 
@@ -280,6 +309,9 @@ static void fault(struct simulation *sim)
     case 8:
         if (random_once_in(&sim->random, 2))
             fail_an_operation(sim);
+        break;
+    case 9:
+        break_a_directory(sim);
         break;
     default:
         break;
@@ -331,6 +363,7 @@ static void end_faults(struct simulation *sim)
     settings->flush_error_once_in = settings->name_error_once_in = 0;
     settings->no_buffers_once_in = 0;
     sim->world->machines[sim->broker.machine]->fault_count = 0;
+    mend(sim);
     broker_machine_crash_never(&sim->broker);
     unblock(&sim->unblock, sim->world);
 }
@@ -356,8 +389,9 @@ static void run_calm(struct simulation *sim)
         if (!sim->clients[i].kind->is_over(&sim->clients[i]))
             world_violation(sim->world, "client %d, a %s, does not come to its end", i,
                             sim->clients[i].kind->name);
-    if (broker_machine_is_fenced(&sim->broker))
-        world_violation(sim->world, "fenced without a fault");
+    for (int d = 0; d < sim->directories; d++)
+        if (broker_machine_has_failed(&sim->broker, d))
+            world_violation(sim->world, "%s: fenced without a fault", sim_directory(d));
     if (failed(sim))
         return;
     SAY(sim, "last stop");

@@ -34,6 +34,10 @@ struct simulation {
         int core_count;
     } metadata;
     bool verbose, disk_faults;
+    int directories;    /* of the broker, each a disk that may break */
+    int broken;         /* of them; -1: none */
+    bool has_broken[3]; /* ever: what was lost may be told later */
+    bool by_number;     /* an operation was made to fail, whosever it is */
     /* counted */
     uint64_t crashes, kills, stops, failed_boots, fences, cuts;
     struct world_action unblock;
@@ -48,6 +52,9 @@ struct sim_result {
     char message[640];
     uint64_t records, acknowledged, read, crashes, kills, stops, failed_boots, fences, losses;
 };
+
+/* The name of a log directory. */
+const char *sim_directory(int directory);
 
 /* Runs one seed. `verbose` prints what the scenario does. */
 struct sim_result sim_run(uint64_t seed, uint64_t events, bool verbose);

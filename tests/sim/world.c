@@ -290,6 +290,15 @@ void world_fail(struct world *world, int machine, int kind, uint64_t nth, enum e
         (struct world_fault){(uint8_t)kind, m->submitted[kind] + nth, error};
 }
 
+void world_break(struct world *world, int machine, const char *folder)
+{
+    struct machine *m = get_machine(world, machine);
+    check(!folder || strlen(folder) < sizeof m->broken);
+    memset(m->broken, 0, sizeof m->broken);
+    if (folder)
+        memcpy(m->broken, folder, strlen(folder));
+}
+
 /* Takes the completions of a machine's operations out. */
 static void agenda_forget(struct world *world, const struct machine *machine)
 {

@@ -73,6 +73,8 @@ struct world_action {
 };
 #define WORLD_ACTION(run_) ((struct world_action){.event.place = -1, .run = (run_)})
 
+enum { WORLD_FOLDER_BYTES = 16 };
+
 /* An injected fault: see world_fail. */
 struct world_fault {
     uint8_t kind;
@@ -101,6 +103,7 @@ struct machine {
     uint8_t fault_kind;                    /* of the operation that met the last of them */
     bool fault_durable;                    /* a write that was to be durable */
     uint64_t fault_met;                    /* how many were met */
+    char broken[WORLD_FOLDER_BYTES];       /* see world_break; empty: none */
     uint64_t submitted[OP_KIND_COUNT + 1]; /* the last: of any kind */
 };
 
@@ -185,6 +188,11 @@ void world_wall_step(struct world *world, int machine, int64_t delta_ms);
  * that takes no space. A send or receive that ends with
  * CONNECTION_RESET cuts its connection. */
 void world_fail(struct world *world, int machine, int kind, uint64_t nth, enum error error);
+
+/* The disk below a folder of the root breaks: every operation on what lies there ends with
+ * INPUT_OUTPUT from now on, until another one breaks or none (null). At most one of a machine is
+ * broken. */
+void world_break(struct world *world, int machine, const char *folder);
 
 /* Nothing goes from machine to machine while blocked; what was sent is kept. One direction. */
 void world_block(struct world *world, int from, int to, bool blocked);

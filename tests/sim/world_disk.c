@@ -130,6 +130,27 @@ static struct disk_change change_of(const struct op *op)
     };
 }
 
+static void folder_of(const char *path, char folder[WORLD_FOLDER_BYTES])
+{
+    size_t size = strcspn(path + (*path == '/'), "/");
+    size = size < WORLD_FOLDER_BYTES - 1 ? size : WORLD_FOLDER_BYTES - 1;
+    memset(folder, 0, WORLD_FOLDER_BYTES);
+    memcpy(folder, path + (*path == '/'), size);
+}
+
+/* Does it ask something of a disk that is broken? */
+static bool is_broken(const struct machine *machine, const struct op *op)
+{
+    const struct open_file *file = ((const struct op_state *)op->scratch)->object;
+    char folder[WORLD_FOLDER_BYTES];
+    if (!machine->broken[0])
+        return false;
+    if (file)
+        return strcmp(file->folder, machine->broken) == 0;
+    folder_of(op->path, folder);
+    return strcmp(folder, machine->broken) == 0;
+}
+
 void file_submit(struct op *op)
 {
     struct op_state *state = op_state(op);
@@ -148,6 +169,8 @@ void file_submit(struct op *op)
     } else if (!op->path || (op->kind == OP_RENAME && !op->path_to)) {
         error = ERROR_BAD_ARGUMENT;
     }
+    if (!error && is_broken(machine, op))
+        state->error = ERROR_INPUT_OUTPUT;
     state->bound = machine->disk->sequence + 1;
     if (error) {
         state->error = error;
@@ -237,6 +260,7 @@ static int64_t execute_open(struct machine *machine, struct op *op)
                                .references = 1,
                                .losses_told = inode->losses - inode->unreported,
                                .all_losses_told = machine->disk->losses};
+    folder_of(op->path, file->folder);
     list_push(&machine->files, &file->link);
     inode->locked |= (op->flags & OPEN_LOCK) != 0;
     inode->direct_writers += (op->flags & OPEN_DIRECT) && (op->flags & OPEN_WRITE);

@@ -74,6 +74,7 @@ struct open_file {
     uint32_t flags;
     int32_t references;                    /* the handle, and operations in flight */
     uint64_t cookie;                       /* of OP_LIST */
+    char folder[WORLD_FOLDER_BYTES];       /* the first part of its path */
     uint32_t losses_told, all_losses_told; /* of the inode's and the disk's */
 };
 
