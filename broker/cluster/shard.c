@@ -15,11 +15,11 @@
 
 static const int64_t idle_ns = 10 * 1000000000ll;
 
-/* Settings speak of the whole broker; each core has a cleaner of its own. */
+/* Settings speak of the whole broker; each core has a cleaner of its own in each directory. */
 static struct cleaner_options cleaner_options(const struct broker *broker)
 {
     const struct settings *settings = broker->settings;
-    int cores = broker->core_count;
+    int cores = broker->core_count * broker->directory_count; /* one in each directory */
     return (struct cleaner_options){
         .enabled = settings->log_cleaner_enable,
         .backoff_ns = min_i64(settings->log_cleaner_backoff_ms, INT64_MAX / 2000000) * 1000000,

@@ -5,7 +5,9 @@
 #include "base/reached.h"
 #include <stdio.h>
 
-enum { WINDOW_BYTES = 1 << 20, KEPT_WINDOW_BYTES = 4 << 20 };
+/* Windows that are kept begin small: most journals are empty, and are looked through all the same.
+ */
+enum { WINDOW_BYTES = 1 << 20, KEPT_WINDOW_BYTES = 4 << 20, FIRST_WINDOW_BYTES = 64 << 10 };
 enum { ROT_SCAN_BYTES = 2 << 20, MEMORY_ALIGNMENT = 4096 };
 enum { ALIGNMENT_LEAST = 512, ALIGNMENT_MOST = 1 << 16 };
 
@@ -13,6 +15,14 @@ enum { ALIGNMENT_LEAST = 512, ALIGNMENT_MOST = 1 << 16 };
 static void take_window(struct journal_reader *reader, int64_t size)
 {
     if (reader->keeps) {
+        struct list *last = reader->windows.previous;
+        if (last != &reader->windows && !reader->wanted) {
+            if ((size_t)size <= CONTAINER_OF(last, struct buffer, link)->size)
+                return; /* the one before is used again */
+            list_remove(last);
+            buffer_release(CONTAINER_OF(last, struct buffer, link));
+        }
+        reader->wanted = false;
         struct buffer *buffer = buffers_take_always(reader->keeps, (size_t)size);
         list_push(&reader->windows, &buffer->link);
         reader->window = buffer->data;
@@ -29,10 +39,14 @@ void journal_reader_keep(struct journal_reader *reader, struct buffers *buffers)
     reader->window = NULL;
     reader->window_size = reader->window_capacity = 0;
     reader->keeps = buffers;
+    reader->ahead = FIRST_WINDOW_BYTES;
 }
 
-struct buffer *journal_reader_window(const struct journal_reader *reader)
+struct buffer *journal_reader_window(struct journal_reader *reader)
 {
+    if (!reader->wanted)
+        reader->ahead = min_i64(4 * reader->ahead, KEPT_WINDOW_BYTES);
+    reader->wanted = true;
     return CONTAINER_OF(reader->windows.previous, struct buffer, link);
 }
 
@@ -47,8 +61,9 @@ static int64_t load(struct journal_reader *reader, int64_t from, int64_t size)
         return size;
     /* aligned for any disk, also where the journal was copied from one with smaller sectors */
     int64_t begin = (int64_t)align_down((uint64_t)from, MEMORY_ALIGNMENT), before = from - begin;
-    int64_t ahead = reader->keeps ? KEPT_WINDOW_BYTES : WINDOW_BYTES;
-    int64_t wanted = max_i64(before + size, min_i64(ahead, reader->file_size - begin));
+    int64_t ahead =
+        min_i64(reader->keeps ? reader->ahead : WINDOW_BYTES, reader->file_size - begin);
+    int64_t wanted = max_i64(before + size, ahead);
     wanted = (int64_t)align_up((uint64_t)wanted, MEMORY_ALIGNMENT);
     take_window(reader, wanted);
     reader->window_from = begin;

@@ -20,6 +20,8 @@ struct journal_reader {
     struct buffers *keeps; /* not null: each window is a buffer of these, and stays (windows) */
     struct list windows;
     int64_t window_from, window_size, window_capacity;
+    int64_t ahead;   /* size of the next window that is kept, if more is not asked for */
+    bool wanted;     /* the newest of windows holds a block */
     bool fresh;      /* created, and no anchor ever written: nothing to read */
     char fault[160]; /* what is wrong, with the position, after CHECKSUM or NEWER_VERSION */
 };
@@ -33,7 +35,7 @@ enum error journal_reader_open(struct journal_reader *reader, struct port *port,
 void journal_reader_keep(struct journal_reader *reader, struct buffers *buffers);
 
 /* With journal_reader_keep: the buffer that the last block's entries lie in. */
-struct buffer *journal_reader_window(const struct journal_reader *reader);
+struct buffer *journal_reader_window(struct journal_reader *reader);
 
 /* The next block's entries, borrowed until the next call. NONE with size 0: the end (a torn write,
  * if there is one, is not acknowledged and is not returned). CHECKSUM: a block is damaged though
