@@ -4,9 +4,9 @@
 #include "storage/store.h"
 #include <stdio.h>
 
-enum phase { PHASE_BEGIN, PHASE_OPENED, PHASE_LISTED, PHASE_LOOKED, PHASE_CLOSED };
+enum phase { PHASE_BEGIN, PHASE_OPENED, PHASE_LISTED, PHASE_LOOKED, PHASE_CLOSED, PHASE_COUNT };
 
-/* Of the segments that memory knows: all of an open log, those in the journal of a resumed one. */
+/* Of the segments of a resumed log that lie in the journal. */
 static int64_t known_bytes(const struct log *log)
 {
     int64_t bytes = 0;
@@ -64,13 +64,38 @@ static bool next_name(struct log_size *size, struct flow *flow)
     return list(size, flow);
 }
 
-/* Somebody may have opened it meanwhile: then memory knows better. */
-static bool finish(struct log_size *size)
+/* An open log: what memory knows, and the files of older segments that nobody has looked at yet. */
+static bool count(struct log_size *size, struct flow *flow)
 {
     const struct log *log = size->log;
-    if (log->state == LOG_OPEN)
-        size->bytes = known_bytes(log);
-    else if (log->state == LOG_CLOSED && log->resumed)
+    for (int32_t i = 0; log->state == LOG_OPEN && i < log->segment_count; i++) {
+        const struct segment *segment = log->segments[i];
+        if (segment->base_offset < size->next_base)
+            continue;
+        size->next_base = segment->base_offset + 1;
+        if (segment->size >= 0) {
+            size->bytes += segment->size;
+            continue;
+        }
+        char name[SEGMENT_NAME_SIZE];
+        segment_name(segment->base_offset, ".log", name);
+        snprintf(size->path, sizeof size->path, "%s/%s", log->folder, name);
+        return start(size, flow,
+                     (struct op){.kind = OP_STAT, .path = size->path, .data = &size->stat},
+                     PHASE_COUNT);
+    }
+    return true;
+}
+
+/* The folder was listed. Somebody may have opened the log meanwhile: then memory knows better. */
+static bool finish(struct log_size *size, struct flow *flow)
+{
+    const struct log *log = size->log;
+    if (log->state == LOG_OPEN) {
+        size->bytes = 0;
+        return count(size, flow);
+    }
+    if (log->state == LOG_CLOSED && log->resumed)
         size->bytes += known_bytes(log);
     return true;
 }
@@ -81,15 +106,17 @@ bool log_size_step(struct log_size *size, struct flow *flow)
     switch ((enum phase)size->phase) {
     case PHASE_BEGIN:
         size->bytes = 0;
-        if (log->state == LOG_OPEN || log->removed)
-            return finish(size);
+        if (log->state == LOG_OPEN)
+            return count(size, flow);
+        if (log->removed)
+            return true;
         return start(
             size, flow,
             (struct op){.kind = OP_OPEN, .path = log->folder, .flags = OPEN_READ | OPEN_DIRECTORY},
             PHASE_OPENED);
     case PHASE_OPENED:
         if (size->op.result < 0)
-            return finish(size); /* nothing was drained yet */
+            return finish(size, flow); /* nothing was drained yet */
         size->handle = (int32_t)size->op.result;
         size->names = buffers_take_always(&log->store->core->buffers, BUFFER_ALIGNMENT);
         size->listed = size->at = 0;
@@ -105,7 +132,11 @@ bool log_size_step(struct log_size *size, struct flow *flow)
             size->bytes += size->stat.size_bytes;
         return next_name(size, flow);
     case PHASE_CLOSED:
-        break;
+        return finish(size, flow);
+    case PHASE_COUNT:
+        if (size->op.result >= 0)
+            size->bytes += size->stat.size_bytes;
+        return count(size, flow);
     }
-    return finish(size);
+    return true;
 }

@@ -16,6 +16,7 @@ struct log_size {
     struct file_stat stat;
     struct buffer *names;
     int64_t listed, at; /* bytes of names: there, and looked at */
+    int64_t next_base;  /* of an open log: segments before it are counted */
     int32_t handle;
     uint8_t phase;
     char path[1024];
