@@ -90,8 +90,9 @@ static bool refuse_all(struct call *call)
     return true;
 }
 
-static void fill_partition(const struct image_partition *partition, int32_t index,
-                           struct describe_topic_partitions_response_partition *out)
+/* False: budget. */
+static bool fill_partition(struct call *call, const struct image_partition *partition,
+                           int32_t index, struct describe_topic_partitions_response_partition *out)
 {
     out->partition_index = index;
     out->leader_id = partition->leader;
@@ -104,6 +105,16 @@ static void fill_partition(const struct image_partition *partition, int32_t inde
         (int32_t *)image_partition_list(partition, IMAGE_ELR, &out->eligible_leader_replicas_count);
     out->last_known_elr = (int32_t *)image_partition_list(partition, IMAGE_LAST_KNOWN_ELR,
                                                           &out->last_known_elr_count);
+    const struct image *image = &call->shard->image;
+    out->offline_replicas_count = image_offline_replicas(image, partition, NULL);
+    if (out->offline_replicas_count == 0)
+        return true;
+    out->offline_replicas =
+        call_take(call, (size_t)out->offline_replicas_count, sizeof *out->offline_replicas);
+    if (!out->offline_replicas)
+        return false;
+    (void)image_offline_replicas(image, partition, out->offline_replicas);
+    return true;
 }
 
 static bool set_cursor(struct call *call, struct string topic, int32_t index)
@@ -135,7 +146,8 @@ static bool fill_partitions(struct call *call, const struct image_topic *topic, 
             continue;
         if (out->partitions_count == most)
             return set_cursor(call, out->name, i);
-        fill_partition(partition, i, &out->partitions[out->partitions_count++]);
+        if (!fill_partition(call, partition, i, &out->partitions[out->partitions_count++]))
+            return false;
         --*left;
     }
     return true;

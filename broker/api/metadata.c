@@ -118,8 +118,9 @@ static bool fill_brokers(struct call *call, struct metadata_response *out)
     return true;
 }
 
-static void fill_partition(const struct image_partition *partition, int32_t index,
-                           struct metadata_response_partition *out)
+/* False: budget. */
+static bool fill_partition(struct call *call, const struct image_partition *partition,
+                           int32_t index, struct metadata_response_partition *out)
 {
     out->partition_index = index;
     out->leader_id = partition->leader;
@@ -128,6 +129,16 @@ static void fill_partition(const struct image_partition *partition, int32_t inde
     out->replica_nodes =
         (int32_t *)image_partition_list(partition, IMAGE_REPLICAS, &out->replica_nodes_count);
     out->isr_nodes = (int32_t *)image_partition_list(partition, IMAGE_ISR, &out->isr_nodes_count);
+    const struct image *image = &call->shard->image;
+    out->offline_replicas_count = image_offline_replicas(image, partition, NULL);
+    if (out->offline_replicas_count == 0)
+        return true;
+    out->offline_replicas =
+        call_take(call, (size_t)out->offline_replicas_count, sizeof *out->offline_replicas);
+    if (!out->offline_replicas)
+        return false;
+    (void)image_offline_replicas(image, partition, out->offline_replicas);
+    return true;
 }
 
 static bool fill_topic(struct call *call, const struct image_topic *topic,
@@ -145,8 +156,9 @@ static bool fill_topic(struct call *call, const struct image_topic *topic,
         return false;
     for (int32_t i = 0; i < topic->partition_capacity; i++) {
         const struct image_partition *partition = image_partition(topic, i);
-        if (partition && partition->core >= 0)
-            fill_partition(partition, i, &out->partitions[out->partitions_count++]);
+        if (partition && partition->core >= 0 &&
+            !fill_partition(call, partition, i, &out->partitions[out->partitions_count++]))
+            return false;
     }
     return true;
 }

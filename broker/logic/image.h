@@ -131,6 +131,12 @@ int image_partition_core(const struct image *image, struct uuid topic_id, int32_
 /* The log directory of that broker in which the partition lies (KIP-858); zero: it is not said. */
 struct uuid image_partition_directory(const struct image_partition *partition, int32_t broker_id);
 
+/* The replicas that can't be used: their broker is gone, or the log directory that they lie in is
+ * none of those it has registered (KRaftMetadataCache.isReplicaInOfflineDir). How many; `ret`, if
+ * not null, has room for all replicas. */
+int32_t image_offline_replicas(const struct image *image, const struct image_partition *partition,
+                               int32_t *ret);
+
 /* How many replicas lie in the directory. */
 int32_t image_directory_load(const struct image *image, struct uuid directory);
 

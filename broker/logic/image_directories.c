@@ -18,6 +18,33 @@ struct uuid image_partition_directory(const struct image_partition *partition, i
     return (struct uuid){{0}};
 }
 
+static bool is_offline(const struct image_broker *broker, struct uuid directory)
+{
+    if (!broker)
+        return true;
+    if (broker->log_dir_count == 0 || uuid_equal(directory, (struct uuid){{0}}))
+        return false; /* it does not say, or it is not said */
+    for (int32_t i = 0; i < broker->log_dir_count; i++)
+        if (uuid_equal(broker->log_dirs[i], directory))
+            return false;
+    return true;
+}
+
+int32_t image_offline_replicas(const struct image *image, const struct image_partition *partition,
+                               int32_t *ret)
+{
+    int32_t count, offline = 0;
+    const int32_t *replicas = image_partition_list(partition, IMAGE_REPLICAS, &count);
+    for (int32_t i = 0; i < count; i++) {
+        if (!is_offline(image_broker(image, replicas[i]), partition->directories[i]))
+            continue;
+        if (ret)
+            ret[offline] = replicas[i];
+        offline++;
+    }
+    return offline;
+}
+
 int32_t image_directory_load(const struct image *image, struct uuid directory)
 {
     const struct image_directory *found =

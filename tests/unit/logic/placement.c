@@ -86,3 +86,20 @@ TEST(placement, counts_what_is_moved_and_what_is_gone)
     EQ(image_directory_load(&c.image, second), 0);
     cluster_done(&c);
 }
+
+TEST(placement, tells_replicas_in_a_directory_that_is_gone)
+{
+    struct cluster c;
+    int32_t ids[3];
+    cluster_init(&c, 1);
+    const struct uuid both[] = {first, second};
+    register_directories(&c, c.settings.node_id, both, 2);
+    EQ(cluster_create(&c, "t", 2), ERROR_NONE);
+    const struct image_topic *topic = image_topic_by_name(&c.image, STRING("t"));
+    EQ(image_offline_replicas(&c.image, image_partition(topic, 1), NULL), 0);
+    register_directories(&c, c.settings.node_id, both, 1);
+    EQ(image_offline_replicas(&c.image, image_partition(topic, 0), NULL), 0);
+    EQ(image_offline_replicas(&c.image, image_partition(topic, 1), ids), 1);
+    EQ(ids[0], c.settings.node_id);
+    cluster_done(&c);
+}
