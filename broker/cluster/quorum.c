@@ -44,10 +44,49 @@ static enum error decode(const struct message *message, struct bytes value, stru
     return message_decode(message, CONTROL_VERSION, &reader, arena, ret);
 }
 
+static void add_voter(struct quorum *quorum, int32_t id)
+{
+    if (quorum->voter_count < QUORUM_VOTERS_MAX)
+        quorum->voter_ids[quorum->voter_count++] = id;
+}
+
+static enum error note_voters(struct quorum *quorum, struct arena *arena, struct bytes value)
+{
+    struct voters_record voters;
+    enum error error = decode(&voters_record_message, value, arena, &voters);
+    if (error)
+        return error;
+    keep_voters(quorum, value);
+    quorum->voter_count = 0;
+    for (int32_t i = 0; i < voters.voters_count; i++)
+        add_voter(quorum, voters.voters[i].voter_id);
+    return ERROR_NONE;
+}
+
+/* It names them also where they are in the settings of each node. */
+static enum error note_leader(struct quorum *quorum, struct arena *arena, struct bytes value)
+{
+    struct leader_change_message change;
+    enum error error = decode(&leader_change_message_message, value, arena, &change);
+    if (error)
+        return error;
+    quorum->voter_count = 0;
+    for (int32_t i = 0; i < change.voters_count; i++)
+        add_voter(quorum, change.voters[i].voter_id);
+    return ERROR_NONE;
+}
+
+int32_t quorum_other_voter(const struct quorum *quorum, int32_t node_id)
+{
+    for (int32_t i = 0; i < quorum->voter_count; i++)
+        if (quorum->voter_ids[i] != node_id)
+            return quorum->voter_ids[i];
+    return -1;
+}
+
 enum error quorum_note(struct quorum *quorum, struct arena *arena, const struct record *record)
 {
     struct k_raft_version_record version;
-    struct voters_record voters;
     if (record->key.size < CONTROL_KEY_SIZE)
         return ERROR_MALFORMED;
     enum error error = ERROR_NONE;
@@ -58,9 +97,10 @@ enum error quorum_note(struct quorum *quorum, struct arena *arena, const struct 
             quorum->kraft_version = version.k_raft_version;
         break;
     case CONTROL_VOTERS:
-        error = decode(&voters_record_message, record->value, arena, &voters);
-        if (!error)
-            keep_voters(quorum, record->value);
+        error = note_voters(quorum, arena, record->value);
+        break;
+    case CONTROL_LEADER_CHANGE:
+        error = note_leader(quorum, arena, record->value);
         break;
     }
     return error;

@@ -15,7 +15,7 @@
 
 #define QUORUM_STATE_FILE "quorum-state"
 
-enum { QUORUM_STATE_BYTES = 256 };
+enum { QUORUM_STATE_BYTES = 256, QUORUM_VOTERS_MAX = 32 };
 
 /* Types of the log's control records; the key is int16 version 0, int16 type. */
 enum control_type {
@@ -32,6 +32,8 @@ struct quorum {
     bool is_founded;       /* the log holds something, or a snapshot of it does */
     uint8_t *voters;       /* the newest VotersRecord; owned; null: none */
     int32_t voters_size;
+    int32_t voter_ids[QUORUM_VOTERS_MAX]; /* as they or the last LeaderChange say */
+    int32_t voter_count;
 };
 
 /* Who founds one: this node, and where its controller would be asked. Borrowed. */
@@ -51,6 +53,9 @@ enum error quorum_note(struct quorum *quorum, struct arena *arena, const struct 
 
 /* An epoch that was met in the log, in a snapshot's name or in quorum-state. */
 void quorum_note_epoch(struct quorum *quorum, int32_t epoch);
+
+/* A voter that is not `node_id`; -1: there is none. */
+int32_t quorum_other_voter(const struct quorum *quorum, int32_t node_id);
 
 /* Founds it: the control batch with which the log is to begin, in the arena, and the same noted.
  * NO_MEMORY. */

@@ -5,6 +5,9 @@
 #include "cluster/metadata_load.h"
 #include "cluster/snapshots.h"
 #include "cluster/whereabouts.h"
+#include "logic/alone.h"
+#include "storage/folder.h"
+#include "storage/redo.h"
 #include <stdio.h>
 
 static bool metadata_folder(void *context, struct uuid topic_id, int32_t partition, char *folder,
@@ -140,6 +143,52 @@ static enum error check_metadata(const struct broker *broker, const struct recov
     return ERROR_NONE;
 }
 
+static enum error note_partition(void *context, char kind, const char *name)
+{
+    struct string topic;
+    int32_t partition;
+    char *found = context;
+    if (kind == 'd' && folder_name_parse(name, &topic, &partition) && !found[0] &&
+        !string_equal(topic, METADATA_TOPIC))
+        snprintf(found, 300, "%s", name);
+    return ERROR_NONE;
+}
+
+/* No topic names a folder beside a metadata log that says nothing, and all would be removed: they
+ * are of a Kafka before KRaft, or the metadata log is lost. */
+static enum error check_nothing_unnamed(const struct broker *broker, struct port *port, char *why,
+                                        size_t why_size)
+{
+    for (int d = 0; d < broker->directory_count && !broker->quorum.is_founded; d++) {
+        char found[300] = "";
+        if (broker->directories[d].absent)
+            continue;
+        (void)redo_list(port, broker->directories[d].path, note_partition, found);
+        if (!found[0])
+            continue;
+        snprintf(
+            why, why_size,
+            "%s has partitions (%s), and there is no metadata log that names them "
+            "(__cluster_metadata-0 in %s): restore it from a copy, or choose another directory",
+            broker->directories[d].path, found, broker_metadata_path(broker));
+        return ERROR_BAD_ARGUMENT;
+    }
+    return ERROR_NONE;
+}
+
+/* A Kafka cluster's directory: is this node all of it? */
+static enum error check_alone(const struct broker *broker, char *why, size_t why_size)
+{
+    int32_t voter = quorum_other_voter(&broker->quorum, broker->node_id);
+    if (voter >= 0)
+        snprintf(why, why_size,
+                 "%s/__cluster_metadata-0 has node %d among its voters, and this version is a "
+                 "quorum of one node: remove it, with Kafka's tool, before",
+                 broker_metadata_path(broker), voter);
+    bool alone = voter < 0 && alone_is(&broker->shards[0].image, broker->node_id, why, why_size);
+    return alone ? ERROR_NONE : ERROR_BAD_ARGUMENT;
+}
+
 /* The image names the folders now: the other logs. */
 static enum error replay_logs(struct recover *recover)
 {
@@ -186,6 +235,10 @@ enum error recover_all(struct broker *broker, struct recover *recovers, struct p
     if (!error)
         error = load_metadata(broker, &recovers[broker->metadata_directory].recovery, port, why,
                               why_size);
+    if (!error)
+        error = check_nothing_unnamed(broker, port, why, why_size);
+    if (!error)
+        error = check_alone(broker, why, why_size);
     if (!error)
         error = whereabouts_look(broker, recovers, port, why, why_size);
     for (int d = 0; d < broker->directory_count && !error; d++) {

@@ -47,8 +47,8 @@ static const char prefix[] = "version: 0\ntopic_id: ";
 
 bool partition_metadata_is_torn(struct bytes text)
 {
-    int32_t size = (int32_t)sizeof prefix - 1 + 22 + 1; /* the last byte is a newline */
-    return text.size < size || text.data[size - 1] == 0;
+    int32_t size = (int32_t)sizeof prefix - 1 + 22; /* Kafka's has no newline at its end */
+    return text.size < size || text.data[size - 1] == 0 || text.data[text.size - 1] == 0;
 }
 
 bool partition_metadata_decode(struct bytes text, struct uuid *ret_topic_id)
@@ -75,6 +75,17 @@ bool folder_name_parse(const char *name, struct string *ret_topic, int32_t *ret_
     *ret_topic = (struct string){name, (int32_t)(dash - name)};
     *ret_partition = partition;
     return true;
+}
+
+bool folder_name_is_deleted(const char *name)
+{
+    static const char suffix[] = "-delete";
+    enum { SUFFIX = sizeof suffix - 1, ID = 32 };
+    size_t size = strlen(name);
+    if (size < SUFFIX + ID + 1 + 3 || strcmp(name + size - SUFFIX, suffix) != 0)
+        return false;
+    const char *id = name + size - SUFFIX - ID;
+    return id[-1] == '.' && strspn(id, "0123456789abcdef") == ID;
 }
 
 bool uuid_is_nearly(struct uuid a, struct uuid b)

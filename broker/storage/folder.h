@@ -6,7 +6,8 @@
 
 enum { PARTITION_METADATA_SIZE = 128, UUID_TEXT_SIZE = 23 };
 
-/* "version: 0\ntopic_id: <22 characters>\n" into text[PARTITION_METADATA_SIZE]; returns its size.
+/* "version: 0\ntopic_id: <22 characters>\n" (Kafka leaves the last newline out) into
+ * text[PARTITION_METADATA_SIZE]; returns its size.
  */
 size_t partition_metadata_encode(struct uuid topic_id, char *text);
 
@@ -27,3 +28,7 @@ bool uuid_decode(const char *text, struct uuid *ret);
 
 /* "topic-7" -> topic, 7. False for other names (".lock", "journal-0", "x-7.abc-delete"). */
 bool folder_name_parse(const char *name, struct string *ret_topic, int32_t *ret_partition);
+
+/* "topic-7.<32 hexadecimal digits>-delete": what Kafka renames a deleted partition's folder to, to
+ * remove it later. */
+bool folder_name_is_deleted(const char *name);

@@ -255,12 +255,13 @@ static enum error note_folder(void *context, char kind, const char *name)
     struct cleaning *cleaning = context;
     struct string topic;
     int32_t partition;
-    if (kind != 'd' || !folder_name_parse(name, &topic, &partition))
+    bool deleted = kind == 'd' && folder_name_is_deleted(name); /* by a Kafka node */
+    if (!deleted && (kind != 'd' || !folder_name_parse(name, &topic, &partition)))
         return ERROR_NONE;
     char path[1024];
     snprintf(path, sizeof path, "%s/%s", cleaning->recovery->directory, name);
-    if (cleaning->names->folder(cleaning->names->context, (struct uuid){{0}}, partition, path,
-                                sizeof path))
+    if (!deleted && cleaning->names->folder(cleaning->names->context, (struct uuid){{0}}, partition,
+                                            path, sizeof path))
         return ERROR_NONE;
     if (cleaning->count == cleaning->capacity) {
         cleaning->capacity = cleaning->capacity ? 2 * cleaning->capacity : 8;

@@ -104,3 +104,53 @@ TEST(quorum, is_left_as_a_kafka_node_wants_it_and_goes_on_at_its_epoch)
     site_done(&site);
     memory_free(text);
 }
+
+static void ensure_running(struct site *site)
+{
+    if (!site->world->machines[0]->running)
+        world_start(site->world, 0);
+}
+
+static void make_folder(struct site *site, const char *path)
+{
+    struct op op = {.kind = OP_MAKE_DIRECTORY, .path = path};
+    EQ(port_call(world_port(site->world, 0, 0), &op), 0);
+}
+
+static bool is_there(struct site *site, const char *path)
+{
+    struct file_stat stat;
+    struct op op = {.kind = OP_STAT, .path = path, .data = &stat};
+    return port_call(world_port(site->world, 0, 0), &op) >= 0;
+}
+
+TEST(quorum, of_a_directory_whose_partitions_nothing_names_is_not_founded)
+{
+    struct site site;
+    site_init(&site, 10, NULL);
+    ensure_running(&site);
+    make_folder(&site, "data");
+    make_folder(&site, "data/old-0");
+    TRUE_(!site_boot(&site));
+    TRUE_(strstr(site.why, "data has partitions (old-0), and there is no metadata log"));
+    ensure_running(&site);
+    TRUE_(is_there(&site, "data/old-0"));
+    site_done(&site);
+}
+
+TEST(quorum, removes_what_a_kafka_node_has_renamed_to_remove_it)
+{
+    static const char folder[] = "data/gone-0.1d4b0d40704541dfb4fc10970fa16dcb-delete";
+    struct site site;
+    site_init(&site, 11, NULL);
+    TRUE_(site_boot(&site));
+    site_stop(&site);
+    ensure_running(&site);
+    make_folder(&site, folder);
+    make_folder(&site, "data/gone-0.1d4b0d40704541dfb4fc10970fa16dcb-stray");
+    TRUE_(site_boot(&site));
+    TRUE_(!is_there(&site, folder));
+    TRUE_(is_there(&site, "data/gone-0.1d4b0d40704541dfb4fc10970fa16dcb-stray"));
+    site_stop(&site);
+    site_done(&site);
+}

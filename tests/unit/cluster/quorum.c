@@ -51,6 +51,8 @@ TEST(quorum, is_founded_with_this_node_as_its_only_voter)
     EQ(types[0], CONTROL_LEADER_CHANGE);
     EQ(types[1], CONTROL_KRAFT_VERSION);
     EQ(types[2], CONTROL_VOTERS);
+    EQ(quorum_other_voter(&read, 7), -1);
+    EQ(quorum_other_voter(&read, 1), 7);
     EQ(read.kraft_version, 1);
     EQ(read.voters_size, quorum.voters_size);
     EQ_BYTES(read.voters, quorum.voters, (size_t)quorum.voters_size);

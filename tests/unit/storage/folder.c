@@ -39,6 +39,10 @@ TEST(folder, metadata_comes_back_and_torn_is_not_damaged)
     TRUE_(uuid_equal(id, back));
     TRUE_(!partition_metadata_is_torn(bytes));
     TRUE_(partition_metadata_is_torn((struct bytes){bytes.data, 20}));
+    struct bytes kafkas = {bytes.data, size - 1}; /* it writes no newline at the end */
+    TRUE_(!partition_metadata_is_torn(kafkas));
+    TRUE_(partition_metadata_decode(kafkas, &back) && uuid_equal(id, back));
+    TRUE_(partition_metadata_is_torn((struct bytes){bytes.data, size - 2}));
     for (int bit = 0; bit < 8 * 9; bit++) { /* "version: " */
         text[bit / 8] ^= (char)(1 << bit % 8);
         TRUE_(!partition_metadata_decode(bytes, &back));
@@ -65,4 +69,16 @@ TEST(folder, an_id_with_a_wrong_character_is_nearly_the_same)
     for (int i = 0; i < 16; i++)
         other.bytes[i] = (uint8_t)(91 * i + 3);
     TRUE_(!uuid_is_nearly(id, other));
+}
+
+TEST(folder, of_a_partition_that_kafka_has_deleted_is_known)
+{
+    TRUE_(folder_name_is_deleted("gone-0.1d4b0d40704541dfb4fc10970fa16dcb-delete"));
+    TRUE_(folder_name_is_deleted("a-1.00000000000000000000000000000000-delete"));
+    TRUE_(!folder_name_is_deleted("gone-0.1d4b0d40704541dfb4fc10970fa16dcb-stray"));
+    TRUE_(!folder_name_is_deleted("gone-0.1d4b0d40704541dfb4fc10970fa16dcB-delete"));
+    TRUE_(!folder_name_is_deleted("gone-01d4b0d40704541dfb4fc10970fa16dcb-delete"));
+    TRUE_(!folder_name_is_deleted("1d4b0d40704541dfb4fc10970fa16dcb-delete"));
+    TRUE_(!folder_name_is_deleted("my-delete"));
+    TRUE_(!folder_name_is_deleted(""));
 }

@@ -56,6 +56,8 @@ public class Client {
             case "produce" -> client.produce(rest[0], rest[1], false);
             case "idempotent" -> client.produce(rest[0], rest[1], true);
             case "consume" -> client.consume(rest);
+            case "transactions" -> client.transactions(rest[0], Integer.parseInt(rest[1]));
+            case "committed" -> client.committed(rest);
             case "group" -> client.group(rest[0], rest[1]);
             case "offsets" -> client.offsets(rest[0]);
             default -> {
@@ -174,6 +176,47 @@ public class Client {
             consumer.assign(parts);
             consumer.seekToBeginning(parts);
             readOn(consumer, total(consumer, parts));
+        }
+    }
+
+    /** Every other transaction is aborted; each has a record for each of the topic's partitions. */
+    private void transactions(String topic, int count) throws Exception {
+        var settings = Map.<String, Object>of("bootstrap.servers", address, "transactional.id",
+                "transactions of " + topic);
+        var serializer = new ByteArraySerializer();
+        try (Admin admin = admin();
+                var producer = new KafkaProducer<>(settings, serializer, serializer)) {
+            int partitions = partitions(admin, topic).size();
+            producer.initTransactions();
+            for (int i = 0; i < count; i++) {
+                byte[] value = (i % 2 == 0 ? "committed " + i : "aborted " + i).getBytes();
+                producer.beginTransaction();
+                for (int part = 0; part < partitions; part++) {
+                    producer.send(new ProducerRecord<>(topic, part, null, value));
+                }
+                producer.flush();
+                if (i % 2 == 0) {
+                    producer.commitTransaction();
+                } else {
+                    producer.abortTransaction();
+                }
+            }
+        }
+    }
+
+    /** What a reader of committed records sees, up to the last stable offset. */
+    private void committed(String[] topics) {
+        try (var consumer = consumer(Map.of("isolation.level", "read_committed"))) {
+            List<TopicPartition> parts = new ArrayList<>();
+            for (String topic : topics) {
+                parts.addAll(partitions(consumer, topic));
+            }
+            consumer.assign(parts);
+            consumer.seekToBeginning(parts);
+            var ends = consumer.endOffsets(parts);
+            while (parts.stream().anyMatch(part -> consumer.position(part) < ends.get(part))) {
+                consumer.poll(Duration.ofSeconds(1)).forEach(Client::print);
+            }
         }
     }
 
