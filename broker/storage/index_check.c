@@ -8,6 +8,7 @@
 #include "storage/file_replace.h"
 #include "storage/log_scan.h"
 #include "storage/log_state.h"
+#include "storage/sidecar.h"
 #include "storage/store.h"
 #include <stdio.h>
 
@@ -21,6 +22,7 @@ struct index_check {
     struct segment *segment;
     struct segment *probe; /* what the files say, or what is made anew */
     struct list waiters;
+    struct waiter waiter; /* for its sidecar */
     struct file_read read;
     struct file_replace replace;
     struct log_scan scan;
@@ -145,8 +147,15 @@ static enum step check_size(struct flow *flow)
         set_path(job, ".log");
         return start_op(job, (struct op){.kind = OP_STAT, .path = job->path, .data = &job->stat});
     }
+    struct segment *segment = job->segment;
+    if (job->op.result < 0)
+        return fail(job);
+    if (segment->size < 0)
+        segment->size = segment->drained = segment->allocated = job->stat.size_bytes;
+    if (sidecar_await(segment, &job->waiter, flow))
+        return STEP_AGAIN;
     job->phase = 0;
-    return job->op.result < 0 ? fail(job) : STEP_NEXT;
+    return STEP_NEXT;
 }
 
 static enum step check_open(struct flow *flow)
@@ -159,6 +168,16 @@ static enum step check_open(struct flow *flow)
         return fail(job);
     job->handle = (int32_t)job->op.result;
     return STEP_NEXT;
+}
+
+/* Is the file that was read the one of which the sidecar tells? */
+static bool is_as_noted(const struct index_check *job, enum sidecar_file file)
+{
+    const struct sidecar *sidecar = job->segment->sidecar;
+    if (!sidecar || sidecar_cache_agrees(&sidecar->files[file], job->read.bytes))
+        return true;
+    REACHED("index not what its sidecar says");
+    return false;
 }
 
 /* Reads one of the files; true when it has ended. */
@@ -182,6 +201,7 @@ static enum step check_times(struct flow *flow)
         return STEP_AGAIN;
     const struct bytes bytes = job->read.bytes;
     job->lost |= job->read.error != ERROR_NONE;
+    job->lost |= !job->lost && !is_as_noted(job, SIDECAR_TIMES);
     if (!job->lost &&
         !time_index_decode(&job->probe->times, bytes.data, (size_t)bytes.size, INT32_MAX))
         job->lost = true;
@@ -196,6 +216,7 @@ static enum step check_offsets(struct flow *flow)
         return STEP_AGAIN;
     const struct bytes bytes = job->read.bytes;
     job->lost |= job->read.error != ERROR_NONE;
+    job->lost |= !job->lost && !is_as_noted(job, SIDECAR_INDEX);
     if (!job->lost) {
         index_decode(job->probe, bytes.data, (size_t)bytes.size, job->stat.size_bytes);
         job->lost = 8 * (int64_t)job->probe->index_count != bytes.size;
@@ -339,6 +360,9 @@ static void adopt(struct index_check *job)
     segment->index = NULL;
     segment->index_count = segment->index_capacity = segment->index_written = 0;
     segment->index_loaded = segment->index_bad = false;
+    if (segment->sidecar) /* until it has been written anew */
+        segment->sidecar->files[SIDECAR_INDEX].there =
+            segment->sidecar->files[SIDECAR_TIMES].there = false;
 }
 
 static enum step check_end(struct flow *flow)

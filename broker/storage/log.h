@@ -102,6 +102,8 @@ struct log_read {
     bool cold_woken;    /* it has waited for them */
     bool believed;      /* the position is known to be a batch's beginning */
     bool hinted;        /* the position is where the last read ended */
+    bool proving;       /* by a sidecar (log_prove.h) */
+    int64_t proved;     /* all before it is */
 };
 
 /* Takes the next part of a read's work; call it in a step of `flow`. True: done, results are set.

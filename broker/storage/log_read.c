@@ -11,7 +11,9 @@
 #include "storage/cold_reads.h"
 #include "storage/handles.h"
 #include "storage/index_check.h"
+#include "storage/log_prove.h"
 #include "storage/log_state.h"
+#include "storage/sidecar.h"
 #include "storage/store.h"
 #include <stdio.h>
 
@@ -200,7 +202,8 @@ static bool prepare(struct log_read *read, struct flow *flow)
             (struct op){.kind = OP_STAT, .path = file_path(read, ".log"), .data = &read->stat});
         return false;
     }
-    if (start_index(read, flow))
+    read->state = READ_BUFFER; /* what was waited for until here is done with */
+    if (sidecar_await(segment, &read->waiter, flow) || start_index(read, flow))
         return false;
     if ((segment->sealed ? segment->read_handle : segment->handle) < 0) {
         read->state = READ_OPEN;
@@ -211,7 +214,6 @@ static bool prepare(struct log_read *read, struct flow *flow)
                                                       : OPEN_READ | OPEN_WRITE | OPEN_DIRECT});
         return false;
     }
-    read->state = READ_BUFFER;
     return true;
 }
 
@@ -225,6 +227,7 @@ static void choose_position(struct log_read *read)
     else
         read->position = segment->index_bad ? 0 : segment_index_find(segment, read->offset);
     read->believed = read->position == 0;
+    log_prove_begin(read);
     read->wanted = (int32_t)min_i64((int64_t)read->max_bytes + SCAN_BYTES, COLD_READ_MOST);
 }
 
@@ -307,6 +310,82 @@ static bool is_plausible(const struct log_read *read, const uint8_t *batch, int6
            base_offset >= least && end_offset > base_offset && end_offset <= read->log->durable_end;
 }
 
+/* Goes back to the file: from `at` on, or from where nothing is proved yet; `needed`: up to there
+ * at least. */
+static bool read_on(struct log_read *read, int64_t at, int64_t needed)
+{
+    if (read->proving)
+        at = min_i64(at, read->proved);
+    read->position = at;
+    read->wanted = (int32_t)max_i64(read->wanted, needed - at);
+    read->state = READ_BUFFER;
+    return false;
+}
+
+static enum log_proof prove(struct log_read *read, int64_t end, int64_t *ret_needed)
+{
+    int64_t have = min_i64(read->op.offset + read->op.result, readable_end(read->segment));
+    struct bytes data = {read->buffers[0]->data, (int32_t)(have - read->op.offset)};
+    *ret_needed = end;
+    return log_prove(read, data, read->op.offset, end, ret_needed);
+}
+
+/* All before `at` was passed over, and the read goes on from there. */
+static bool pass_over(struct log_read *read, int64_t at, int64_t needed)
+{
+    int64_t wanted;
+    enum log_proof proof = prove(read, at, &wanted);
+    if (proof == LOG_DISPROVED)
+        return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
+    return read_on(read, at, proof == LOG_UNPROVED ? max_i64(wanted, needed) : needed);
+}
+
+/* The batches from `first` to `end` are what is read: those of them that are proved. */
+static bool give(struct log_read *read, int64_t first, int64_t end)
+{
+    const uint8_t *data = read->buffers[0]->data;
+    int64_t begin = read->op.offset, needed;
+    enum log_proof proof = prove(read, end, &needed);
+    if (proof != LOG_PROVED && read->proved <= first)
+        return proof == LOG_DISPROVED ? end_read(read, ERROR_KAFKA_STORAGE_ERROR)
+                                      : read_on(read, first, needed);
+    if (proof != LOG_PROVED)
+        end = read->proved;
+    for (int64_t at = first; at < end; at += batch_size(data + (at - begin)))
+        read->segment->hint_offset = batch_end_offset(data + (at - begin));
+    if (end > first) {
+        read->segment->hint_position = end;
+        read->next_offset = read->segment->hint_offset;
+        read->parts[0] = (struct bytes){data + (first - begin), (int32_t)(end - first)};
+        read->parts_count = 1;
+        read->size = (int32_t)(end - first);
+    }
+    return end_read(read, ERROR_NONE);
+}
+
+/* Nothing below end_offset, by what the batch at `at` says. */
+static bool give_nothing(struct log_read *read, int64_t at)
+{
+    int64_t needed;
+    switch (prove(read, at + 1, &needed)) {
+    case LOG_DISPROVED:
+        return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
+    case LOG_UNPROVED:
+        return read_on(read, at, needed);
+    default:
+        return end_read(read, ERROR_NONE);
+    }
+}
+
+/* Nothing is read: who opens or scrubs the segment says more. */
+static bool meet_rot(struct log_read *read, int64_t position, const char *what)
+{
+    if (read->segment->sealed)
+        log_tell_rot(read->segment, ".log",
+                     &(struct sidecar_fault){.position = position, .what = what});
+    return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
+}
+
 /* Looks through what was read. True: results are set. False: more must be read. */
 static bool take_batches(struct log_read *read)
 {
@@ -315,7 +394,7 @@ static bool take_batches(struct log_read *read)
     int64_t have = min_i64(read->op.offset + read->op.result, end);
     const uint8_t *data = read->buffers[0]->data;
     int64_t begin = read->op.offset;
-    int64_t at = read->position, first = -1, least = segment->base_offset, next_offset = -1;
+    int64_t at = read->position, first = -1, least = segment->base_offset;
     const uint8_t *passed = NULL; /* the batch before, if it was passed over */
     while (at + BATCH_RECORDS_AT <= have) {
         const uint8_t *batch = data + (at - begin);
@@ -326,21 +405,24 @@ static bool take_batches(struct log_read *read)
             segment->index_bad = true;     /* it is only a cache: reads begin without it, */
             index_check_distrust(segment); /* until it has been made anew */
             segment->hint_position = 0;
-            read->position = 0;
+            read->position = read->proved = 0;
             read->believed = true;
             read->state = READ_BUFFER;
             return false;
         }
         read->believed = true;
-        if (!is_plausible(read, batch, least, end - at)) /* rot: who opens or scrubs it says more */
-            return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
+        if (!is_plausible(read, batch, least, end - at)) {
+            if (first >= 0 && read->proving)
+                break; /* of those before it, what is proved */
+            return meet_rot(read, at, "no batch can begin with this header");
+        }
         least = end_offset;
         if (end_offset > read->end_offset)
             break;
         if (end_offset > read->offset) {
             if (first < 0 && passed && (int64_t)load_be64(batch) > read->offset &&
-                !crc_is_right(passed, batch_size(passed)))
-                return end_read(read, ERROR_KAFKA_STORAGE_ERROR); /* it is what hides the offset */
+                !crc_is_right(passed, batch_size(passed))) /* it is what hides the offset */
+                return meet_rot(read, begin + (passed - data), "a batch's CRC does not match");
             if (first < 0)
                 first = at;
             bool fits = at + size - first <= read->max_bytes || (at == first && read->at_least_one);
@@ -349,50 +431,24 @@ static bool take_batches(struct log_read *read)
             if (at + size > have) {
                 if (at > first)
                     break;
-                read->position = at; /* the first one is longer than what was read */
-                read->wanted = (int32_t)size;
-                read->state = READ_BUFFER;
-                return false;
+                read->wanted = 0; /* it is longer than what was read: just it */
+                return pass_over(read, at, at + size);
             }
         }
         passed = at + size <= have ? batch : NULL;
         at += size;
-        if (first >= 0) {
-            next_offset = end_offset;
-            segment->hint_offset = end_offset;
-            segment->hint_position = at;
-        }
         if (at > have)
             break;
     }
-    if (first >= 0) {
-        if (at > first) {
-            read->parts[0] = (struct bytes){data + (first - begin), (int32_t)(at - first)};
-            read->parts_count = 1;
-            read->size = (int32_t)(at - first);
-            read->next_offset = next_offset;
-        }
-        return end_read(read, ERROR_NONE);
-    }
+    if (first >= 0)
+        return give(read, first, at);
     if (at >= end && passed && !crc_is_right(passed, batch_size(passed)))
-        return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
-    if (at + BATCH_RECORDS_AT <= end && at > read->position) { /* not reached yet */
-        read->position = at;
-        read->state = READ_BUFFER;
-        return false;
-    }
-    if (at + BATCH_RECORDS_AT <= end && have < end && at + BATCH_RECORDS_AT > have) {
-        read->position = at;
-        read->wanted = BATCH_RECORDS_AT > read->wanted ? BATCH_RECORDS_AT : read->wanted;
-        read->state = READ_BUFFER;
-        return false;
-    }
-    if (at >= end) { /* compaction has left a gap at the segment's end */
-        read->position = at;
-        read->state = READ_BUFFER;
-        return false;
-    }
-    return end_read(read, ERROR_NONE); /* nothing below end_offset */
+        return meet_rot(read, begin + (passed - data), "a batch's CRC does not match");
+    bool goes_on = at + BATCH_RECORDS_AT <= end && at > read->position; /* not reached yet */
+    bool cut = at + BATCH_RECORDS_AT <= end && have < end && at + BATCH_RECORDS_AT > have;
+    if (goes_on || cut || at >= end) /* at the end: compaction has left a gap there */
+        return pass_over(read, at, at + (cut ? BATCH_RECORDS_AT : 0));
+    return give_nothing(read, at);
 }
 
 /* The segment after the one that has nothing for the read: what it held there was compacted away.
@@ -416,13 +472,22 @@ static bool read_bytes_ended(struct log_read *read)
     return take_batches(read);
 }
 
-static enum error loaded_index(struct log_read *read)
+/* Takes the index, unless the sidecar says that it was another. A missing one is no fault: the scan
+ * is only longer. */
+static void loaded_index(struct log_read *read)
 {
     struct segment *segment = read->segment;
-    if (read->op.result >= 0)
-        index_decode(segment, read->buffers[0]->data, (size_t)read->op.result, segment->size);
-    segment->index_loaded = true; /* a missing index is no fault: the scan is only longer */
-    return ERROR_NONE;
+    struct bytes file = {read->buffers[0]->data, (int32_t)max_i64(read->op.result, 0)};
+    const struct sidecar_cache *cache =
+        segment->sidecar ? &segment->sidecar->files[SIDECAR_INDEX] : NULL;
+    segment->index_loaded = true;
+    /* of a shorter one it can't be told whether all was read: what was is in order, or not taken */
+    if (cache && file.size >= cache->size && !sidecar_cache_agrees(cache, file)) {
+        REACHED("index not what its sidecar says");
+        index_check_distrust(segment);
+        return;
+    }
+    index_decode(segment, file.data, (size_t)file.size, segment->size);
 }
 
 static bool read_index(struct log_read *read, struct flow *flow)
@@ -445,7 +510,7 @@ static bool read_index(struct log_read *read, struct flow *flow)
         return true;
     }
     if (read->op.kind == OP_READ) {
-        (void)loaded_index(read);
+        loaded_index(read);
         start_op(read, flow, (struct op){.kind = OP_CLOSE, .handle = read->op.handle});
         return true;
     }

@@ -5,6 +5,7 @@
 #include "base/reached.h"
 #include "protocol/batch.h"
 #include "storage/producer_snapshot.h"
+#include "storage/sidecar_format.h"
 #include "storage/store.h"
 #include "storage/txn_index.h"
 #include <stdio.h>
@@ -206,6 +207,17 @@ static bool take_entries(struct producer_load *load, int64_t base, struct bytes 
     return true;
 }
 
+/* What the sidecar of its segment says of the index that is read next; there may be none. */
+static void take_sidecar(struct producer_load *load, struct bytes file)
+{
+    struct sidecar *sidecar = NULL;
+    load->noted_read = true;
+    load->noted = (struct sidecar_cache){0};
+    if (sidecar_decode(file, &sidecar) == ERROR_NONE)
+        load->noted = sidecar->files[SIDECAR_TRANSACTIONS];
+    sidecar_free(sidecar);
+}
+
 static enum error load_txn_index(struct producer_load *load)
 {
     struct producer_state *state = &load->log->producers;
@@ -217,13 +229,22 @@ static enum error load_txn_index(struct producer_load *load)
     }
     int64_t base = state->txn_indexes[load->index], size;
     if (load->file_phase == 0)
-        name_file(load, base, ".txnindex");
+        name_file(load, base, load->noted_read ? ".txnindex" : SIDECAR_SUFFIX);
     enum error error = read_file(load, &size);
     if (error)
         return error;
-    load->index++;
-    if (size >= 0 && take_entries(load, base, (struct bytes){load->buffer->data, (int32_t)size}))
+    struct bytes file = {load->buffer ? load->buffer->data : NULL, (int32_t)max_i64(size, 0)};
+    if (!load->noted_read) {
+        take_sidecar(load, file);
         return ERROR_NONE;
+    }
+    load->noted_read = false;
+    load->index++;
+    bool agrees = sidecar_cache_agrees(&load->noted, file);
+    if (size >= 0 && agrees && take_entries(load, base, file))
+        return ERROR_NONE;
+    if (!agrees)
+        REACHED("index of transactions not what its sidecar says");
     REACHED("index of transactions not believed");
     load->snapshot = base + 1; /* those up to its base do not rest on it */
     distrust(load, "an index of transactions is damaged");

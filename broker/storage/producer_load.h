@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "storage/log_scan.h"
 #include "storage/log_state.h"
+#include "storage/sidecar.h"
 
 struct producer_load {
     struct flow *flow; /* whose step calls */
@@ -25,7 +26,9 @@ struct producer_load {
     int32_t segment, index; /* numbers: of log->segments, of producers.txn_indexes */
     int32_t handle;
     uint8_t phase, file_phase;
-    bool cut; /* a file was removed: the folder is to be flushed */
+    bool cut;                   /* a file was removed: the folder is to be flushed */
+    struct sidecar_cache noted; /* of the index that is read, by its sidecar */
+    bool noted_read;            /* that was looked at */
     struct log_scan scan;
     char path[1024];
     const char *fault; /* why the log fails, a sentence */

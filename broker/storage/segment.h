@@ -57,6 +57,7 @@ struct segment {
     bool sidecar_known;              /* its file was looked for (sidecars.h) */
     struct sidecar_job *sidecar_job; /* that reads it now; or null */
     struct list sidecar_due;         /* in sidecars->due: to be written */
+    bool rot_told;                   /* it has rot, and the log of events says so */
 };
 
 /* Suffixes of what lies beside a segment's .log and is made anew when it is missing: where a

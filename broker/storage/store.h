@@ -56,6 +56,7 @@ struct store_counters {
     uint64_t appended_bytes; /* of record batches */
     uint64_t drain_writes, drain_bytes, segment_flushes, checkpoints, rolls;
     uint64_t full_refusals; /* appends refused since the disk was full */
+    uint64_t rot_found;     /* files of closed segments in which there is some */
 };
 
 struct checkpoint {

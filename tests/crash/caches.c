@@ -2,6 +2,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "crash/rig.h"
+#include "storage/sidecar_format.h"
 #include <stdio.h>
 
 enum { FILES_MAX = 600 };
@@ -16,7 +17,7 @@ struct caches {
 static bool is_cache(const char *path)
 {
     return strstr(path, ".index") || strstr(path, ".timeindex") ||
-           strstr(path, "leader-epoch-checkpoint");
+           strstr(path, "leader-epoch-checkpoint") || strstr(path, SIDECAR_SUFFIX);
 }
 
 static void collect(struct caches *caches, struct inode *folder, const char *path)
@@ -43,16 +44,34 @@ static void write_file(struct caches *caches, struct inode *file, const uint8_t 
     check(disk_execute(caches->disk, &change) == size);
 }
 
-static const char *const kinds[] = {"removed", "cut", "cleared", "flipped", "another's"};
+/* Makes a sidecar one of a file with this name and size, but of other batches. */
+static int64_t make_stale(uint8_t *bytes, int64_t size)
+{
+    struct sidecar *sidecar = NULL;
+    check(sidecar_decode((struct bytes){bytes, (int32_t)size}, &sidecar) == ERROR_NONE);
+    for (int32_t i = 0; i < sidecar->run_count; i++) {
+        sidecar->runs[i].heads ^= 1;
+        sidecar->runs[i].names ^= 1;
+    }
+    struct bytes stale = sidecar_encode(sidecar);
+    check(stale.size <= size + 64);
+    memcpy(bytes, stale.data, (size_t)stale.size);
+    memory_free((void *)(uintptr_t)stale.data);
+    sidecar_free(sidecar);
+    return stale.size;
+}
+
+static const char *const kinds[] = {"removed", "cut",       "cleared",
+                                    "flipped", "another's", "of other batches"};
 
 static void damage(struct caches *caches, struct random *random, char *what, size_t size)
 {
     int i = (int)random_below(random, (uint64_t)caches->count);
-    int kind = (int)random_below(random, 5);
+    int kind = (int)random_below(random, strstr(caches->paths[i], SIDECAR_SUFFIX) ? 6 : 5);
     struct inode *file = caches->files[i];
     struct inode *other = caches->files[random_below(random, (uint64_t)caches->count)];
     int64_t most = max_i64(file->size, other->size);
-    uint8_t *bytes = memory_zeroed((size_t)most);
+    uint8_t *bytes = memory_zeroed((size_t)most + 64);
     struct disk_change change = {.kind = OP_TRUNCATE, .inode = file->id};
     check(disk_read(caches->disk, file, 0, bytes, (size_t)file->size) == file->size);
     int64_t place = (int64_t)random_below(random, (uint64_t)file->size);
@@ -72,6 +91,10 @@ static void damage(struct caches *caches, struct random *random, char *what, siz
         bytes[place] ^= (uint8_t)(1u << random_below(random, 8));
         write_file(caches, file, bytes, file->size);
         change.size = file->size;
+        break;
+    case 5:
+        change.size = make_stale(bytes, file->size);
+        write_file(caches, file, bytes, change.size);
         break;
     default:
         check(disk_read(caches->disk, other, 0, bytes, (size_t)other->size) == other->size);
@@ -104,6 +127,7 @@ static void live_on(struct rig *first, struct oracle *oracle, uint64_t seed, cha
     rig_init_image(rig, &first->settings, oracle, caches->disk, oracle->now);
     if (!rig_recover(rig))
         rig_fail(rig, "recovery refused: %s", rig->refusal);
+    rig->sidecar_damaged = strstr(what, SIDECAR_SUFFIX) != NULL; /* nobody scrubs: it stays so */
     rig_open(rig);
     rig_read_all(rig);
     rig->index_gap_bytes = 64 << 10; /* OPENING_GAP_BYTES of storage/log_batch.c */

@@ -45,6 +45,7 @@ static const char *const mutants[] = {
     "cut_not_flushed",
     "truncate_keeps_epochs",
     "truncate_keeps_producers",
+    "stale_sidecar_believed",
 };
 
 static const char *const compaction_mutants[] = {
@@ -291,7 +292,11 @@ TEST(reached, marks_of_the_storage_layer)
                                         "snapshot of producers not believed",
                                         "time index not believed",
                                         "leader epochs made anew",
-                                        "indexes of a closed segment made anew"};
+                                        "indexes of a closed segment made anew",
+                                        "sidecar written",
+                                        "sidecar of other batches",
+                                        "index not what its sidecar says",
+                                        "rot found by a sidecar"};
     reached_begin();
     for (uint64_t seed = 1; seed <= 60; seed++) {
         char failure[800];

@@ -201,7 +201,7 @@ static void look_at_segment(struct look *look, int64_t base)
         look_at_index(look, base, bytes, inode->size);
     if (!rig->failure[0])
         look_at_times(look, base, bytes, inode->size);
-    if (!rig->failure[0] && !rig->damaged)
+    if (!rig->failure[0] && !rig->damaged && !rig->sidecar_damaged)
         look_at_sidecar(look, base, bytes, inode->size);
     memory_free(bytes);
 }

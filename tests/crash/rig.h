@@ -78,6 +78,7 @@ struct rig {
     bool unsettled;                 /* the last stop met a full disk: the journal is not empty */
     bool told;                      /* somebody was told of an error */
     uint64_t refusals;              /* appends, since the disk was full */
+    bool sidecar_damaged;           /* only one of these */
     struct rig_core cores[2];
     struct worker workers[SLOTS_MAX];
     struct random random;

@@ -3,6 +3,7 @@
 #include "crash/rig.h"
 #include "crash/rot.h"
 #include "protocol/batch.h"
+#include "storage/sidecar_format.h"
 #include <stdio.h>
 
 struct rotten {
@@ -29,8 +30,13 @@ static void collect(struct rotten *rotten, struct inode *folder, const char *pat
 
 bool rot_is_untold(struct disk *disk, struct inode *file, const char *path, int64_t place)
 {
-    if (!strstr(path, ".log"))
+    char sidecar[128];
+    const char *suffix = strstr(path, ".log");
+    if (!suffix)
         return false;
+    snprintf(sidecar, sizeof sidecar, "%.*s" SIDECAR_SUFFIX, (int)(suffix - path), path);
+    if (disk_find(disk, sidecar))
+        return false; /* it tells */
     uint8_t header[BATCH_RECORDS_AT];
     for (int64_t at = 0;
          disk_read(disk, file, at, header, sizeof header) == (int64_t)sizeof header;) {

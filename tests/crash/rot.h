@@ -2,7 +2,8 @@
 /* Bits that flip: refused with file and position, or harmless; never a wrong record, never a crash.
  *
  * Two things can't be told: rot in the blocks of the last write of a journal looks like a torn end,
- * and of a batch's offset and leader epoch nothing is a checksum (the sidecars will be). */
+ * and of a batch's offset and leader epoch nothing is a checksum until the segment has a sidecar.
+ */
 #include "sim/disk.h"
 
 struct rot {
@@ -14,5 +15,6 @@ struct rot {
 /* Works a store, crashes it, and starts on images with one bit changed. */
 void rot_run(struct rot *rot, uint64_t seed);
 
-/* Is the byte at `place` of the file one of those of a batch that nothing covers? */
+/* Is the byte at `place` of the file one of those of a batch that nothing covers, no sidecar
+ * either? */
 bool rot_is_untold(struct disk *disk, struct inode *file, const char *path, int64_t place);

@@ -5,7 +5,7 @@
  *
  * What can't be told is counted apart: rot in the journal's last write looks like a torn end, which
  * may cost what that write held and nothing else; of a batch's offset and leader epoch nothing is a
- * checksum.
+ * checksum until the segment has a sidecar.
  *
  * BOLE_ROT=directory:path:bit:start repeats one. */
 #include "crash/operations.h"
