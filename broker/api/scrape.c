@@ -3,6 +3,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "storage/cleaner.h"
+#include "storage/scrub.h"
 #include <stdio.h>
 
 enum { RETRY_NS = 100000000 }; /* after an accept that failed by the machine's fault */
@@ -49,6 +50,13 @@ static void read_cleaner(const struct cleaner_counters *counters, struct metrics
         max_i64(ret_metrics->dirty_permille, (int64_t)(counters->dirty_ratio_max * 1000));
 }
 
+static void read_scrub(const struct scrub_counters *counters, struct metrics *ret_metrics)
+{
+    ret_metrics->scrub_rounds += counters->rounds;
+    ret_metrics->scrub_segments += counters->segments;
+    ret_metrics->scrub_bytes += counters->read_bytes;
+}
+
 /* Adds those of one directory. */
 static void read_store(const struct store *store, struct metrics *ret_metrics)
 {
@@ -62,6 +70,9 @@ static void read_store(const struct store *store, struct metrics *ret_metrics)
     ret_metrics->drain_bytes += stored->drain_bytes;
     ret_metrics->segment_flushes += stored->segment_flushes;
     ret_metrics->rolls += stored->rolls;
+    ret_metrics->rot_found += stored->rot_found;
+    if (store->scrub)
+        read_scrub(&store->scrub->counters, ret_metrics);
     if (store->cleaner)
         read_cleaner(&store->cleaner->counters, ret_metrics);
 }

@@ -30,6 +30,18 @@ static struct cleaner_options cleaner_options(const struct broker *broker)
     };
 }
 
+/* The same; the budget is that of all cores and directories together. */
+static struct scrub_options scrub_options(const struct broker *broker)
+{
+    const struct settings *settings = broker->settings;
+    int stores = broker->core_count * broker->directory_count;
+    return (struct scrub_options){
+        .enabled = settings->log_scrub_enable,
+        .interval_ns = min_i64(settings->log_scrub_interval_ms, INT64_MAX / 2000000) * 1000000,
+        .bytes_per_second = (double)settings->log_scrub_max_bytes_per_second / stores,
+    };
+}
+
 static struct store_options store_options(const struct broker *broker, int directory)
 {
     const struct settings *settings = broker->settings;
@@ -47,6 +59,7 @@ static struct store_options store_options(const struct broker *broker, int direc
         .producers_most = (uint32_t)settings->partition_producers,
         .producer_expiration_ms = settings->producer_id_expiration_ms,
         .cleaner = cleaner_options(broker),
+        .scrub = scrub_options(broker),
     };
 }
 

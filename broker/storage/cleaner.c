@@ -1,8 +1,8 @@
 #include "storage/cleaner.h"
 #include "base/check.h"
 #include "base/memory.h"
-#include "storage/handles.h"
 #include "storage/log_state.h"
+#include "storage/seal.h"
 #include <stdio.h>
 
 enum { DATE_BYTES = 64 << 10 /* of batches in one step */ };
@@ -109,15 +109,6 @@ static bool may_be_looked_at(const struct log *log)
            log->settings->compact && log->state != LOG_FAILED;
 }
 
-/* A rolled segment that was whole and closed before the roll was never sealed by a checkpoint. */
-static bool could_be_sealed(const struct segment *segment)
-{
-    return !segment->sealed && segment->exists && segment->users == 0 && !segment->trim &&
-           segment->drained == segment->size && segment->allocated == segment->size &&
-           segment->index_written == segment->index_count && list_is_empty(&segment->dirty) &&
-           list_is_empty(&segment->flushed) && !segment->log->draining;
-}
-
 /* Seals what can be, and asks for sizes that are not known. False: an operation was started. */
 static bool measure(struct cleaner *cleaner)
 {
@@ -134,16 +125,10 @@ static bool measure(struct cleaner *cleaner)
     }
     for (int32_t i = 0; i + 1 < log->segment_count && !log->uncleanable; i++) {
         struct segment *segment = log->segments[i];
-        if (could_be_sealed(segment)) {
-            int32_t handle = handle_take(segment, &segment->handle);
-            segment->sealed = true;
-            memory_free(segment->partial);
-            segment->partial = NULL;
-            sidecar_is_due(segment);
-            if (handle >= 0) {
-                start_op(cleaner, (struct op){.kind = OP_CLOSE, .handle = handle});
-                return false;
-            }
+        int32_t handle = -1;
+        if (seal_closed_segment(segment, &handle) && handle >= 0) {
+            start_op(cleaner, (struct op){.kind = OP_CLOSE, .handle = handle});
+            return false;
         }
         if (segment->size >= 0)
             continue;

@@ -9,6 +9,7 @@
 #include "storage/log_epochs.h"
 #include "storage/log_state.h"
 #include "storage/roll.h"
+#include "storage/scrub.h"
 #include "storage/store.h"
 #include <stdio.h>
 
@@ -29,6 +30,8 @@ struct log *log_new(struct store *store, const struct log_identity *identity,
     list_init(&log->ready);
     list_init(&log->dirty_folder);
     list_init(&log->cleanable);
+    list_init(&log->scrubbed);
+    scrub_consider(log);
     log->cleaned_end = -1;
     list_init(&log->open_waiters);
     list_init(&log->idle_waiters);
@@ -47,6 +50,7 @@ void log_free(struct log *log)
     list_remove(&log->ready);
     list_remove(&log->dirty_folder);
     list_remove(&log->cleanable);
+    list_remove(&log->scrubbed);
     for (int i = 0; i < log->segment_count; i++)
         segment_free(log->segments[i]);
     producer_state_done(log);
@@ -157,6 +161,7 @@ void log_remove(struct log *log)
     list_remove(&log->unsettled);
     list_remove(&log->ready);
     list_remove(&log->cleanable);
+    list_remove(&log->scrubbed);
     if (!log->draining)
         log_unforce(log);
     if (log->state != LOG_OPENING)

@@ -64,6 +64,7 @@ struct log {
     struct producer_state producers; /* of its batches */
     int32_t reads;                   /* at work */
     int32_t holders;                 /* flows of the layers above that use it */
+    struct list scrubbed;            /* in scrub->logs or ->pending */
     struct list cleanable;           /* in cleaner->logs or ->pending, while it is compacted */
     int64_t cleaned_end;             /* compacted below; -1: not known */
     bool cleaning;                   /* a pass is at work on its closed segments */

@@ -55,6 +55,7 @@ struct segment {
     bool swapping;                   /* compacted just now: its files do not have their names yet */
     struct sidecar *sidecar;         /* gathered so far, or read; null: nothing is known */
     bool sidecar_known;              /* its file was looked for (sidecars.h) */
+    bool sidecar_newer;              /* its file is of a newer version: it stays */
     struct sidecar_job *sidecar_job; /* that reads it now; or null */
     struct list sidecar_due;         /* in sidecars->due: to be written */
     bool rot_told;                   /* it has rot, and the log of events says so */

@@ -112,11 +112,11 @@ static enum sidecar_verdict judge_batches(const struct sidecar *sidecar, int32_t
 {
     int64_t have = from + data.size, end = sidecar_run_end(sidecar, run);
     for (int64_t at = sidecar->runs[run].position; at < end;) {
-        const uint8_t *batch = data.data + (at - from);
         if (at + BATCH_RECORDS_AT > sidecar->size)
             return rot(fault, at, "bytes are left after the last whole batch");
         if (at + BATCH_RECORDS_AT > have)
             return wants_more(fault, at + BATCH_RECORDS_AT);
+        const uint8_t *batch = data.data + (at - from);
         int64_t size = batch_size(batch);
         if (size < BATCH_RECORDS_AT || size > sidecar->size - at)
             return rot(fault, at, "a batch's length reaches beyond the end");
@@ -140,9 +140,9 @@ enum sidecar_verdict sidecar_judge(const struct sidecar *sidecar, int32_t run, s
     uint32_t heads = 0, names = 0;
     check(begin >= from);
     while (at < end && end - at >= BATCH_RECORDS_AT) {
-        const uint8_t *batch = data.data + (at - from);
         if (at + BATCH_RECORDS_AT > have)
             return wants_more(ret_fault, at + BATCH_RECORDS_AT);
+        const uint8_t *batch = data.data + (at - from);
         heads = crc32c(heads, batch, SIDECAR_HEADS);
         names = crc32c(names, batch + SIDECAR_HEADS, SIDECAR_NAMES);
         int64_t size = batch_size(batch);

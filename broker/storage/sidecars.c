@@ -126,7 +126,7 @@ void sidecars_go_on(struct store *store)
 void sidecar_is_due(struct segment *segment)
 {
     struct store *store = store_of(segment);
-    if (segment->log->removed || store->fenced)
+    if (segment->log->removed || store->fenced || segment->sidecar_newer)
         return;
     if (list_is_empty(&segment->sidecar_due))
         list_push(&store->sidecars.due, &segment->sidecar_due);
@@ -197,6 +197,7 @@ static enum error take_file(struct sidecar_job *job)
     if (job->read.error)
         return job->read.error;
     enum error error = sidecar_decode(job->read.bytes, &job->found);
+    job->segment->sidecar_newer = error == ERROR_NEWER_VERSION;
     if (error)
         tell(job, error_text(error));
     if (error)

@@ -7,6 +7,7 @@
 #include "storage/folder_clear.h"
 #include "storage/index_check.h"
 #include "storage/log_state.h"
+#include "storage/scrub.h"
 #include <stdio.h>
 
 static void set_up(struct store *store, struct core *core, const struct store_options *options)
@@ -56,7 +57,10 @@ enum error store_open(struct store *store, struct core *core, const struct store
     if (error)
         return error;
     struct op flush = {.kind = OP_FLUSH, .handle = store->directory_handle};
-    return op_error(port_call(core->port, &flush));
+    error = op_error(port_call(core->port, &flush));
+    if (!error)
+        scrub_open(store);
+    return error;
 }
 
 enum error store_begin(struct store *store, struct random *random)
@@ -126,7 +130,7 @@ enum error store_settle(struct store *store, struct waiter *waiter, struct flow 
         space_stop(store);
     }
     timer_cancel(&checkpoint->idle_timer, store->core);
-    if (cleaner_stop(store, waiter, flow))
+    if (cleaner_stop(store, waiter, flow) || scrub_stop(store, waiter, flow))
         return ERROR_WOULD_WAIT;
     if (folder_clear_await_all(store, waiter, flow))
         return ERROR_WOULD_WAIT;
@@ -146,6 +150,7 @@ enum error store_settle(struct store *store, struct waiter *waiter, struct flow 
 void store_close(struct store *store)
 {
     cleaner_close(store);
+    scrub_close(store);
     journal_close(&store->journal);
     if (store->directory_handle >= 0) {
         struct op op = {.kind = OP_CLOSE, .handle = store->directory_handle};

@@ -23,6 +23,7 @@
 struct cleaner;
 struct drain;
 struct log;
+struct scrub;
 
 /* What the cleaner may use (storage/cleaner.h). */
 struct cleaner_options {
@@ -32,6 +33,13 @@ struct cleaner_options {
     double map_load;         /* log.cleaner.io.buffer.load.factor */
     uint32_t buffer_bytes;   /* log.cleaner.io.buffer.size: each of a pass's two buffers */
     double bytes_per_second; /* log.cleaner.io.max.bytes.per.second, read and written */
+};
+
+/* What the scrub may use (storage/scrub.h). */
+struct scrub_options {
+    bool enabled;            /* log.scrub.enable */
+    int64_t interval_ns;     /* log.scrub.interval.ms: from one round to the next */
+    double bytes_per_second; /* log.scrub.max.bytes.per.second */
 };
 
 struct store_options {
@@ -48,6 +56,7 @@ struct store_options {
     uint64_t producer_seed;   /* of the maps of producers */
     int64_t producer_expiration_ms; /* 0: never */
     struct cleaner_options cleaner;
+    struct scrub_options scrub;
 };
 
 /* Counters, for metrics and tests. Bytes are those on disk. */
@@ -111,6 +120,7 @@ struct store {
     struct checkpoint checkpoint;
     struct space space;
     struct cleaner *cleaner; /* null: none */
+    struct scrub *scrub;     /* null: none */
     struct store_counters counters;
     enum error fenced;                  /* NONE, or why */
     void (*on_fence)(void *core_owner); /* told once, on this core; or null */

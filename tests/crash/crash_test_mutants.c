@@ -9,6 +9,7 @@
 #include "crash/lives.h"
 #include "crash/model.h"
 #include "crash/rot.h"
+#include "crash/scrubs.h"
 #include "crash/workloads.h"
 #include "sim/reached.h"
 #include "support/test.h"
@@ -45,7 +46,6 @@ static const char *const mutants[] = {
     "cut_not_flushed",
     "truncate_keeps_epochs",
     "truncate_keeps_producers",
-    "stale_sidecar_believed",
 };
 
 static const char *const compaction_mutants[] = {
@@ -58,6 +58,11 @@ static const char *const compaction_mutants[] = {
 static const char *const fault_mutants[] = {
     "full_disk_fences",
     "retry_failed_flush",
+};
+
+static const char *const sidecar_mutants[] = {
+    "stale_sidecar_believed",
+    "scrub_skips_headers",
 };
 
 enum { HUNT_SEEDS = 60, KILLED = 17, FAILURE_BYTES = 800 };
@@ -168,6 +173,24 @@ static bool hunt_faults(const char *name, uint64_t *ret_seed)
     return false;
 }
 
+/* The same for those of sidecars and of the scrub. */
+static bool hunt_sidecars(const char *name, uint64_t *ret_seed)
+{
+    for (uint64_t seed = 1; seed <= HUNT_SEEDS; seed++) {
+        *ret_seed = seed;
+        char failure[800];
+        struct scrubs scrubs = {.flips = 25};
+        caches_run(seed, 25, failure, sizeof failure);
+        scrubs_run(&scrubs, seed);
+        if (failure[0] || scrubs.failure[0]) {
+            printf("%s: killed by %s%s\n", name, failure, scrubs.failure);
+            return true;
+        }
+    }
+    printf("%s: SURVIVED %d seeds\n", name, HUNT_SEEDS);
+    return false;
+}
+
 /* In a process of its own: a check that fails kills a mutant too. */
 static bool dies(const char *name, bool (*hunt_it)(const char *name, uint64_t *ret_seed))
 {
@@ -204,6 +227,15 @@ TEST(mutants, of_the_storage_layer_die)
     for (size_t i = 0; i < sizeof mutants / sizeof mutants[0]; i++)
         if (!only || strcmp(only, mutants[i]) == 0)
             test_expect(dies(mutants[i], hunt), __FILE__, __LINE__, "%s has survived", mutants[i]);
+}
+
+TEST(mutants, of_sidecars_die)
+{
+    const char *only = getenv("BOLE_MUTANT");
+    for (size_t i = 0; i < sizeof sidecar_mutants / sizeof sidecar_mutants[0]; i++)
+        if (!only || strcmp(only, sidecar_mutants[i]) == 0)
+            test_expect(dies(sidecar_mutants[i], hunt_sidecars), __FILE__, __LINE__,
+                        "%s has survived", sidecar_mutants[i]);
 }
 
 TEST(mutants, of_compaction_die)
@@ -296,7 +328,10 @@ TEST(reached, marks_of_the_storage_layer)
                                         "sidecar written",
                                         "sidecar of other batches",
                                         "index not what its sidecar says",
-                                        "rot found by a sidecar"};
+                                        "rot found by a sidecar",
+                                        "rot found by a scrub",
+                                        "sidecar made by a scrub",
+                                        "index made anew for a scrub"};
     reached_begin();
     for (uint64_t seed = 1; seed <= 60; seed++) {
         char failure[800];
@@ -312,6 +347,9 @@ TEST(reached, marks_of_the_storage_layer)
         char failure[800];
         caches_run(seed, 25, failure, sizeof failure);
         EQ_TEXT(failure, "");
+        struct scrubs scrubs = {.flips = 25};
+        scrubs_run(&scrubs, seed);
+        EQ_TEXT(scrubs.failure, "");
     }
     for (uint64_t seed = 1; seed <= 15; seed++) {
         struct keyed *keyed = memory_zeroed(sizeof *keyed);

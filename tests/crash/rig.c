@@ -7,6 +7,7 @@
 #include "storage/log_state.h"
 #include "storage/recovery.h"
 #include "storage/resume.h"
+#include "storage/scrub.h"
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -445,6 +446,11 @@ static void abandon_core(struct rig_core *core)
     store->journal.handle = store->directory_handle = -1;
     buffer_release(store->journal.zeros);
     buffer_release(store->checkpoint.slot);
+    if (store->scrub) {
+        buffer_release(store->scrub->segment.scan.buffer);
+        store->scrub->segment.segment = NULL;
+        store->scrub->runs = false;
+    }
     for (int i = 0; i < store->options.drains; i++)
         buffer_release(store->drains[i].chunk);
     if (clearing || core->core.buffers.used_bytes > 0 || store->tails.used_bytes > 0) {

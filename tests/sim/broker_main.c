@@ -87,7 +87,8 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_compact_past_high_watermark,
                                              MUTANT_drop_last_sequence,
                                              MUTANT_swap_before_flush,
-                                             MUTANT_stale_sidecar_believed};
+                                             MUTANT_stale_sidecar_believed,
+                                             MUTANT_scrub_skips_headers};
 
 /* For on_crash, which has no argument of ours. */
 static uint64_t current_seed, current_events;

@@ -94,6 +94,8 @@ static void draw_broker(struct simulation *sim)
     if (sim->seed % 4 == 3) /* no draw: other seeds, and the known ones, stay what they are */
         settings->produce_inline_bytes = 0;
     settings->cold_read_bytes = sim->seed % 2 ? 65536 : 0; /* no draw either */
+    settings->log_scrub_interval_ms = 100 << sim->seed % 8;
+    settings->log_scrub_max_bytes_per_second = 65536 << sim->seed % 10;
     settings->mail_in_flight = random_once_in(&sim->random, 2) ? (int32_t)draw(sim, 1, 4) : 1024;
     settings->max_incremental_fetch_session_cache_slots = (int32_t)draw(sim, 0, 8);
     if (random_once_in(&sim->random, 3))

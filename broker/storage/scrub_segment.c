@@ -1,0 +1,283 @@
+#include "storage/scrub_segment.h"
+#include "base/check.h"
+#include "base/mutant.h"
+#include "base/reached.h"
+#include "storage/index_check.h"
+#include "storage/log_prove.h"
+#include "storage/log_state.h"
+#include "storage/sidecars.h"
+#include "storage/store.h"
+#include <stdio.h>
+
+enum { PIECE_BYTES = 128 << 10, CACHE_BYTES_MOST = 256 << 20 };
+
+enum { SIZE, SIZED, SIDECAR, OPENED, SCAN, CLOSED, CACHES, ENDED };
+
+void scrub_segment_begin(struct scrub_segment *scrub, struct segment *segment)
+{
+    check(!scrub->segment);
+    uint64_t read_bytes = scrub->read_bytes, rot = scrub->rot;
+    *scrub = (struct scrub_segment){
+        .segment = segment, .handle = -1, .read_bytes = read_bytes, .rot = rot};
+    segment->users++;
+    segment->log->reads++;
+    scrub->made = sidecar_new(segment->base_offset);
+    scrub->had = segment->sidecar != NULL;
+}
+
+static enum scrub_result start_op(struct scrub_segment *scrub, struct flow *flow, uint8_t phase,
+                                  struct op op)
+{
+    scrub->phase = phase;
+    scrub->op = op;
+    scrub->op.flow = flow;
+    file_op_start(flow->core, &scrub->op);
+    return SCRUB_WAITS;
+}
+
+static void set_path(struct scrub_segment *scrub, const char *suffix)
+{
+    char name[SEGMENT_NAME_SIZE];
+    segment_name(scrub->segment->base_offset, suffix, name);
+    snprintf(scrub->path, sizeof scrub->path, "%s/%s", scrub->segment->log->folder, name);
+}
+
+/* Is it no closed segment of its log any more, or has the work to end? */
+static bool is_off(const struct scrub_segment *scrub)
+{
+    const struct log *log = scrub->segment->log;
+    if (log->removed || log->cut || log->state != LOG_OPEN || log->store->fenced ||
+        log->store->stopping || log->stop_cleaning)
+        return true;
+    for (int32_t i = 0; i + 1 < log->segment_count; i++)
+        if (log->segments[i] == scrub->segment)
+            return scrub->segment->swapping;
+    return true;
+}
+
+static void tell(struct scrub_segment *scrub, const char *suffix, int64_t position,
+                 const char *what)
+{
+    scrub->rot++;
+    log_tell_rot(scrub->segment, suffix,
+                 &(struct sidecar_fault){.position = position, .what = what});
+}
+
+/* ---- the batches ----------------------------------------------------------------------------- */
+
+static enum scrub_result open_file(struct scrub_segment *scrub, struct flow *flow)
+{
+    set_path(scrub, ".log");
+    return start_op(
+        scrub, flow, OPENED,
+        (struct op){.kind = OP_OPEN, .path = scrub->path, .flags = OPEN_READ | OPEN_DIRECT});
+}
+
+static void begin_scan(struct scrub_segment *scrub, struct flow *flow)
+{
+    const struct segment *segment = scrub->segment;
+    scrub->scan = (struct log_scan){.core = flow->core,
+                                    .handle = scrub->handle,
+                                    .alignment = segment->log->store->alignment,
+                                    .end = segment->size,
+                                    .next_offset = segment->base_offset,
+                                    .whole_from = 0,
+                                    .ahead = PIECE_BYTES};
+    scrub->phase = SCAN;
+}
+
+static enum scrub_result close_file(struct scrub_segment *scrub, struct flow *flow)
+{
+    int32_t handle = scrub->handle;
+    scrub->handle = -1;
+    log_scan_done(&scrub->scan);
+    return start_op(scrub, flow, CLOSED, (struct op){.kind = OP_CLOSE, .handle = handle});
+}
+
+/* A piece of the file; each of its batches is noted. */
+static enum scrub_result scan(struct scrub_segment *scrub, struct flow *flow)
+{
+    struct log_scan *batches = &scrub->scan;
+    if (!batches->reading && is_off(scrub)) {
+        scrub->off = true;
+        return close_file(scrub, flow);
+    }
+    for (;;) {
+        switch (log_scan_step(batches, flow)) {
+        case SCAN_WAITS:
+            return SCRUB_WAITS;
+        case SCAN_ENDED:
+            scrub->read_bytes += (uint64_t)(batches->position - scrub->charged);
+            return close_file(scrub, flow);
+        case SCAN_FAULT:
+            tell(scrub, ".log", batches->position, batches->fault);
+            scrub->off = true;
+            return close_file(scrub, flow);
+        case SCAN_BATCH:
+            sidecar_note(scrub->made, batches->batch);
+            int64_t end = batches->position + batches->batch_size;
+            if (end - scrub->charged < PIECE_BYTES)
+                break;
+            scrub->read_bytes += (uint64_t)(end - scrub->charged);
+            scrub->charged = end;
+            return SCRUB_READ;
+        }
+    }
+}
+
+/* The first run that differs; -1: none does. */
+static int32_t first_difference(const struct sidecar *a, const struct sidecar *b, bool names)
+{
+    for (int32_t i = 0; i < a->run_count && i < b->run_count; i++) {
+        const struct sidecar_run *left = &a->runs[i], *right = &b->runs[i];
+        if (left->position != right->position || (names && left->names != right->names) ||
+            (!names && left->heads != right->heads))
+            return i;
+    }
+    return a->run_count == b->run_count ? -1 : 0;
+}
+
+/* Compares what was read with the sidecar: all CRCs of batches are right. The segment's sidecar is
+ * made if there is none, or one of other batches. */
+static void compare(struct scrub_segment *scrub)
+{
+    struct segment *segment = scrub->segment;
+    const struct sidecar *known = segment->sidecar;
+    bool same = known && first_difference(known, scrub->made, true) < 0;
+    int32_t run = same ? first_difference(known, scrub->made, false) : -1;
+    if (run >= 0 && !MUTANT(scrub_skips_headers)) {
+        REACHED("rot found by a scrub");
+        tell(scrub, ".log", known->runs[run].position,
+             "a batch's base offset or leader epoch is not what it was");
+        return;
+    }
+    if (same || scrub->made->size != segment->size || segment->size == 0)
+        return;
+    REACHED("sidecar made by a scrub");
+    sidecar_free(segment->sidecar);
+    segment->sidecar = scrub->made;
+    segment->sidecar_known = false; /* once it is written it goes */
+    scrub->made = NULL;
+    sidecar_is_due(segment);
+}
+
+/* ---- the files beside it --------------------------------------------------------------------- */
+
+/* The index of transactions: made anew by the next opening, from an older snapshot on. */
+static void judge_cache(struct scrub_segment *scrub)
+{
+    const struct sidecar *known = scrub->segment->sidecar;
+    const struct sidecar_cache *cache = known ? &known->files[scrub->file] : NULL;
+    if (!cache || !cache->there || scrub->segment->check)
+        return;
+    enum error error = scrub->read.error;
+    if (error == ERROR_NONE && sidecar_cache_agrees(cache, scrub->read.bytes))
+        return;
+    if (scrub->file == SIDECAR_TRANSACTIONS)
+        tell(scrub, segment_caches[scrub->file], 0, "it is not what it was");
+    else
+        index_check_distrust(scrub->segment);
+    if (scrub->file != SIDECAR_TRANSACTIONS)
+        REACHED("index made anew for a scrub");
+}
+
+static enum scrub_result caches(struct scrub_segment *scrub, struct flow *flow)
+{
+    for (; scrub->file < SIDECAR_FILES; scrub->file++) {
+        if (scrub->read.phase == 0) {
+            if (is_off(scrub))
+                break;
+            set_path(scrub, segment_caches[scrub->file]);
+            scrub->read = (struct file_read){
+                .core = flow->core, .path = scrub->path, .most_bytes = CACHE_BYTES_MOST};
+        }
+        if (!file_read_step(&scrub->read, flow))
+            return SCRUB_WAITS;
+        judge_cache(scrub);
+        scrub->read_bytes += (uint64_t)max_i64(scrub->read.bytes.size, 0);
+        file_read_done(&scrub->read);
+        scrub->read = (struct file_read){0};
+    }
+    scrub->phase = ENDED;
+    return SCRUB_READ;
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+static enum scrub_result end(struct scrub_segment *scrub)
+{
+    struct segment *segment = scrub->segment;
+    sidecar_free(scrub->made);
+    scrub->made = NULL;
+    scrub->segment = NULL;
+    bool kept = scrub->had || !segment->sidecar_known || segment->check ||
+                !list_is_empty(&segment->sidecar_due);
+    if (!kept) { /* nobody needed it but this */
+        sidecar_free(segment->sidecar);
+        segment->sidecar = NULL;
+        segment->sidecar_known = false;
+    }
+    segment->users--;
+    segment->log->reads--;
+    waiters_wake(&segment->log->idle_waiters);
+    return SCRUB_ENDED;
+}
+
+/* Its size and its sidecar are known: the file is opened. */
+static enum scrub_result look_at_sidecar(struct scrub_segment *scrub, struct flow *flow)
+{
+    struct segment *segment = scrub->segment;
+    if (is_off(scrub))
+        return end(scrub);
+    if (sidecar_await(segment, &scrub->waiter, flow))
+        return SCRUB_WAITS;
+    return open_file(scrub, flow);
+}
+
+enum scrub_result scrub_segment_step(struct scrub_segment *scrub, struct flow *flow)
+{
+    struct segment *segment = scrub->segment;
+    switch (scrub->phase) {
+    case SIZE:
+        if (segment->size >= 0) {
+            scrub->phase = SIDECAR;
+            return look_at_sidecar(scrub, flow);
+        }
+        set_path(scrub, ".log");
+        return start_op(scrub, flow, SIZED,
+                        (struct op){.kind = OP_STAT, .path = scrub->path, .data = &scrub->stat});
+    case SIZED:
+        if (scrub->op.result < 0) {
+            if (!is_off(scrub))
+                tell(scrub, ".log", 0, "the size of the file can't be read");
+            return end(scrub);
+        }
+        if (segment->size < 0)
+            segment->size = segment->drained = segment->allocated = scrub->stat.size_bytes;
+        scrub->phase = SIDECAR;
+        /* fall through */
+    case SIDECAR:
+        return look_at_sidecar(scrub, flow);
+    case OPENED:
+        if (scrub->op.result < 0) {
+            if (!is_off(scrub))
+                tell(scrub, ".log", 0, "the file can't be opened");
+            return end(scrub);
+        }
+        scrub->handle = (int32_t)scrub->op.result;
+        begin_scan(scrub, flow);
+        /* fall through */
+    case SCAN:
+        return scan(scrub, flow);
+    case CLOSED:
+        if (scrub->off || is_off(scrub))
+            return end(scrub);
+        compare(scrub);
+        scrub->phase = CACHES;
+        /* fall through */
+    case CACHES:
+        return caches(scrub, flow);
+    default:
+        return end(scrub);
+    }
+}
