@@ -4,6 +4,7 @@
 #include "base/mutant.h"
 #include "cluster/catalogue.h"
 #include "storage/log_epochs.h"
+#include "storage/log_start.h"
 #include "storage/log_state.h"
 #include "storage/log_truncate.h"
 #include "storage/store.h"
@@ -63,6 +64,8 @@ static void log_moved(struct log *log, void *context)
     }
     if (log->durable_end > partition->replica.durable_end)
         step_replica(partition, REPLICA_DURABLE, log->durable_end);
+    if (log->log_start > partition->replica.log_start)
+        step_replica(partition, REPLICA_START_MOVED, log->log_start);
 }
 
 /* What compaction may read and rewrite ends here. */
@@ -193,6 +196,32 @@ enum error partition_await(struct partition *partition, int64_t end_offset, stru
         return ERROR_KAFKA_STORAGE_ERROR;
     waiter_park_until(waiter, &partition->commits, flow, end_offset);
     return ERROR_WOULD_WAIT;
+}
+
+enum error partition_delete_records(struct partition *partition, int64_t offset,
+                                    struct waiter *waiter, struct flow *flow)
+{
+    if (partition->deleted)
+        return ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+    if (!partition->log_settings.deletes)
+        return ERROR_POLICY_VIOLATION;
+    int64_t high_watermark = partition->replica.high_watermark;
+    if (offset == -1)
+        offset = high_watermark;
+    if (offset < 0 || offset > high_watermark)
+        return ERROR_OFFSET_OUT_OF_RANGE;
+    enum error error = log_start_at(partition->log, offset);
+    if (error == ERROR_WOULD_WAIT)
+        waiter_park(waiter, log_room(partition->log), flow);
+    return error;
+}
+
+enum error partition_await_start(struct partition *partition, struct waiter *waiter,
+                                 struct flow *flow)
+{
+    if (partition->deleted)
+        return ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+    return log_start_await(partition->log, waiter, flow);
 }
 
 int64_t partition_high_watermark(const struct partition *partition)

@@ -72,6 +72,17 @@ enum error partition_restart_at(struct partition *partition, int64_t offset, str
 enum error partition_await(struct partition *partition, int64_t end_offset, struct waiter *waiter,
                            struct flow *flow);
 
+/* DeleteRecords: its log begins at `offset` from now on, -1: at the high watermark. NONE: await
+ * partition_await_start. POLICY_VIOLATION: its records are not to be deleted (cleanup.policy);
+ * OFFSET_OUT_OF_RANGE: negative, or beyond the high watermark. WOULD_WAIT: `waiter` is parked until
+ * there is room; call again, after partition_open. */
+enum error partition_delete_records(struct partition *partition, int64_t offset,
+                                    struct waiter *waiter, struct flow *flow);
+
+/* Is the log start durable? As partition_await. */
+enum error partition_await_start(struct partition *partition, struct waiter *waiter,
+                                 struct flow *flow);
+
 /* Where consumers may read to: the high watermark. The partition must be open. */
 int64_t partition_high_watermark(const struct partition *partition);
 int64_t partition_log_start(const struct partition *partition);

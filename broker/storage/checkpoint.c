@@ -1,6 +1,6 @@
 /* Checkpoints: they make room in the journal.
  *
- *   mark -> drain -> flush -> close -> folders -> anchor -> finish
+ *   mark -> drain -> flush -> close -> starts -> folders -> anchor -> finish
  *
  * All that was reserved before the mark is awaited (durable), drained and flushed, names too; only
  * then does a durable anchor move the start of the live journal to the mark (invariants 1 and 3 of
@@ -12,6 +12,7 @@
 #include "storage/drain.h"
 #include "storage/handles.h"
 #include "storage/log_epochs.h"
+#include "storage/log_start.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
@@ -20,6 +21,7 @@ static enum step checkpoint_mark(struct flow *flow);
 static enum step checkpoint_drain(struct flow *flow);
 static enum step checkpoint_flush(struct flow *flow);
 static enum step checkpoint_close(struct flow *flow);
+static enum step checkpoint_starts(struct flow *flow);
 static enum step checkpoint_folders(struct flow *flow);
 static enum step checkpoint_anchor(struct flow *flow);
 static enum step checkpoint_finish(struct flow *flow);
@@ -29,6 +31,7 @@ static const struct flow_kind checkpoint_flow = {"checkpoint",
                                                   {"drain", checkpoint_drain},
                                                   {"flush", checkpoint_flush},
                                                   {"close", checkpoint_close},
+                                                  {"starts", checkpoint_starts},
                                                   {"folders", checkpoint_folders},
                                                   {"anchor", checkpoint_anchor},
                                                   {"finish", checkpoint_finish}}};
@@ -320,6 +323,31 @@ static enum step checkpoint_close(struct flow *flow)
         return STEP_AGAIN;
     }
     return STEP_NEXT;
+}
+
+/* Where logs begin that the entries before the mark tell of. */
+static enum step checkpoint_starts(struct flow *flow)
+{
+    struct store *store = store_of(flow);
+    enum error error;
+    if (store->fenced)
+        return STEP_FAIL;
+    if (MUTANT(start_forgotten_at_checkpoint))
+        return STEP_NEXT;
+    if (!log_start_save_step(store, flow, &error))
+        return STEP_AGAIN;
+    if (!error)
+        return STEP_NEXT;
+    static const char what[] = "the log starts could not be written";
+    struct checkpoint *checkpoint = &store->checkpoint;
+    store->starts_changed = true;
+    checkpoint->op.result = -(int64_t)error;
+    if (error != ERROR_NO_SPACE)
+        return give_up(store, what);
+    if (space_await(store, &checkpoint->waiter, flow, what))
+        return STEP_AGAIN;
+    list_splice(&store->dirty_folders, &checkpoint->folders);
+    return put_off(store);
 }
 
 /* Of a folder that got new files, flushed one after the other before itself. */

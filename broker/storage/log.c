@@ -7,6 +7,7 @@
 #include "storage/folder_clear.h"
 #include "storage/log_batch.h"
 #include "storage/log_epochs.h"
+#include "storage/log_start.h"
 #include "storage/log_state.h"
 #include "storage/roll.h"
 #include "storage/scrub.h"
@@ -22,6 +23,7 @@ struct log *log_new(struct store *store, const struct log_identity *identity,
     log->topic_id = identity->topic_id;
     log->partition = identity->partition;
     log->id = store->next_log_id++;
+    list_init(&log->start_link);
     size_t size = strlen(store->options.directory) + (size_t)identity->topic.size + 16;
     log->folder = memory_zeroed(size);
     snprintf(log->folder, size, "%s/%.*s-%d", store->options.directory, identity->topic.size,
@@ -36,6 +38,7 @@ struct log *log_new(struct store *store, const struct log_identity *identity,
     list_init(&log->open_waiters);
     list_init(&log->idle_waiters);
     producer_state_init(log);
+    log_start_found(log, log_starts_get(&store->starts_found, log->topic_id, log->partition));
     return log;
 }
 
@@ -51,6 +54,7 @@ void log_free(struct log *log)
     list_remove(&log->dirty_folder);
     list_remove(&log->cleanable);
     list_remove(&log->scrubbed);
+    list_remove(&log->start_link);
     for (int i = 0; i < log->segment_count; i++)
         segment_free(log->segments[i]);
     producer_state_done(log);
@@ -91,6 +95,8 @@ bool log_needs_file(const struct log *log)
 
 bool log_is_settled(const struct log *log)
 {
+    if (log->resumed)
+        return false;
     uint64_t mark = log->store->journal.mark_sequence;
     struct segment *active = log_active(log);
     if (log->cut && log->state != LOG_OPEN)
@@ -162,6 +168,7 @@ void log_remove(struct log *log)
     list_remove(&log->ready);
     list_remove(&log->cleanable);
     list_remove(&log->scrubbed);
+    list_remove(&log->start_link);
     if (!log->draining)
         log_unforce(log);
     if (log->state != LOG_OPENING)
@@ -306,6 +313,23 @@ void log_note_piece(struct log *log, const struct piece *piece)
     }
 }
 
+uint32_t log_bind(struct log *log, struct segment *segment, bool anew, uint8_t *to,
+                  uint32_t *entries)
+{
+    const struct journal *journal = &log->store->journal;
+    segment->touched_sequence = journal_filling_sequence(journal);
+    if (log->bound_sequence >= journal->mark_sequence && !anew)
+        return 0;
+    struct journal_entry bind = {.id = log->id,
+                                 .topic_id = log->topic_id,
+                                 .partition = log->partition,
+                                 .segment_base = segment->base_offset,
+                                 .position = (uint32_t)segment->size};
+    log->bound_sequence = segment->touched_sequence;
+    *entries += 1;
+    return (uint32_t)entry_bind_encode(&bind, to);
+}
+
 static enum error may_append(const struct log *log)
 {
     if (log->cut && log->state != LOG_FAILED)
@@ -367,17 +391,7 @@ static enum error put(struct log *log, struct bytes batches, const struct measur
 
     struct segment *before = log_active(log);
     struct segment *segment = segment_for(log, batches.size, measure);
-    uint32_t used = 0, entries = 1;
-    if (log->bound_sequence < journal->mark_sequence || segment != before) {
-        struct journal_entry bind = {.id = log->id,
-                                     .topic_id = log->topic_id,
-                                     .partition = log->partition,
-                                     .segment_base = segment->base_offset,
-                                     .position = (uint32_t)segment->size};
-        used += (uint32_t)entry_bind_encode(&bind, to);
-        log->bound_sequence = journal_filling_sequence(journal);
-        entries++;
-    }
+    uint32_t entries = 1, used = log_bind(log, segment, segment != before, to, &entries);
     used += (uint32_t)entry_append_header_encode(log->id, (uint32_t)batches.size, to + used);
     memcpy(to + used, batches.data, (size_t)batches.size);
     if (leader_epoch >= 0)

@@ -1,7 +1,7 @@
 /* Opening a log at first use: reads the folder, then the end of the newest segment.
  *
- *   folder -> list -> metadata -> leftovers -> cut -> epochs -> size -> indexes -> segment -> judge
- *          -> older -> scan -> rebuild -> producers -> finish
+ *   folder -> list -> metadata -> leftovers -> cut -> start -> epochs -> size -> indexes -> segment
+ *          -> judge -> older -> scan -> rebuild -> producers -> finish
  *
  * `older` scans closed segments, if somebody wants to know of their batches (log_opening_floor).
  *
@@ -45,6 +45,7 @@ static const struct flow_kind open_flow = {"log open",
                                             {"metadata", open_metadata},
                                             {"leftovers", open_leftovers},
                                             {"cut", open_cut},
+                                            {"start", open_start},
                                             {"epochs", open_epochs},
                                             {"size", open_size},
                                             {"indexes", open_indexes},
@@ -149,6 +150,7 @@ static void take_names(struct log_opening *opening)
         } else if (names[at] == 'f') {
             producer_state_name(opening->log, name);
             leftovers_note(&opening->leftovers, opening->log, name);
+            opening_note_index(opening, name);
         }
         at += 2 + (int64_t)strlen(name);
     }
@@ -161,7 +163,8 @@ static enum step open_list(struct flow *flow)
     struct op *op = &opening->op;
     switch (op->kind) {
     case OP_OPEN:
-        if (op_error(op->result) == ERROR_NOT_FOUND && resumed_is_whole(log))
+        if (op_error(op->result) == ERROR_NOT_FOUND && resumed_is_whole(log) &&
+            (log->log_start == 0 || log->resumed))
             return STEP_FAIL; /* nothing was ever drained */
         if (op->result < 0)
             return opening_give_up(opening, "the folder can't be opened");
@@ -425,6 +428,10 @@ static enum step open_size(struct flow *flow)
 {
     struct log_opening *opening = opening_of(flow);
     struct log *log = opening->log;
+    if (!log_active(log) && log->log_start > 0) {
+        opening->op.result = 0;
+        return opening_give_up(opening, "no segment of it is left");
+    }
     if (!log_active(log))
         return STEP_FAIL; /* a folder without segments: an empty log */
     if (opening->phase++ == 0) {
@@ -470,6 +477,16 @@ static enum step open_producers(struct flow *flow)
     return opening_give_up(opening, load->fault);
 }
 
+/* Files are missing, or one that tells of log starts is damaged. */
+static enum error start_beyond_end(struct log *log)
+{
+    struct core *core = log->store->core;
+    event_write(&core->events, &core->now, EVENT_ERROR, "log_failed",
+                "folder=%s reason=\"it begins at offset %lld, but ends at %lld\"", log->folder,
+                (long long)log->log_start, (long long)log->appended_end);
+    return ERROR_KAFKA_STORAGE_ERROR;
+}
+
 /* Also the way of an empty, a stale and a failed one. */
 static enum step open_finish(struct flow *flow)
 {
@@ -509,7 +526,11 @@ static enum step open_finish(struct flow *flow)
     buffer_release(opening->buffer);
     log_scan_done(&opening->scan);
     folder_script_done(&opening->cuts);
+    folder_script_done(&opening->below);
+    memory_free(opening->index_bases);
     memory_free(opening);
+    if (!log->removed && !log->error && log->log_start > log->appended_end)
+        log->error = start_beyond_end(log);
     if (log->removed && !log->error)
         log->error = ERROR_UNKNOWN_TOPIC_OR_PARTITION;
     if (log->error) {
@@ -517,7 +538,8 @@ static enum step open_finish(struct flow *flow)
         log_fail(log, log->error);
         return STEP_NEXT;
     }
-    log->log_start = log->segment_count ? log->segments[0]->base_offset : 0;
+    if (log->segment_count)
+        log->log_start = max_i64(log->log_start, log->segments[0]->base_offset);
     log->durable_end = log->appended_end;
     log->state = LOG_OPEN;
     struct segment *active = log_active(log);

@@ -19,17 +19,20 @@ struct log_opening {
     uint8_t phase;
     struct leftovers *leftovers; /* of a compaction; null: none */
     struct folder_script cuts;   /* files beyond the end that the journal tells */
-    bool counted;                /* in store->openings_at_work */
-    bool stale;                  /* the folder is of another topic of this name */
-    struct segment *newest;      /* whose end is looked through */
-    bool uses_newest;            /* it has us as a user */
-    int64_t limit;               /* its end in the file */
-    int32_t stat_at;             /* the segment whose size is asked for */
-    const struct piece *next;    /* of those that are resumed, to be taken */
-    bool offsets_lost;           /* the newest segment's offset index is not to be believed */
-    bool times_lost;             /* nor its time index */
-    int64_t position;            /* in a small file that is read */
-    int32_t older; /* the closed segment that is scanned, its place in log->segments */
+    struct folder_script below;  /* removals of indexes that have lost their segments */
+    int64_t *index_bases;        /* of index files that may have lost their segment */
+    int32_t index_base_count, index_base_capacity;
+    bool counted;             /* in store->openings_at_work */
+    bool stale;               /* the folder is of another topic of this name */
+    struct segment *newest;   /* whose end is looked through */
+    bool uses_newest;         /* it has us as a user */
+    int64_t limit;            /* its end in the file */
+    int32_t stat_at;          /* the segment whose size is asked for */
+    const struct piece *next; /* of those that are resumed, to be taken */
+    bool offsets_lost;        /* the newest segment's offset index is not to be believed */
+    bool times_lost;          /* nor its time index */
+    int64_t position;         /* in a small file that is read */
+    int32_t older;            /* the closed segment that is scanned, its place in log->segments */
     struct log_scan scan;
     struct file_replace replace;
     char path[1024];
@@ -54,6 +57,12 @@ bool opening_read_file(struct log_opening *opening, int64_t *ret_size);
 
 /* Step: cuts off the files where the journal says that the log ended (log_open_cut.c). */
 enum step open_cut(struct flow *flow);
+
+/* Notes a file of the folder that is no segment, while it is listed. */
+void opening_note_index(struct log_opening *opening, const char *name);
+
+/* Removes index files whose segment has gone below the log start. */
+enum step open_start(struct flow *flow);
 
 /* Steps for the newest segment. */
 enum step open_indexes(struct flow *flow);

@@ -120,14 +120,15 @@ static bool judge(struct log_search *search, struct segment *segment, struct flo
     if (times->max_timestamp_ms < wanted_ms)
         return true;
     int64_t at = segment->base_offset + times->max_relative_offset;
-    if (search->largest && at >= low_end(search) && at < high_end(search)) {
+    bool whole = segment->base_offset >= search->log->log_start; /* all of it may be read */
+    if (search->largest && whole && at < high_end(search)) {
         search->best_ms = times->max_timestamp_ms;
         search->best_at = at;
         return true;
     }
     search->entry_ms = -1;
     search->entry_at = segment->base_offset - 1;
-    if (search->largest && at < low_end(search)) {
+    if (search->largest && !whole) {
         read_batches(search, low_end(search));
         return true;
     }
@@ -209,6 +210,24 @@ static bool look_into(struct log_search *search, const struct batch *batch, int6
     return found;
 }
 
+/* The largest timestamp in a batch, of its records that may be read. */
+static int64_t largest_in(struct log_search *search, const struct batch *batch)
+{
+    if (batch->base_offset >= search->log->log_start)
+        return batch->max_timestamp;
+    struct arena arena;
+    arena_init(&arena, ARENA_BYTES);
+    struct batch_iterator iterator;
+    struct record record;
+    int64_t largest_ms = -1;
+    if (batch_iterate(batch, &arena, &iterator) == ERROR_NONE)
+        while (batch_next(&iterator, &record))
+            if (record.offset >= search->log->log_start)
+                largest_ms = max_i64(largest_ms, record.timestamp);
+    arena_done(&arena);
+    return largest_ms;
+}
+
 /* The first batch at the time index's entry: is it the one that the entry names? If not, all of the
  * segment is read, and the indexes are made anew some time. */
 static bool believe(struct log_search *search, const struct batch *batch)
@@ -239,8 +258,9 @@ static bool look_through(struct log_search *search)
             search->from = last + 1;
             if (search->phase == RECORD)
                 return look_into(search, &batch, search->best_ms) || true;
-            if (search->largest && batch.max_timestamp > search->best_ms) {
-                search->best_ms = batch.max_timestamp;
+            int64_t largest_ms = search->largest ? largest_in(search, &batch) : -1;
+            if (largest_ms > search->best_ms) {
+                search->best_ms = largest_ms;
                 search->best_at = last;
             }
             if (!search->largest && batch.max_timestamp >= search->timestamp_ms &&
@@ -261,6 +281,7 @@ static bool step_batches(struct log_search *search, struct flow *flow)
             search->phase = NEXT;
             return search->largest || search->offset < 0 ? true : end(search, ERROR_NONE);
         }
+        search->from = max_i64(search->from, search->log->log_start); /* it may have moved */
         *read = (struct log_read){.log = search->log,
                                   .offset = search->from,
                                   .end_offset = search->until,

@@ -40,7 +40,10 @@ struct log {
     char *folder;              /* path, no trailing slash */
     struct segment **segments; /* by base offset; the last one is active */
     int32_t segment_count, segment_capacity;
-    int64_t log_start, durable_end, appended_end;
+    int64_t log_start, durable_end, appended_end; /* log_start of a closed one: as far as told */
+    uint64_t start_sequence; /* of the block that tells of log_start (log_start.h) */
+    struct list start_link;  /* in store->starts */
+    int32_t retiring;        /* segments below log_start whose names have not gone for good */
     struct epochs epochs;
     int32_t epochs_written;    /* of them, the first so many are in the file */
     bool epochs_cut;           /* the file has some that hold no longer */
@@ -122,6 +125,11 @@ struct piece *log_new_piece(struct log *log);
 
 /* Tells of the batches of a piece that was just added (log_batch.h). */
 void log_note_piece(struct log *log, const struct piece *piece);
+
+/* Writes a BIND to `segment` at `to` (ENTRY_BIND_SIZE_MAX, reserved in the journal) if an entry of
+ * this log needs one before it, or with `anew` in any case; *entries grows by it. Its bytes. */
+uint32_t log_bind(struct log *log, struct segment *segment, bool anew, uint8_t *to,
+                  uint32_t *entries);
 
 /* Drops the oldest piece. */
 void log_drop_oldest(struct log *log);

@@ -4,10 +4,6 @@
 
 enum { LINE_BYTES_MAX = 300 /* a topic of 249, two numbers */ };
 
-struct offset_checkpoint_entry {
-    int64_t offset;
-};
-
 /* Takes a line off the text, without its end. False: there is no whole one. */
 static bool take_line(struct bytes *text, struct bytes *ret_line)
 {
@@ -34,7 +30,7 @@ static bool parse_number(struct bytes text, int64_t *ret)
 }
 
 /* "topic partition offset": the size of "topic partition". -1: it is no such line. */
-static int32_t parse_line(struct bytes line, int64_t *ret_offset)
+static int32_t parse_line(struct bytes line, struct offset_checkpoint_line *ret)
 {
     int32_t last = line.size - 1, first = 0;
     while (last > 0 && line.data[last] != ' ')
@@ -45,7 +41,9 @@ static int32_t parse_line(struct bytes line, int64_t *ret_offset)
     struct bytes middle = {line.data + first + 1, last - first - 1};
     struct bytes end = {line.data + last + 1, line.size - last - 1};
     bool good = first > 0 && first < last && parse_number(middle, &partition) &&
-                parse_number(end, ret_offset);
+                parse_number(end, &ret->offset) && partition <= INT32_MAX;
+    ret->topic = (struct string){(const char *)line.data, first};
+    ret->partition = good ? (int32_t)partition : 0;
     return good ? last : -1;
 }
 
@@ -60,13 +58,14 @@ enum error offset_checkpoint_read(struct offset_checkpoint *checkpoint, struct b
         return ERROR_MALFORMED;
     checkpoint->entries = memory_zeroed((size_t)count * sizeof checkpoint->entries[0] + 1);
     for (int64_t i = 0; i < count; i++) {
-        struct offset_checkpoint_entry *entry = &checkpoint->entries[i];
-        int32_t key_size = take_line(&text, &line) ? parse_line(line, &entry->offset) : -1;
+        struct offset_checkpoint_line *entry = &checkpoint->entries[i];
+        int32_t key_size = take_line(&text, &line) ? parse_line(line, entry) : -1;
         if (key_size < 0) {
             offset_checkpoint_done(checkpoint);
             return ERROR_MALFORMED;
         }
         map_put(&checkpoint->map, line.data, (size_t)key_size, entry);
+        checkpoint->count++;
     }
     return ERROR_NONE;
 }
@@ -76,6 +75,16 @@ void offset_checkpoint_done(struct offset_checkpoint *checkpoint)
     map_done(&checkpoint->map);
     memory_free(checkpoint->entries);
     checkpoint->entries = NULL;
+    checkpoint->count = 0;
+}
+
+bool offset_checkpoint_next(const struct offset_checkpoint *checkpoint, int32_t *at,
+                            struct offset_checkpoint_line *ret)
+{
+    if (*at >= checkpoint->count)
+        return false;
+    *ret = checkpoint->entries[(*at)++];
+    return true;
 }
 
 int64_t offset_checkpoint_get(const struct offset_checkpoint *checkpoint, struct string topic,
@@ -83,7 +92,7 @@ int64_t offset_checkpoint_get(const struct offset_checkpoint *checkpoint, struct
 {
     char key[LINE_BYTES_MAX];
     int size = snprintf(key, sizeof key, "%.*s %d", (int)topic.size, topic.data, partition);
-    const struct offset_checkpoint_entry *entry =
+    const struct offset_checkpoint_line *entry =
         map_get(&checkpoint->map, key, size < (int)sizeof key ? (size_t)size : sizeof key - 1);
     return entry ? entry->offset : -1;
 }

@@ -11,15 +11,29 @@
 #include "base/error.h"
 #include "base/map.h"
 
+struct offset_checkpoint_line;
+
 struct offset_checkpoint {
     struct map map; /* of entries, by "topic partition" as it stands in the text */
-    struct offset_checkpoint_entry *entries;
+    struct offset_checkpoint_line *entries;
+    int32_t count;
 };
 
 /* Reads a file. The text is borrowed as long as the checkpoint is used. MALFORMED: it is not whole,
  * or of another version; then nothing is in it. */
 enum error offset_checkpoint_read(struct offset_checkpoint *checkpoint, struct bytes text);
 void offset_checkpoint_done(struct offset_checkpoint *checkpoint);
+
+/* A line, as it stands in the text. */
+struct offset_checkpoint_line {
+    struct string topic;
+    int32_t partition;
+    int64_t offset;
+};
+
+/* Walks the lines: start with *at 0. False at the end. */
+bool offset_checkpoint_next(const struct offset_checkpoint *checkpoint, int32_t *at,
+                            struct offset_checkpoint_line *ret);
 
 /* The offset of a partition, or -1. */
 int64_t offset_checkpoint_get(const struct offset_checkpoint *checkpoint, struct string topic,

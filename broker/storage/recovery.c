@@ -35,12 +35,16 @@ enum error recovery_open(struct recovery *recovery, struct port *port, const cha
     *recovery = (struct recovery){.port = port, .directory = directory, .directory_handle = -1};
     map_init(&recovery->redos, 0);
     map_init(&recovery->bound, 0);
+    log_starts_init(&recovery->starts);
     struct op open = {.kind = OP_OPEN, .path = directory, .flags = OPEN_READ | OPEN_DIRECTORY};
     int64_t handle = port_call(port, &open);
     if (handle < 0)
         return op_error(handle);
     recovery->directory_handle = (int32_t)handle;
-    return redo_list(port, directory, note_journal, recovery);
+    enum error error = redo_list(port, directory, note_journal, recovery);
+    return error ? error
+                 : log_starts_load(&recovery->starts, port, directory, &recovery->starts_moved,
+                                   recovery->fault, sizeof recovery->fault);
 }
 
 void recovery_close(struct recovery *recovery)
@@ -60,6 +64,7 @@ void recovery_close(struct recovery *recovery)
         memory_free(recovery->journals[i].path);
     }
     memory_free(recovery->journals);
+    log_starts_done(&recovery->starts);
     if (recovery->directory_handle >= 0) {
         struct op close = {.kind = OP_CLOSE, .handle = recovery->directory_handle};
         (void)port_call(recovery->port, &close); /* nothing was written through it */
@@ -156,6 +161,12 @@ static enum error replay_entry(struct redo *redo, const struct journal_entry *en
         return redo_append(redo, entry->batches);
     if (entry->kind == ENTRY_CUT)
         return redo_cut(redo, entry->segment_base, entry->position, entry->offset);
+    if (entry->kind == ENTRY_START) {
+        struct recovery *recovery = redo->recovery;
+        recovery->starts_moved |= log_starts_note(&recovery->starts, redo->key.topic_id,
+                                                  redo->key.partition, entry->offset);
+        return ERROR_NONE;
+    }
     return ERROR_MALFORMED; /* a kind that nobody has written yet */
 }
 
@@ -238,6 +249,9 @@ enum error recovery_replay(struct recovery *recovery, const struct recovery_name
         error = op_error(port_call(recovery->port, &flush));
     }
     recovery->flush_all = false;
+    if (!error && recovery->starts_moved)
+        error = log_starts_save(&recovery->starts, recovery->port, recovery->directory);
+    recovery->starts_moved = false;
     return error;
 }
 

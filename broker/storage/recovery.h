@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "reactor/port.h"
 #include "storage/journal_content.h"
+#include "storage/log_starts.h"
 
 struct recovery_journal {
     char *path;
@@ -28,6 +29,8 @@ struct recovery {
     struct map redos;   /* by topic id and partition: logs being replayed */
     struct map skipped; /* bound ids of logs that are not of this pass, per journal */
     struct map bound;   /* struct recovery_bound: every log that a journal holds something of */
+    struct log_starts starts; /* of the files, and of what was replayed */
+    bool starts_moved;        /* what is known is not in `log-starts` yet */
     uint64_t replayed_bytes, blocks;
     bool flush_all;  /* many logs: one OP_FLUSH_ALL at the end instead of two flushes each */
     char fault[512]; /* a sentence: file, position, reason, what to do */
@@ -41,7 +44,8 @@ struct recovery_names {
     void *context;
 };
 
-/* Lists the directory for journals. */
+/* Lists the directory for journals, and reads where logs begin. An error may leave a sentence in
+ * recovery->fault. */
 enum error recovery_open(struct recovery *recovery, struct port *port, const char *directory);
 
 /* A log, and the journal (its number is that of a core) that holds something of it. */

@@ -4,6 +4,7 @@
 #include "base/reached.h"
 #include "protocol/batch.h"
 #include "storage/journal_content.h"
+#include "storage/log_start.h"
 #include "storage/log_state.h"
 #include "storage/sidecar_format.h"
 #include "storage/store.h"
@@ -125,6 +126,15 @@ static enum error take_entry(struct resuming *resuming, const struct journal_ent
         return append(resuming, entry);
     if (entry->kind == ENTRY_CUT)
         return cut(resuming, entry);
+    if (entry->kind == ENTRY_START) {
+        struct log *log = resuming->logs[entry->id];
+        if (!log)
+            return ERROR_NONE;
+        log_start_found(log, entry->offset);
+        log->touched_sequence = log_active(log)->touched_sequence = resuming->sequence;
+        log->store->starts_changed = true;
+        return ERROR_NONE;
+    }
     return ERROR_MALFORMED; /* a kind that nobody has written yet */
 }
 

@@ -27,6 +27,8 @@ static void set_up(struct store *store, struct core *core, const struct store_op
     list_init(&store->checks);
     sidecars_init(&store->sidecars);
     list_init(&store->space.waiters);
+    list_init(&store->starts);
+    log_starts_init(&store->starts_found);
     store->next_log_id = 1;
     buffers_init(&store->tails, (size_t)options->journal_bytes, 4u << 20);
     drain_init(store);
@@ -54,6 +56,11 @@ enum error store_open(struct store *store, struct core *core, const struct store
     char name[32];
     snprintf(name, sizeof name, "journal-%d", core->id);
     enum error error = journal_open(&store->journal, name);
+    char fault[64]; /* recovery has read them before, and told more */
+    bool scattered; /* ... and gathered them */
+    if (!error)
+        error = log_starts_load(&store->starts_found, core->port, options->directory, &scattered,
+                                fault, sizeof fault);
     if (error)
         return error;
     struct op flush = {.kind = OP_FLUSH, .handle = store->directory_handle};
@@ -160,5 +167,6 @@ void store_close(struct store *store)
         memory_free(node);
     drain_done(store);
     buffers_done(&store->tails);
+    log_starts_done(&store->starts_found);
     store->directory_handle = -1;
 }

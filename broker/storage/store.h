@@ -19,8 +19,10 @@
 #include "storage/journal.h"
 #include "storage/sidecars.h"
 #include "storage/space.h"
+#include "storage/log_starts.h"
 
 struct cleaner;
+struct log_start_save;
 struct drain;
 struct log;
 struct scrub;
@@ -126,7 +128,11 @@ struct store {
     void (*on_fence)(void *core_owner); /* told once, on this core; or null */
     uint64_t resumed_bytes;             /* of records that were found in the journal */
     bool stopping;
-    struct list producing; /* logs that have producers (producer_state.sweep) */
+    struct list starts;  /* logs whose start a file must tell (struct log.start_link) */
+    bool starts_changed; /* since that file was written (log_start.h) */
+    struct log_start_save *starts_save; /* its write under way; or null */
+    struct log_starts starts_found;     /* in the directory's files, when the store was opened */
+    struct list producing;              /* logs that have producers (producer_state.sweep) */
     uint32_t next_log_id;
     int32_t openings;         /* logs being opened; checkpoint.waiters are told of each end */
     int32_t openings_at_work; /* of them; the others wait in: */

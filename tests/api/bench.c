@@ -293,6 +293,34 @@ enum error partition_await(struct partition *partition, int64_t end_offset, stru
     return ERROR_WOULD_WAIT;
 }
 
+enum error partition_delete_records(struct partition *partition, int64_t offset,
+                                    struct waiter *waiter, struct flow *flow)
+{
+    struct replica *replica = &partition->replica;
+    struct bench *bench = CONTAINER_OF(partition->shard->broker, struct bench, broker);
+    if (!partition->log_settings.deletes)
+        return ERROR_POLICY_VIOLATION;
+    offset = offset == -1 ? replica->high_watermark : offset;
+    if (offset < 0 || offset > replica->high_watermark)
+        return ERROR_OFFSET_OUT_OF_RANGE;
+    if (bench->room_bytes) {
+        waiter_park(waiter, &bench->room, flow);
+        return ERROR_WOULD_WAIT;
+    }
+    replica->log_start = max_i64(replica->log_start, offset);
+    return ERROR_NONE;
+}
+
+enum error partition_await_start(struct partition *partition, struct waiter *waiter,
+                                 struct flow *flow)
+{
+    struct bench *bench = CONTAINER_OF(partition->shard->broker, struct bench, broker);
+    if (!bench->holds_commits)
+        return ERROR_NONE;
+    waiter_park(waiter, &partition->waiters, flow);
+    return ERROR_WOULD_WAIT;
+}
+
 int64_t partition_high_watermark(const struct partition *partition)
 {
     return partition->replica.high_watermark;

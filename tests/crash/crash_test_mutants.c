@@ -46,6 +46,7 @@ static const char *const mutants[] = {
     "cut_not_flushed",
     "truncate_keeps_epochs",
     "truncate_keeps_producers",
+    "start_forgotten_at_checkpoint",
 };
 
 static const char *const compaction_mutants[] = {

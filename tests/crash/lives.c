@@ -32,6 +32,8 @@ void lives_run(enum lives_kind kind, uint64_t seed, int lives, char *failure, si
     random_seed(&random, seed ^ 0x11fe);
     if (kind == LIVES_REMOVALS)
         settings.remove_once_in = 20 + random_below(&random, 60);
+    if (random_once_in(&random, 2))
+        settings.delete_once_in = 20 + random_below(&random, 100);
     oracle_init(&oracle, seed, settings.slots, settings.batch_most);
     rig_init(rig, &settings, &oracle);
     for (int i = 0; i < lives && !rig->failure[0]; i++) {

@@ -49,6 +49,10 @@ static void follow(struct model *model)
         if (of->count > 0)
             model->logs[i].end = of->batches[of->count - 1].end_offset;
         model->logs[i].durable_end = oracle->now[i].acknowledged_end;
+        model->logs[i].start = oracle->now[i].start_asked;
+        if (log->state == LOG_OPEN && log->log_start != model->logs[i].start)
+            rig_fail(model->rig, "slot %d begins at %lld, the model at %lld", i,
+                     (long long)log->log_start, (long long)model->logs[i].start);
         if (log->state == LOG_OPEN && log->appended_end != model->logs[i].end)
             rig_fail(model->rig, "slot %d ends at %lld, the model at %lld", i,
                      (long long)log->appended_end, (long long)model->logs[i].end);
@@ -239,6 +243,16 @@ static void do_truncate(struct model *model, const struct model_operation *opera
     int64_t offset = offset_of(&model->logs[operation->slot], operation->a);
     script_truncate(&model->script, (int32_t)operation->slot, max_i64(offset, 0));
     follow(model);
+}
+
+static void do_delete(struct model *model, const struct model_operation *operation)
+{
+    follow(model);
+    const struct model_log *log = &model->logs[operation->slot];
+    int64_t readable = log->durable_end - log->start;
+    if (readable > 0)
+        script_start_at(&model->script, (int32_t)operation->slot,
+                        log->start + (int64_t)(operation->a % (uint64_t)(readable + 1)));
 }
 
 static void do_remove(struct model *model, const struct model_operation *operation)

@@ -233,11 +233,15 @@ static int marker_type(const struct sent *sent)
     return record.key.data[3];
 }
 
-/* Every abort of a transaction with data, in the order of their markers. */
+/* Every abort of a transaction with data whose marker can be read, in the order of their markers.
+ */
 static const char *compare_aborted(const struct generation *of, int32_t count,
-                                   const struct producer_state *state)
+                                   const struct log *log)
 {
-    int32_t next = 0;
+    const struct producer_state *state = &log->producers;
+    int32_t next = 0; /* what lies below the log start may have gone */
+    while (next < state->aborted_count && state->aborted[next].last_offset < log->log_start)
+        next++;
     int64_t first[IDS] = {-1, -1, -1, -1};
     for (int32_t i = 0; i < count; i++) {
         const struct sent *sent = &of->batches[i];
@@ -251,7 +255,7 @@ static const char *compare_aborted(const struct generation *of, int32_t count,
         }
         int64_t first_offset = *began;
         *began = -1;
-        if (marker_type(sent) != 0)
+        if (marker_type(sent) != 0 || sent->base_offset < log->log_start)
             continue;
         const struct aborted_txn_entry *entry = &state->aborted[next++];
         if (next > state->aborted_count)
@@ -283,7 +287,7 @@ bool model_matches(const struct oracle *oracle, int32_t slot, int32_t generation
         }
     }
     const char *fault = known == log->producers.table.by_id.count
-                            ? compare_aborted(of, count, &log->producers)
+                            ? compare_aborted(of, count, log)
                             : "there are producers that never were";
     snprintf(why, why_size, "slot %d: %s", slot, fault ? fault : "");
     return !fault;

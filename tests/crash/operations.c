@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "crash/model_producers.h"
 #include "protocol/batch.h"
+#include "storage/log_start.h"
 #include "storage/log_state.h"
 #include "storage/log_truncate.h"
 #include <stdio.h>
@@ -212,9 +213,24 @@ static enum step truncate_ends(struct flow *flow)
 static const struct flow_kind truncate_flow = {
     "truncate", {{"truncate", truncate_step}, {"end", truncate_ends}}};
 
+/* Nothing is cut that is committed, and the log start is at most that: then nothing goes. */
+static int64_t end_left(const struct rig *rig, int32_t slot, int64_t offset)
+{
+    const struct promise *now = &rig->oracle->now[slot];
+    const struct generation *of = &rig->oracle->generations[slot][now->generation];
+    int32_t kept = of->count;
+    while (kept > 0 && of->batches[kept - 1].end_offset > offset)
+        kept--;
+    int64_t end = kept ? of->batches[kept - 1].end_offset : 0;
+    return end >= now->start_asked ? offset
+           : of->count             ? of->batches[of->count - 1].end_offset
+                                   : offset;
+}
+
 static void begin_truncate(struct script *script, int32_t slot, int64_t offset)
 {
     struct rig *rig = script->rig;
+    offset = end_left(rig, slot, offset);
     struct truncate_task *task = &script->cuts[slot];
     struct log *log = worker_log(rig, slot);
     *task = (struct truncate_task){.worker = &rig->workers[slot], .offset = offset};
@@ -261,6 +277,43 @@ static void do_drain(struct script *script)
         drain_request(worker_log(script->rig, i));
     for (int i = 0; i < script->rig->settings.cores; i++)
         world_notice(script->rig->world, &script->rig->cores[i].core);
+}
+
+static enum step start_step(struct flow *flow)
+{
+    struct append_task *task = CONTAINER_OF(flow, struct append_task, flow);
+    struct log *log = task->worker->log;
+    enum error error = log_open(log, &task->waiter, flow);
+    if (error == ERROR_WOULD_WAIT)
+        return STEP_AGAIN;
+    int64_t half = log->log_start + (log->durable_end - log->log_start) / 2;
+    if (!error)
+        error = log_start_at(log, task->offset >= 0 ? task->offset : half);
+    if (error == ERROR_WOULD_WAIT) {
+        waiter_park(&task->waiter, log_room(log), flow);
+        return STEP_AGAIN;
+    }
+    if (error)
+        rig_fail(task->worker->rig, "slot %d: log start: %s", task->worker->slot,
+                 error_text(error));
+    return STEP_NEXT;
+}
+
+static const struct flow_kind start_flow = {"start", {{"start", start_step}, {"end", append_ends}}};
+
+/* `offset` -1: in the middle of what is durable. */
+static void begin_start(struct script *script, int32_t slot, int64_t offset)
+{
+    struct append_task *task = &script->tasks[slot];
+    *task = (struct append_task){.worker = &script->rig->workers[slot], .offset = offset};
+    struct log *log = worker_log(script->rig, slot);
+    flow_start(&task->flow, &start_flow, log->store->core);
+    world_notice(script->rig->world, log->store->core);
+}
+
+static void do_delete_records(struct script *script)
+{
+    begin_start(script, 0, -1);
 }
 
 static void do_snapshot(struct script *script)
@@ -364,7 +417,8 @@ static bool is_durable(void *argument)
     bool durable = tasks_ended(argument);
     for (int i = 0; i < SCRIPT_SLOTS; i++) {
         const struct log *log = script->rig->workers[i].log;
-        durable = durable && (log->durable_end == log->appended_end || log->state == LOG_FAILED);
+        bool ended = log->durable_end == log->appended_end && log_start_is_durable(log);
+        durable = durable && (ended || log->state == LOG_FAILED);
     }
     return durable || script->rig->failure[0] || is_over(script);
 }
@@ -442,6 +496,14 @@ void script_lap(struct script *script, int32_t slot)
         return;
     begin_lap(script, slot);
     await(script, BEGUN, "lap");
+}
+
+void script_start_at(struct script *script, int32_t slot, int64_t offset)
+{
+    if (script->rig->failure[0])
+        return;
+    begin_start(script, slot, offset);
+    await(script, BEGUN, "log start");
 }
 
 void script_delete(struct script *script, int32_t slot)

@@ -24,6 +24,7 @@ struct append_task {
     struct timer timer;        /* while the disk is full */
     uint32_t lap;              /* at the beginning */
     int32_t batch_size;        /* of a batch that waits; 0: none */
+    int64_t offset;            /* of a log start; -1 */
     uint8_t batch[SCRIPT_BATCH_BYTES];
 };
 
@@ -67,13 +68,15 @@ struct rig_settings script_settings(uint64_t seed, int variant);
 void script_begin(struct script *script, struct rig *rig);
 
 /* `count` batches to a log, the same as a follower, batches until the ring begins anew, or the
- * deletion of its topic: begun and in memory when it returns. */
+ * deletion of its topic, or records deleted below an offset: begun and in memory when it returns.
+ */
 void script_append(struct script *script, int32_t slot, uint32_t value_bytes, int32_t count);
 void script_follow(struct script *script, int32_t slot, uint32_t value_bytes, int32_t count);
 void script_lap(struct script *script, int32_t slot);
 
 /* Cuts a log off at an offset; it has ended when it returns. */
 void script_truncate(struct script *script, int32_t slot, int64_t offset);
+void script_start_at(struct script *script, int32_t slot, int64_t offset);
 void script_delete(struct script *script, int32_t slot);
 
 /* Does one operation to its end. */

@@ -77,12 +77,34 @@ static struct sent *add_sent(struct generation *of, struct sent sent, const uint
     return &of->batches[of->count++];
 }
 
+int64_t oracle_ask_start(struct oracle *oracle, int32_t slot, int64_t offset)
+{
+    struct promise *now = &oracle->now[slot];
+    now->start_asked = max_i64(now->start_asked, offset);
+    return add_event(oracle, slot);
+}
+
+int64_t oracle_acknowledge_start(struct oracle *oracle, int32_t slot, int64_t offset)
+{
+    struct promise *now = &oracle->now[slot];
+    now->start_asked = max_i64(now->start_asked, offset);
+    now->start = max_i64(now->start, offset);
+    return add_event(oracle, slot);
+}
+
+int64_t oracle_adopt_start(struct oracle *oracle, int32_t slot, int64_t offset)
+{
+    oracle->now[slot].start = oracle->now[slot].start_asked = offset;
+    return add_event(oracle, slot);
+}
+
 int64_t oracle_recreate(struct oracle *oracle, int32_t slot)
 {
     struct generation *before = &oracle->generations[slot][oracle->now[slot].generation];
     int32_t topic = before->topic + 1;
     next_generation(oracle, slot)->topic = topic;
-    oracle->now[slot].acknowledged_end = 0;
+    struct promise *now = &oracle->now[slot];
+    now->acknowledged_end = now->start = now->start_asked = 0;
     return add_event(oracle, slot);
 }
 
@@ -186,6 +208,21 @@ const struct sent *oracle_batch_at(const struct oracle *oracle, int32_t slot, in
             high = middle;
     }
     return low < of->count && of->batches[low].base_offset == offset ? &of->batches[low] : NULL;
+}
+
+const struct sent *oracle_batch_of(const struct oracle *oracle, int32_t slot, int32_t generation,
+                                   int64_t offset)
+{
+    const struct generation *of = &oracle->generations[slot][generation];
+    int32_t low = 0, high = of->count;
+    while (low < high) { /* the first that ends beyond it */
+        int32_t middle = low + (high - low) / 2;
+        if (of->batches[middle].end_offset <= offset)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < of->count && of->batches[low].base_offset <= offset ? &of->batches[low] : NULL;
 }
 
 bool oracle_matches(const struct sent *sent, const uint8_t *data)

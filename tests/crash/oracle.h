@@ -31,6 +31,8 @@ struct generation {
 struct promise {
     int32_t generation;       /* from 0; the only one that may be there */
     int64_t acknowledged_end; /* everything below must be there */
+    int64_t start;            /* nothing below may be read: its deletion was acknowledged */
+    int64_t start_asked;      /* ... or asked for: below it anything may have gone */
 };
 
 struct oracle_event {
@@ -58,6 +60,9 @@ void oracle_begin(struct oracle *oracle);
 
 /* Notes a change of a slot's promise; the number of events, a value for world_record_mark. */
 int64_t oracle_acknowledge(struct oracle *oracle, int32_t slot, int64_t end);
+int64_t oracle_ask_start(struct oracle *oracle, int32_t slot, int64_t offset);
+int64_t oracle_acknowledge_start(struct oracle *oracle, int32_t slot, int64_t offset);
+int64_t oracle_adopt_start(struct oracle *oracle, int32_t slot, int64_t offset);
 int64_t oracle_recreate(struct oracle *oracle, int32_t slot);
 
 /* The log is to be cut off at `offset`: from now on what lies beyond may be there or not. The end
@@ -79,6 +84,10 @@ void oracle_adopt(struct oracle *oracle, int32_t slot, int64_t end);
 
 /* The batch of a generation that begins at `offset`, or null. */
 const struct sent *oracle_batch_at(const struct oracle *oracle, int32_t slot, int32_t generation,
+                                   int64_t offset);
+
+/* The batch that holds `offset`, or null. */
+const struct sent *oracle_batch_of(const struct oracle *oracle, int32_t slot, int32_t generation,
                                    int64_t offset);
 
 /* Are these the bytes of that batch, offsets, epoch and all? */

@@ -22,7 +22,8 @@ struct rig_settings {
     struct log_settings log;
     int32_t open_files; /* of a core; 0: no limit */
     uint32_t batch_most;
-    uint64_t read_once_in, pause_once_in, remove_once_in; /* of a writer's steps */
+    /* of a writer's steps */
+    uint64_t read_once_in, pause_once_in, remove_once_in, delete_once_in;
     enum rig_starts starts;
     bool moves; /* logs go to another core at every start; else every other start resumes */
 };
@@ -43,6 +44,7 @@ struct worker {
     int32_t searches; /* in this life, once all was read */
     bool cuts;        /* the log is being cut off; what lies beyond cut_end is not acknowledged */
     int64_t cut_end;
+    bool start_met; /* the same of its log start */
     bool met;       /* the log was opened, and the oracle has adopted its end */
     int64_t offset; /* read up to here */
     uint32_t sequence;
@@ -132,7 +134,7 @@ bool rig_is_fenced(const struct rig *rig);
 /* Compares all files with the oracle; `clean`: after a clean stop. For each slot the end found. */
 void rig_look(struct rig *rig, bool clean, int64_t ends[SLOTS_MAX]);
 
-/* A hash of all files but the journals. */
+/* A hash of all files but the journals and those of log starts. */
 uint64_t rig_digest(struct rig *rig);
 
 /* Reads every log from its start to its end through the open stores. */

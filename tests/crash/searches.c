@@ -14,8 +14,9 @@ static struct found walk(struct worker *worker)
     struct rig *rig = worker->rig;
     const struct log_search *search = &worker->search;
     struct found found = {-1, -1, -1};
-    for (int64_t offset = 0; offset < search->end_offset;) {
-        const struct sent *sent = oracle_batch_at(rig->oracle, worker->slot,
+    const struct log *log = worker->log;
+    for (int64_t offset = log->log_start; offset < search->end_offset;) {
+        const struct sent *sent = oracle_batch_of(rig->oracle, worker->slot,
                                                   rig->promises[worker->slot].generation, offset);
         struct batch batch;
         struct batch_iterator iterator;
@@ -24,8 +25,11 @@ static struct found walk(struct worker *worker)
             batch_iterate(&batch, NULL, &iterator) != ERROR_NONE)
             return found;
         while (batch_next(&iterator, &record)) {
+            bool readable = record.offset >= log->log_start;
             bool wanted = search->largest ? record.timestamp > found.timestamp_ms
                                           : record.timestamp >= search->timestamp_ms;
+            if (!readable)
+                continue;
             if (wanted)
                 found = (struct found){record.offset, record.timestamp, batch.leader_epoch};
             if (wanted && !search->largest)

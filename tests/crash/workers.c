@@ -6,12 +6,47 @@
 #include "crash/rig.h"
 #include "crash/searches.h"
 #include "protocol/batch.h"
+#include "storage/log_start.h"
 #include "storage/log_state.h"
 #include <stdio.h>
 
 static struct promise *promise_of(const struct worker *worker)
 {
     return &worker->rig->promises[worker->slot];
+}
+
+/* The log start, as a client is told. */
+static void note_start(struct worker *worker, const struct log *log)
+{
+    struct rig *rig = worker->rig;
+    struct promise *promise = promise_of(worker);
+    bool asked = log->log_start > promise->start_asked;
+    bool durable = log->log_start > promise->start && log_start_is_durable(log);
+    if (!asked && !durable)
+        return;
+    promise->start_asked = max_i64(promise->start_asked, log->log_start);
+    promise->start = durable ? log->log_start : promise->start;
+    if (!rig->image)
+        world_record_mark(rig->world, 0,
+                          durable
+                              ? oracle_acknowledge_start(rig->oracle, worker->slot, log->log_start)
+                              : oracle_ask_start(rig->oracle, worker->slot, log->log_start));
+}
+
+/* The log was opened: it begins where was acknowledged, or where was asked for last. */
+static void meet_start(struct worker *worker, const struct log *log)
+{
+    struct rig *rig = worker->rig;
+    struct promise *promise = promise_of(worker);
+    if (!rig->damaged && (log->log_start < promise->start || log->log_start > promise->start_asked))
+        rig_fail(rig, "slot %d is opened with log start %lld, %lld was acknowledged, %lld asked",
+                 worker->slot, (long long)log->log_start, (long long)promise->start,
+                 (long long)promise->start_asked);
+    worker->start_met = true;
+    promise->start = promise->start_asked = log->log_start;
+    if (!rig->image)
+        world_record_mark(rig->world, 0,
+                          oracle_adopt_start(rig->oracle, worker->slot, log->log_start));
 }
 
 /* Durable is acknowledged. */
@@ -27,6 +62,9 @@ static void moved(struct log *log, void *context)
         rig_fail(rig, "slot %d is opened with end %lld, %lld was acknowledged", worker->slot,
                  (long long)log->durable_end, (long long)promise_of(worker)->acknowledged_end);
     worker->met = true;
+    if (!worker->start_met)
+        meet_start(worker, log);
+    note_start(worker, log);
     int64_t end = worker->cuts ? min_i64(log->durable_end, worker->cut_end) : log->durable_end;
     if (end <= promise_of(worker)->acknowledged_end)
         return;
@@ -45,6 +83,7 @@ static void make_log(struct worker *worker, struct store *store)
     worker->log = log_new(store, &identity, &worker->rig->settings.log);
     worker->log->moved = moved;
     worker->log->context = worker;
+    worker->start_met = false;
 }
 
 struct log *worker_log(struct rig *rig, int32_t slot)
@@ -228,10 +267,18 @@ static enum step write_step(struct flow *flow)
         (void)search_goes_on(worker); /* the next step asks again */
         return STEP_AGAIN;
     }
-    if (!error && worker->log->durable_end > 0 &&
-        random_once_in(&worker->random, rig->settings.read_once_in)) {
-        begin_read(worker,
-                   (int64_t)random_below(&worker->random, (uint64_t)worker->log->durable_end));
+    int64_t readable = worker->log->durable_end - worker->log->log_start;
+    if (!error && readable > 0 && random_once_in(&worker->random, rig->settings.delete_once_in)) {
+        error = log_start_at(worker->log,
+                             worker->log->log_start +
+                                 (int64_t)random_below(&worker->random, (uint64_t)readable + 1));
+        readable = worker->log->durable_end - worker->log->log_start;
+        if (error == ERROR_WOULD_WAIT)
+            error = ERROR_NONE; /* another time */
+    }
+    if (!error && readable > 0 && random_once_in(&worker->random, rig->settings.read_once_in)) {
+        begin_read(worker, worker->log->log_start +
+                               (int64_t)random_below(&worker->random, (uint64_t)readable));
         return read_goes_on(worker) ? STEP_AGAIN : STEP_AGAIN;
     }
     if (!error && !worker->log->store->fenced && random_once_in(&worker->random, 16))
@@ -289,7 +336,8 @@ static enum step read_step(struct flow *flow)
     if (!rig->damaged &&
         !model_matches(rig->oracle, worker->slot, promise->generation, log, why, sizeof why))
         rig_fail(rig, "%s", why);
-    if (log->log_start != 0 || log->durable_end != log->appended_end)
+    worker->offset = max_i64(worker->offset, log->log_start);
+    if (log->durable_end != log->appended_end)
         rig_fail(rig, "slot %d: ends %lld %lld %lld", worker->slot, (long long)log->log_start,
                  (long long)log->durable_end, (long long)log->appended_end);
     if (log->durable_end < promise->acknowledged_end && !rig->damaged)

@@ -190,6 +190,8 @@ static uint64_t digest_of_promises(const struct walk *walk)
         const struct promise *promise = &walk->promises[i];
         digest = image_digest_mix(digest, (uint64_t)promise->generation);
         digest = image_digest_mix(digest, (uint64_t)promise->acknowledged_end);
+        digest = image_digest_mix(digest, (uint64_t)promise->start);
+        digest = image_digest_mix(digest, (uint64_t)promise->start_asked);
     }
     return digest;
 }

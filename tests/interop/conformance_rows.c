@@ -331,6 +331,34 @@ static int error_of_describe_log_dirs(const void *from)
     return response->results->log_dir.data[0] == '/' ? response->results->error_code : INCOMPLETE;
 }
 
+static void fill_delete_records(struct wire *wire, int16_t version, void *to)
+{
+    struct delete_records_request *request = to;
+    request->topics = TAKE(wire, delete_records_request_delete_records_topic);
+    request->topics_count = 1;
+    request->topics->name = STRING(WIRE_TOPIC);
+    request->topics->partitions = TAKE(wire, delete_records_request_delete_records_partition);
+    request->topics->partitions_count = 1;
+    request->timeout_ms = 10000; /* offset 0: nothing goes */
+}
+
+static int error_of_delete_records(const void *from)
+{
+    const struct delete_records_response *response = from;
+    if (response->topics_count != 1 || response->topics->partitions_count != 1)
+        return INCOMPLETE;
+    const struct delete_records_response_delete_records_partition_result *partition =
+        response->topics->partitions;
+    bool told =
+        partition->error_code ? partition->low_watermark == -1 : partition->low_watermark >= 0;
+    return told ? partition->error_code : INCOMPLETE;
+}
+
+static void spoil_deleted_offset(struct wire *wire, void *request)
+{
+    ((struct delete_records_request *)request)->topics->partitions->offset = INT64_MAX;
+}
+
 static void fill_offset_for_leader_epoch(struct wire *wire, int16_t version, void *to)
 {
     struct offset_for_leader_epoch_request *request = to;
@@ -452,6 +480,7 @@ const struct conformance_spoiling conformance_spoilings[] = {
     {API_INIT_PRODUCER_ID, 0, 6, NULL, 0},
     {API_DESCRIBE_PRODUCERS, 0, 0, NULL, 0},
     {API_DESCRIBE_LOG_DIRS, 1, 5, NULL, 0},
+    {API_DELETE_RECORDS, 0, 2, spoil_deleted_offset, ERROR_OFFSET_OUT_OF_RANGE},
     {API_OFFSET_FOR_LEADER_EPOCH, 2, 4, NULL, 0},
     {API_FIND_COORDINATOR, 0, 0, NULL, 0},
     {API_FIND_COORDINATOR, 1, 6, spoil_key_type, ERROR_INVALID_REQUEST},
@@ -479,6 +508,7 @@ const struct conformance_row conformance_rows[] = {
     {API_INIT_PRODUCER_ID, 0, fill_init_producer_id, error_of_init_producer_id},
     {API_DESCRIBE_PRODUCERS, 0, fill_describe_producers, error_of_describe_producers},
     {API_DESCRIBE_LOG_DIRS, 1, fill_describe_log_dirs, error_of_describe_log_dirs},
+    {API_DELETE_RECORDS, 0, fill_delete_records, error_of_delete_records},
     {API_OFFSET_FOR_LEADER_EPOCH, 2, fill_offset_for_leader_epoch,
      error_of_offset_for_leader_epoch},
     {API_FIND_COORDINATOR, 0, fill_find_coordinator, error_of_find_coordinator},

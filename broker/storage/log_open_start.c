@@ -1,0 +1,76 @@
+/* Caches of segments that have gone below the log start: a crash may keep any of the names that
+ * were to go together. The segments that it has kept go later (retire.h): what they say of
+ * producers may still be needed. */
+#include "base/check.h"
+#include "base/memory.h"
+#include "base/reached.h"
+#include "storage/log_opening.h"
+#include "storage/store.h"
+
+static const char *const caches[] = {".index", ".timeindex", ".txnindex"};
+
+void opening_note_index(struct log_opening *opening, const char *name)
+{
+    int64_t base;
+    bool is_cache = false;
+    for (int i = 0; i < ARRAY_COUNT(caches); i++)
+        is_cache |= segment_name_parse(name, caches[i], &base) && base < opening->log->log_start;
+    if (!is_cache || !segment_name_parse(name, NULL, &base))
+        return;
+    if (opening->index_base_count == opening->index_base_capacity) {
+        opening->index_base_capacity = 2 * opening->index_base_capacity + 8;
+        opening->index_bases =
+            memory_resized(opening->index_bases,
+                           (size_t)opening->index_base_capacity * sizeof *opening->index_bases);
+    }
+    opening->index_bases[opening->index_base_count++] = base;
+}
+
+/* Indexes of transactions that go with their segments are not looked for any more. */
+static void forget_txn_indexes(struct producer_state *state, int64_t first_base)
+{
+    int32_t kept = 0;
+    for (int32_t i = 0; i < state->txn_index_count; i++)
+        if (state->txn_indexes[i] >= first_base)
+            state->txn_indexes[kept++] = state->txn_indexes[i];
+    state->txn_index_count = kept;
+}
+
+static void remove_base(struct folder_script *below, int64_t base)
+{
+    REACHED("an index that has lost its segment");
+    for (int i = 0; i < ARRAY_COUNT(caches); i++)
+        folder_script_remove(below, base, caches[i]);
+}
+
+static void plan(struct log_opening *opening)
+{
+    struct log *log = opening->log;
+    struct folder_script *below = &opening->below;
+    folder_script_init(below, log->folder);
+    if (log->segment_count == 0 || opening->index_base_count == 0)
+        return;
+    for (int32_t i = 0; i < opening->index_base_count; i++)
+        if (opening->index_bases[i] < log->segments[0]->base_offset)
+            remove_base(below, opening->index_bases[i]);
+    forget_txn_indexes(&log->producers, log->segments[0]->base_offset);
+    if (below->count > 0)
+        folder_script_flush(below);
+}
+
+enum step open_start(struct flow *flow)
+{
+    struct log_opening *opening = opening_of(flow);
+    if (opening->phase++ == 0)
+        plan(opening);
+    opening->phase = 1;
+    if (opening->below.count > 0) {
+        if (!folder_script_step(&opening->below, opening->log->store, flow))
+            return STEP_AGAIN;
+        opening->op.result = -(int64_t)opening->below.error;
+        if (opening->below.error)
+            return opening_give_up(opening, "an index that has lost its segment can't be removed");
+    }
+    opening->phase = 0;
+    return STEP_NEXT;
+}

@@ -1,0 +1,245 @@
+#include "storage/log_starts.h"
+#include "base/memory.h"
+#include "codec/crc32c.h"
+#include "storage/folder.h"
+#include "storage/offset_checkpoint.h"
+#include "storage/redo.h"
+#include <stdio.h>
+
+enum { PATH_BYTES = 1100, FILE_BYTES_MAX = 256 << 20, CRC_LINE_BYTES = 4 + 8 + 1 };
+
+void log_starts_init(struct log_starts *starts)
+{
+    map_init(&starts->map, 0);
+}
+
+void log_starts_done(struct log_starts *starts)
+{
+    uint32_t position = 0;
+    for (struct log_start *start; (start = map_next(&starts->map, &position));)
+        memory_free(start);
+    map_done(&starts->map);
+}
+
+bool log_starts_note(struct log_starts *starts, struct uuid topic_id, int32_t partition,
+                     int64_t offset)
+{
+    struct log_start_key key = {topic_id, partition};
+    struct log_start *start = map_get(&starts->map, &key, sizeof key);
+    if (start && start->offset >= offset)
+        return false;
+    if (!start) {
+        start = memory_zeroed(sizeof *start);
+        start->key = key;
+        map_put(&starts->map, &start->key, sizeof start->key, start);
+    }
+    start->offset = offset;
+    return true;
+}
+
+int64_t log_starts_get(const struct log_starts *starts, struct uuid topic_id, int32_t partition)
+{
+    struct log_start_key key = {topic_id, partition};
+    const struct log_start *start = map_get(&starts->map, &key, sizeof key);
+    return start ? start->offset : 0;
+}
+
+/* ---- the text ------------------------------------------------------------------------------ */
+
+static void encode_crc(uint32_t crc, char line[CRC_LINE_BYTES + 1])
+{
+    snprintf(line, CRC_LINE_BYTES + 1, "crc %08x\n", crc);
+}
+
+/* Does the text end with the CRC of what is before? */
+static bool has_right_crc(struct bytes text)
+{
+    char line[CRC_LINE_BYTES + 1];
+    if (text.size < CRC_LINE_BYTES)
+        return false;
+    int32_t size = text.size - CRC_LINE_BYTES;
+    encode_crc(crc32c(0, text.data, (size_t)size), line);
+    return memcmp(text.data + size, line, CRC_LINE_BYTES) == 0;
+}
+
+enum error log_starts_decode(struct log_starts *starts, struct bytes text, bool *ret_news)
+{
+    struct offset_checkpoint checkpoint;
+    if (!has_right_crc(text))
+        return ERROR_CHECKSUM;
+    text.size -= CRC_LINE_BYTES;
+    enum error error = offset_checkpoint_read(&checkpoint, text);
+    if (error)
+        return error;
+    struct offset_checkpoint_line line;
+    for (int32_t at = 0; !error && offset_checkpoint_next(&checkpoint, &at, &line);) {
+        char id[UUID_TEXT_SIZE] = {0};
+        struct uuid topic_id;
+        if (line.topic.size < UUID_TEXT_SIZE)
+            memcpy(id, line.topic.data, (size_t)line.topic.size);
+        if (uuid_decode(id, &topic_id))
+            *ret_news |= log_starts_note(starts, topic_id, line.partition, line.offset);
+        else
+            error = ERROR_MALFORMED;
+    }
+    offset_checkpoint_done(&checkpoint);
+    return error;
+}
+
+struct bytes log_starts_encode(const struct log_starts *starts)
+{
+    struct offset_checkpoint_text text = {0};
+    uint32_t position = 0;
+    for (const struct log_start *start; (start = map_next(&starts->map, &position));) {
+        char id[UUID_TEXT_SIZE];
+        uuid_encode(start->key.topic_id, id);
+        offset_checkpoint_add(&text, string_of(id), start->key.partition, start->offset);
+    }
+    char *lines = offset_checkpoint_take(&text), crc[CRC_LINE_BYTES + 1];
+    size_t size = strlen(lines);
+    encode_crc(crc32c(0, lines, size), crc);
+    lines = memory_resized(lines, size + CRC_LINE_BYTES);
+    memcpy(lines + size, crc, CRC_LINE_BYTES);
+    return (struct bytes){(uint8_t *)lines, (int32_t)(size + CRC_LINE_BYTES)};
+}
+
+/* ---- files at a start ---------------------------------------------------------------------- */
+
+struct loading {
+    struct log_starts *starts;
+    struct port *port;
+    const char *directory;
+    bool news;
+    char *fault;
+    size_t fault_size;
+};
+
+static enum error read_all(struct port *port, int32_t handle, struct bytes *ret)
+{
+    struct file_stat stat = {0};
+    struct op look = {.kind = OP_STAT, .handle = handle, .data = &stat};
+    int64_t got = port_call(port, &look), size = 0;
+    if (got < 0 || stat.size_bytes > FILE_BYTES_MAX)
+        return got < 0 ? op_error(got) : ERROR_MALFORMED;
+    uint8_t *data = memory_zeroed((size_t)stat.size_bytes + 1);
+    do {
+        struct op read = {.kind = OP_READ,
+                          .handle = handle,
+                          .data = data + size,
+                          .size = (size_t)(stat.size_bytes - size),
+                          .offset = size};
+        got = size < stat.size_bytes ? port_call(port, &read) : 0;
+        size += got > 0 ? got : 0;
+    } while (got > 0);
+    *ret = (struct bytes){data, (int32_t)size};
+    return op_error(got);
+}
+
+static enum error load_file(struct loading *loading, const char *name)
+{
+    char path[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/%s", loading->directory, name);
+    struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ};
+    int64_t handle = port_call(loading->port, &open);
+    struct bytes text = BYTES_NULL;
+    enum error error = op_error(handle);
+    if (!error) {
+        error = read_all(loading->port, (int32_t)handle, &text);
+        struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
+        (void)port_call(loading->port, &close); /* only read */
+    }
+    if (!error)
+        error = log_starts_decode(loading->starts, text, &loading->news);
+    memory_free((void *)(uintptr_t)text.data);
+    if (error)
+        snprintf(loading->fault, loading->fault_size,
+                 "%s: %s; it tells which records were deleted: restore it from a copy, or move it "
+                 "away to start with what the segments hold",
+                 path, error_text(error));
+    return error;
+}
+
+static enum error note_file(void *context, char kind, const char *name)
+{
+    size_t size = strlen(LOG_STARTS_FILE), end = strlen(name);
+    bool unfinished = end > 4 && strcmp(name + end - 4, ".tmp") == 0;
+    if (kind != 'f' || unfinished || strncmp(name, LOG_STARTS_FILE "-", size + 1) != 0)
+        return ERROR_NONE;
+    return load_file(context, name);
+}
+
+enum error log_starts_load(struct log_starts *starts, struct port *port, const char *directory,
+                           bool *ret_scattered, char *fault, size_t size)
+{
+    struct loading loading = {starts, port, directory, false, fault, size};
+    enum error error = load_file(&loading, LOG_STARTS_FILE);
+    loading.news = false;
+    if (error == ERROR_NOT_FOUND)
+        error = ERROR_NONE;
+    if (!error)
+        error = redo_list(port, directory, note_file, &loading);
+    *ret_scattered = loading.news;
+    if (!error)
+        fault[0] = 0;
+    return error;
+}
+
+static enum error flush_directory(struct port *port, const char *directory)
+{
+    struct op open = {.kind = OP_OPEN, .path = directory, .flags = OPEN_READ | OPEN_DIRECTORY};
+    int64_t handle = port_call(port, &open);
+    if (handle < 0)
+        return op_error(handle);
+    struct op flush = {.kind = OP_FLUSH, .handle = (int32_t)handle};
+    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
+    enum error error = op_error(port_call(port, &flush));
+    (void)port_call(port, &close); /* nothing was written through it */
+    return error;
+}
+
+/* Writes the whole text into a file of its own, flushed. */
+static enum error write_file(struct port *port, const char *path, struct bytes text)
+{
+    struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE};
+    int64_t handle = port_call(port, &open);
+    if (handle < 0)
+        return op_error(handle);
+    struct op cut = {.kind = OP_TRUNCATE, .handle = (int32_t)handle};
+    enum error error = op_error(port_call(port, &cut));
+    struct iovec vector = {(void *)(uintptr_t)text.data, (size_t)text.size};
+    for (int64_t at = 0; !error && vector.iov_len > 0;) {
+        struct op write = {.kind = OP_WRITE,
+                           .handle = (int32_t)handle,
+                           .vectors = &vector,
+                           .vector_count = 1,
+                           .offset = at};
+        int64_t written = port_call(port, &write);
+        error = written > 0 ? ERROR_NONE : written ? op_error(written) : ERROR_INPUT_OUTPUT;
+        if (error)
+            break;
+        at += written;
+        vector =
+            (struct iovec){(uint8_t *)vector.iov_base + written, vector.iov_len - (size_t)written};
+    }
+    struct op flush = {.kind = OP_FLUSH, .handle = (int32_t)handle};
+    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
+    if (!error)
+        error = op_error(port_call(port, &flush));
+    (void)port_call(port, &close); /* flushed, or the error above counts */
+    return error;
+}
+
+enum error log_starts_save(const struct log_starts *starts, struct port *port,
+                           const char *directory)
+{
+    char path[PATH_BYTES], temporary[PATH_BYTES];
+    snprintf(path, sizeof path, "%s/%s", directory, LOG_STARTS_FILE);
+    snprintf(temporary, sizeof temporary, "%s/%s.tmp", directory, LOG_STARTS_FILE);
+    struct bytes text = log_starts_encode(starts);
+    enum error error = write_file(port, temporary, text);
+    memory_free((void *)(uintptr_t)text.data);
+    struct op name = {.kind = OP_RENAME, .path = temporary, .path_to = path};
+    if (!error)
+        error = op_error(port_call(port, &name));
+    return error ? error : flush_directory(port, directory);
+}
