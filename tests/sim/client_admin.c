@@ -297,7 +297,8 @@ static void take_offsets(struct client *client, const struct list_offsets_respon
     const struct list_offsets_response_list_offsets_partition_response *got =
         &listed->topics[0].partitions[0];
     enum error error = (enum error)got->error_code;
-    if (error == ERROR_KAFKA_STORAGE_ERROR && !client->sim->calm)
+    bool faults = !client->sim->calm || client->sim->world->now_ns <= client->sim->calm_ns;
+    if (error == ERROR_KAFKA_STORAGE_ERROR && faults)
         return;
     if (error || (admin->timestamp == -1 && got->offset < admin->promised_end) ||
         (admin->timestamp == -2 && got->offset != 0))

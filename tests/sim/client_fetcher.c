@@ -317,8 +317,8 @@ static bool error_is_sound(struct client *client, const struct fetcher_part *par
                            int64_t asked_ns)
 {
     const struct model_partition *partition = part->partition;
-    if (error == ERROR_KAFKA_STORAGE_ERROR)
-        return !client->sim->calm;
+    if (error == ERROR_KAFKA_STORAGE_ERROR) /* of before the last start, it may come late */
+        return !client->sim->calm || asked_ns < client->sim->calm_ns;
     return (error == ERROR_UNKNOWN_TOPIC_ID || error == ERROR_UNKNOWN_TOPIC_OR_PARTITION ||
             error == ERROR_NOT_LEADER_OR_FOLLOWER) &&
            (partition->topic->delete_asked || asked_ns <= partition->seen_ns + MODEL_SPREAD_NS);
