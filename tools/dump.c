@@ -23,7 +23,8 @@ static const struct usage usage = {
     "(*.log), indexes (*.index, against the segment beside them), snapshots of producers\n"
     "(*.snapshot), aborted transactions (*.txnindex), sidecars (*.sidecar, whose segment and\n"
     "indexes are judged by them), snapshots of the metadata log (*.checkpoint), journals\n"
-    "(journal-N), partition.metadata, meta.properties, the mark of a clean stop, the lock; of a\n"
+    "(journal-N), partition.metadata, meta.properties, *-offset-checkpoint, the mark of a clean\n"
+    "stop, the lock; of a\n"
     "folder, all that is in it. Lines that begin with sound, left and fault say what each file is\n"
     "worth; left is what the broker's next start writes or cuts by its journal. Exit code 1 if "
     "there is a fault. To be\n"
@@ -124,6 +125,8 @@ bool dump_path(struct dump *dump, const char *path)
         dump_meta_properties(dump, path);
     else if (strcmp(name, ".kafka_cleanshutdown") == 0)
         dump_clean_mark(dump, path);
+    else if (dump_is_offsets(name))
+        dump_offsets(dump, path);
     else if (strcmp(name, ".lock") == 0)
         dump_lock(dump, path);
     else

@@ -97,6 +97,10 @@ void dump_journal(struct dump *dump, const char *path);
 void dump_partition_metadata(struct dump *dump, const char *path);
 void dump_meta_properties(struct dump *dump, const char *path);
 void dump_clean_mark(struct dump *dump, const char *path);
+void dump_offsets(struct dump *dump, const char *path);
+
+/* Is it the name of such a file: Kafka's, of offsets? */
+bool dump_is_offsets(const char *name);
 void dump_lock(struct dump *dump, const char *path);
 void dump_folder(struct dump *dump, const char *path);
 

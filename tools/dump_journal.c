@@ -9,6 +9,7 @@
 /* Ids that a journal has bound so far. */
 struct ids {
     bool *is_bound;
+    int *redos; /* of dump->redos, by id */
     uint32_t count;
 };
 
@@ -50,32 +51,47 @@ static void print_anchors(struct dump *dump, const char *path)
 }
 
 /* The first place that live blocks give to a log is where recovery begins to write. */
-static void note_bind(struct dump *dump, const struct journal_entry *entry)
+static int note_bind(struct dump *dump, const struct journal_entry *entry)
 {
     for (int i = 0; i < dump->redo_count; i++)
         if (uuid_equal(dump->redos[i].topic_id, entry->topic_id) &&
             dump->redos[i].partition == entry->partition)
-            return;
+            return i;
     if (dump->redo_count == dump->redo_capacity) {
         dump->redo_capacity = 2 * dump->redo_capacity + 16;
         dump->redos =
             memory_resized(dump->redos, (size_t)dump->redo_capacity * sizeof(struct dump_redo));
     }
-    dump->redos[dump->redo_count++] =
+    dump->redos[dump->redo_count] =
         (struct dump_redo){entry->topic_id, entry->partition, entry->segment_base, entry->position};
+    return dump->redo_count++;
 }
 
-static bool bind_id(struct ids *ids, uint32_t id)
+/* What lies beyond a cut, recovery takes away. Base -1: everything. */
+static void note_cut(struct dump_redo *redo, const struct journal_entry *entry)
+{
+    bool is_before =
+        entry->segment_base < redo->segment_base ||
+        (entry->segment_base == redo->segment_base && entry->position < redo->position);
+    if (is_before) {
+        redo->segment_base = entry->segment_base;
+        redo->position = entry->position;
+    }
+}
+
+static bool bind_id(struct ids *ids, uint32_t id, int redo)
 {
     if (id >= ID_MAX)
         return false;
     if (id >= ids->count) {
         uint32_t count = id + 64;
         ids->is_bound = memory_resized(ids->is_bound, count * sizeof(bool));
+        ids->redos = memory_resized(ids->redos, count * sizeof(int));
         memset(ids->is_bound + ids->count, 0, (count - ids->count) * sizeof(bool));
         ids->count = count;
     }
     ids->is_bound[id] = true;
+    ids->redos[id] = redo;
     return true;
 }
 
@@ -90,8 +106,8 @@ static const char *dump_entry(struct dump *dump, const char *path, struct ids *i
                    "bind id=%" PRIu32 " topic_id=%s partition=%d segment=%020" PRId64
                    " position=%" PRIu32 "\n",
                    entry->id, topic_id, entry->partition, entry->segment_base, entry->position);
-        note_bind(dump, entry);
-        return bind_id(ids, entry->id) ? NULL : "an id that is too large is bound";
+        return bind_id(ids, entry->id, note_bind(dump, entry)) ? NULL
+                                                               : "an id that is too large is bound";
     }
     if (entry->kind == ENTRY_START)
         dump_event(dump, "start id=%" PRIu32 " offset=%" PRId64 "\n", entry->id, entry->offset);
@@ -104,6 +120,8 @@ static const char *dump_entry(struct dump *dump, const char *path, struct ids *i
         dump_event(dump, "append id=%" PRIu32 " size=%d\n", entry->id, entry->batches.size);
     if (entry->id >= ids->count || !ids->is_bound[entry->id])
         return "an entry of an id that no bind before it names";
+    if (entry->kind == ENTRY_CUT)
+        note_cut(&dump->redos[ids->redos[entry->id]], entry);
     if (entry->kind == ENTRY_APPEND)
         dump_batches(dump, path, position, entry->batches, 0, false);
     return NULL;
@@ -155,6 +173,7 @@ static void dump_blocks(struct dump *dump, const char *path, struct journal_read
     dump_end(dump, path, "live_blocks=%" PRId64 " live_bytes=%" PRId64 " file_bytes=%" PRId64,
              blocks, bytes, reader->file_size);
     memory_free(ids.is_bound);
+    memory_free(ids.redos);
 }
 
 void dump_journal(struct dump *dump, const char *path)

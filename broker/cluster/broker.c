@@ -6,6 +6,7 @@
 #include "cluster/directory.h"
 #include "cluster/machine.h"
 #include "cluster/offline.h"
+#include "cluster/offset_files.h"
 #include "cluster/recover.h"
 #include "cluster/registration.h"
 #include "cluster/shard.h"
@@ -41,6 +42,7 @@ static void init_shards(struct broker *broker, uint64_t seed)
 static void free_all(struct broker *broker)
 {
     snapshots_close(broker);
+    offset_files_close(broker);
     machine_done(broker);
     offline_close(broker);
     registration_close(broker);
@@ -121,6 +123,8 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
     if (!error)
         error = open_directories(broker, ports[0], why, why_size);
     if (!error)
+        offset_files_open(broker, ports[0]);
+    if (!error)
         error = open_shards(broker, ports[0], &opened, why, why_size);
     if (!error) {
         error = registration_run(broker, ports[0]);
@@ -146,6 +150,7 @@ enum error broker_open(struct broker *broker, const struct settings *settings, s
     }
     offline_open(broker);
     snapshots_start(broker);
+    offset_files_start(broker);
     return ERROR_NONE;
 }
 
@@ -166,6 +171,9 @@ void broker_close(struct broker *broker)
     enum error *cleaned = memory_zeroed((size_t)count * sizeof *cleaned);
     for (int d = 0; d < count; d++)
         cleaned[d] = cleaned_write(broker, d, port);
+    for (int d = 0; d < count; d++)
+        if (!cleaned[d])
+            cleaned[d] = offset_files_write(broker, d, port);
     close_shards(broker, broker->core_count, port);
     if (broker->directories[broker->metadata_directory].settled)
         write_quorum_state(broker, port);

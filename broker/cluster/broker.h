@@ -19,6 +19,7 @@ struct net;
 struct partition;
 struct api_state;
 struct snapshots;
+struct offset_files;
 struct whereabouts;
 struct fencing;
 struct offline;
@@ -83,11 +84,12 @@ struct broker {
      * more can be acknowledged. On the core whose store it was, or on core 0. By who runs the
      * cores; null: the broker goes on answering KAFKA_STORAGE_ERROR. */
     void (*fenced)(struct broker *broker, struct shard *shard);
-    struct partition *metadata;   /* __cluster_metadata-0, on core 0 */
-    struct snapshots *snapshots;  /* of it, on core 0 (cluster/snapshots.h) */
-    struct machine_state machine; /* on core 0 (cluster/machine.h) */
-    struct flow stop_flow;        /* core 0: the node leaves, then every core stops */
-    struct leaving *leaving;      /* core 0: a stop's part of the registration */
+    struct partition *metadata;        /* __cluster_metadata-0, on core 0 */
+    struct offset_files *offset_files; /* Kafka's, on core 0 (cluster/offset_files.h) */
+    struct snapshots *snapshots;       /* of it, on core 0 (cluster/snapshots.h) */
+    struct machine_state machine;      /* on core 0 (cluster/machine.h) */
+    struct flow stop_flow;             /* core 0: the node leaves, then every core stops */
+    struct leaving *leaving;           /* core 0: a stop's part of the registration */
     const char *root; /* what their relative paths begin behind, ends in a slash; by who runs the
                          cores; null: not told */
     struct directory *directories; /* in the order of log.dirs */

@@ -23,40 +23,12 @@ static bool is_marked_clean(const struct directory *directory, struct port *port
     return port_call(port, &op) >= 0;
 }
 
-/* The whole file; false where there is none, or it can't be read. */
-static bool read_file(const struct directory *directory, struct port *port, struct bytes *ret_text)
-{
-    char path[PATH_BYTES];
-    path_of(directory, CLEANED_NAME, path);
-    struct file_stat stat = {0};
-    struct op look = {.kind = OP_STAT, .path = path, .data = &stat};
-    struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ};
-    if (port_call(port, &look) < 0 || stat.size_bytes > FILE_BYTES_MAX)
-        return false;
-    int64_t handle = port_call(port, &open), size = 0, got = 1;
-    if (handle < 0)
-        return false;
-    uint8_t *data = memory_zeroed((size_t)stat.size_bytes + 1);
-    while (got > 0 && size < stat.size_bytes) {
-        struct op read = {.kind = OP_READ,
-                          .handle = (int32_t)handle,
-                          .data = data + size,
-                          .size = (size_t)(stat.size_bytes - size),
-                          .offset = size};
-        got = port_call(port, &read);
-        size += got > 0 ? got : 0;
-    }
-    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
-    (void)port_call(port, &close); /* only read */
-    *ret_text = (struct bytes){data, (int32_t)size};
-    return true;
-}
-
 enum error cleaned_take(struct directory *directory, struct port *port)
 {
     struct bytes text;
     directory->cleaned = (struct offset_checkpoint){0};
-    if (is_marked_clean(directory, port) && read_file(directory, port, &text)) {
+    if (is_marked_clean(directory, port) &&
+        directory_read_file(directory, port, CLEANED_NAME, FILE_BYTES_MAX, &text)) {
         directory->cleaned_text = (void *)(uintptr_t)text.data;
         (void)offset_checkpoint_read(&directory->cleaned, text); /* damaged: nothing is in it */
     }

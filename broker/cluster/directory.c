@@ -1,5 +1,6 @@
 #include "cluster/directory.h"
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/mutant.h"
 #include "storage/folder.h"
 #include <stdio.h>
@@ -40,6 +41,35 @@ static enum error flush_parent(const struct directory *directory, struct port *p
         return flush_folder(port, ".");
     slash[slash == parent ? 1 : 0] = 0;
     return flush_folder(port, parent);
+}
+
+bool directory_read_file(const struct directory *directory, struct port *port, const char *name,
+                         int64_t size_most, struct bytes *ret_text)
+{
+    char path[PATH_BYTES];
+    path_of(directory, name, path);
+    struct file_stat stat = {0};
+    struct op look = {.kind = OP_STAT, .path = path, .data = &stat};
+    struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ};
+    if (port_call(port, &look) < 0 || stat.size_bytes > size_most)
+        return false;
+    int64_t handle = port_call(port, &open), size = 0, got = 1;
+    if (handle < 0)
+        return false;
+    uint8_t *data = memory_zeroed((size_t)stat.size_bytes + 1);
+    while (got > 0 && size < stat.size_bytes) {
+        struct op read = {.kind = OP_READ,
+                          .handle = (int32_t)handle,
+                          .data = data + size,
+                          .size = (size_t)(stat.size_bytes - size),
+                          .offset = size};
+        got = port_call(port, &read);
+        size += got > 0 ? got : 0;
+    }
+    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
+    (void)port_call(port, &close); /* only read */
+    *ret_text = (struct bytes){data, (int32_t)size};
+    return true;
 }
 
 enum error directory_write_file(const struct directory *directory, struct port *port,

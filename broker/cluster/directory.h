@@ -30,6 +30,11 @@ enum error directory_write_owner(const struct directory *directory, struct port 
 /* Gives back the lock. */
 void directory_close(struct directory *directory, struct port *port);
 
+/* Reads a whole file of at most `size_most` bytes; to be freed with memory_free. False: there is
+ * none, or it can't be read. */
+bool directory_read_file(const struct directory *directory, struct port *port, const char *name,
+                         int64_t size_most, struct bytes *ret_text);
+
 /* Writes a small file whole: under a temporary name, flushed, renamed, the rename flushed. */
 enum error directory_write_file(const struct directory *directory, struct port *port,
                                 const char *name, const char *text);

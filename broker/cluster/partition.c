@@ -82,6 +82,7 @@ struct partition *partition_create(struct shard *shard, struct store *store, str
     partition->key.topic_id = topic_id;
     partition->key.index = index;
     partition->min_insync_replicas = 1;
+    partition->known_watermark = -1;
     partition->shard = shard;
     list_init(&partition->waiters);
     list_init(&partition->commits);

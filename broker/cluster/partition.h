@@ -20,8 +20,9 @@ struct partition {
     int32_t max_message_bytes;
     int32_t min_insync_replicas; /* as set; the replica has it from its opening on */
     int32_t leader_epoch;
-    int32_t references;  /* flows at work on it */
-    bool opened;         /* the replica's ends are those of the log */
+    int32_t references;      /* flows at work on it */
+    int64_t known_watermark; /* before it is opened: what a file says; -1: nothing */
+    bool opened;             /* the replica's ends are those of the log */
     bool deleted;        /* the topic is gone: nothing is accepted, the last reference frees it */
     struct list waiters; /* of struct waiter: woken when the high watermark moves, on failure and on
                             deletion */

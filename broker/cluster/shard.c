@@ -4,6 +4,7 @@
 #include "cluster/broker.h"
 #include "cluster/catalogue.h"
 #include "cluster/cleaned.h"
+#include "cluster/offset_files.h"
 #include "cluster/partition.h"
 #include "cluster/registration.h"
 #include "cluster/shard.h"
@@ -184,6 +185,7 @@ enum error shard_open(struct broker *broker, int core, struct port *port,
     if (!error) {
         catalogue_open(shard);
         cleaned_tell(shard);
+        offset_files_tell(shard);
     }
     for (int d = 0; d < count && !error; d++) {
         error = begin_store(shard, d, contents[d]);
@@ -225,6 +227,9 @@ static enum step stop_leave(struct flow *flow)
 static enum step stop_cores(struct flow *flow)
 {
     struct broker *broker = CONTAINER_OF(flow, struct broker, stop_flow);
+    struct waiter *waiter = &broker->shards[0].stop_waiter;
+    if (offset_files_stop(broker, waiter, flow) == ERROR_WOULD_WAIT)
+        return STEP_AGAIN; /* it has mail under way with cores that run */
     for (int i = broker->core_count - 1; i >= 0; i--) {
         struct shard *shard = &broker->shards[i];
         mail_start(&shard->stop_mail, &broker->shards[0].core, &shard->core, &shard->stop_flow,

@@ -9,6 +9,7 @@
 #include "storage/log_epochs.h"
 #include "storage/log_start.h"
 #include "storage/log_state.h"
+#include "storage/recovery_point.h"
 #include "storage/roll.h"
 #include "storage/scrub.h"
 #include "storage/store.h"
@@ -34,7 +35,7 @@ struct log *log_new(struct store *store, const struct log_identity *identity,
     list_init(&log->cleanable);
     list_init(&log->scrubbed);
     scrub_consider(log);
-    log->cleaned_end = -1;
+    log->cleaned_end = log->recovery_point = -1;
     list_init(&log->open_waiters);
     list_init(&log->idle_waiters);
     producer_state_init(log);
@@ -318,7 +319,9 @@ uint32_t log_bind(struct log *log, struct segment *segment, bool anew, uint8_t *
 {
     const struct journal *journal = &log->store->journal;
     segment->touched_sequence = journal_filling_sequence(journal);
-    if (log->bound_sequence >= journal->mark_sequence && !anew)
+    if (log->bound_sequence < journal->mark_sequence)
+        recovery_point_mark(log);
+    else if (!anew)
         return 0;
     struct journal_entry bind = {.id = log->id,
                                  .topic_id = log->topic_id,

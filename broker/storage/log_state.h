@@ -50,6 +50,9 @@ struct log {
     bool epochs_file;          /* there is one */
     bool epochs_lost;          /* while it is opened: the file did not tell, the scan does */
     uint64_t bound_sequence;   /* of the block with the last BIND */
+    int64_t recovery_point;    /* see recovery_point.h; -1: not known */
+    uint64_t marked_sequence;  /* the mark behind which it was bound last, */
+    int64_t marked_end;        /* and the appended end then */
     uint64_t touched_sequence; /* of the last block with an append */
     struct piece *oldest, *newest, *first_not_durable;
     int64_t undrained_bytes; /* durable and not drained: what a drain may take */

@@ -8,6 +8,7 @@
 #include "storage/log_epochs.h"
 #include "storage/log_scan.h"
 #include "storage/log_state.h"
+#include "storage/recovery_point.h"
 #include "storage/store.h"
 #include <stdio.h>
 
@@ -62,9 +63,11 @@ static void start_op(struct log_cut *cut, struct op op)
     file_op_start(cut->log->store->core, &cut->op);
 }
 
+/* What lies below was committed, or deleted after it was. */
 static int64_t committed_end(const struct log *log)
 {
-    return log->committed_end ? log->committed_end(log, log->context) : 0;
+    int64_t end = log->committed_end ? log->committed_end(log, log->context) : 0;
+    return max_i64(end, log->log_start);
 }
 
 /* ---- the caller's side -------------------------------------------------------------------- */
@@ -106,7 +109,7 @@ enum error log_truncate(struct log *log, int64_t offset, struct waiter *waiter, 
         return error;
     if (offset < committed_end(log))
         return ERROR_OFFSET_OUT_OF_RANGE;
-    return begin(log, offset, offset < log->log_start, waiter, flow);
+    return begin(log, offset, false, waiter, flow);
 }
 
 enum error log_restart_at(struct log *log, int64_t offset, struct waiter *waiter, struct flow *flow)
@@ -313,6 +316,16 @@ static void write_entry(struct log_cut *cut, uint8_t *to)
     cut->written = true;
 }
 
+/* The log start lies inside a batch that goes: nothing is left. */
+static void begin_anew(struct log_cut *cut)
+{
+    cut->anew = true;
+    cut->end = cut->log->log_start;
+    cut->position = 0;
+    cut->segment->users--;
+    cut->segment = NULL;
+}
+
 static enum step cut_commit(struct flow *flow)
 {
     struct log_cut *cut = cut_of(flow);
@@ -323,6 +336,8 @@ static enum step cut_commit(struct flow *flow)
         await_rest(cut);
         return STEP_AGAIN;
     }
+    if (!cut->anew && cut->end < log->log_start && cut->offset >= log->log_start)
+        begin_anew(cut);
     if (cut->end < committed_end(log)) {
         log->cut_error = ERROR_OFFSET_OUT_OF_RANGE;
         return STEP_FAIL;
@@ -340,6 +355,7 @@ static enum step cut_commit(struct flow *flow)
     cut->committed = true;
     log->state = LOG_OPENING;
     log->appended_end = log->durable_end = cut->end;
+    recovery_point_cut(log);
     if (cut->anew)
         log->log_start = cut->end;
     if (log->cleaned_end > cut->end)

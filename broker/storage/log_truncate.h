@@ -24,13 +24,14 @@ struct log;
 struct waiter;
 
 /* Removes every batch whose last offset is at or above `offset`; one that holds it goes whole. The
- * log ends behind the last batch that stays, log->appended_end, or where its segment begins. Below
- * its start nothing can stay: then as log_restart_at. NONE: it ends at or below `offset`.
- * WOULD_WAIT: `waiter` is parked for `flow`; call again. OFFSET_OUT_OF_RANGE: what is committed
- * would go. KAFKA_STORAGE_ERROR: it has failed, or the store was fenced. One caller at a time. */
+ * log ends behind the last batch that stays, log->appended_end, or where its segment begins; if
+ * nothing stays but what lies before the log start, it begins anew there. NONE: it ends at or below
+ * `offset`. WOULD_WAIT: `waiter` is parked for `flow`; call again. OFFSET_OUT_OF_RANGE: what is
+ * committed would go; the log start never goes back. KAFKA_STORAGE_ERROR: it has failed, or the
+ * store was fenced. One caller at a time. */
 enum error log_truncate(struct log *log, int64_t offset, struct waiter *waiter, struct flow *flow);
 
-/* Removes everything: the log is empty, begins and ends at `offset`, above or below what it had
- * (Kafka's truncateFullyAndStartAt). Errors as above. */
+/* Removes everything: the log is empty, begins and ends at `offset` (Kafka's
+ * truncateFullyAndStartAt). Errors as above. */
 enum error log_restart_at(struct log *log, int64_t offset, struct waiter *waiter,
                           struct flow *flow);

@@ -109,6 +109,25 @@ void offset_checkpoint_add(struct offset_checkpoint_text *text, struct string to
     text->count++;
 }
 
+void offset_checkpoint_join(struct offset_checkpoint_text *to, struct offset_checkpoint_text *from)
+{
+    if (to->capacity - to->size < from->size) {
+        to->capacity = to->size + from->size;
+        to->lines = memory_resized(to->lines, to->capacity);
+    }
+    if (from->size)
+        memcpy(to->lines + to->size, from->lines, from->size);
+    to->size += from->size;
+    to->count += from->count;
+    offset_checkpoint_drop(from);
+}
+
+void offset_checkpoint_drop(struct offset_checkpoint_text *text)
+{
+    memory_free(text->lines);
+    *text = (struct offset_checkpoint_text){0};
+}
+
 char *offset_checkpoint_take(struct offset_checkpoint_text *text)
 {
     char *whole = memory_zeroed(text->size + 32);

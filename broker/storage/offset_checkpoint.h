@@ -49,5 +49,11 @@ struct offset_checkpoint_text {
 void offset_checkpoint_add(struct offset_checkpoint_text *text, struct string topic,
                            int32_t partition, int64_t offset);
 
+/* Moves the lines of `from` behind those of `to`. */
+void offset_checkpoint_join(struct offset_checkpoint_text *to, struct offset_checkpoint_text *from);
+
+/* Frees the lines. */
+void offset_checkpoint_drop(struct offset_checkpoint_text *text);
+
 /* The whole file, terminated; the caller's (memory_free). Ends the text. */
 char *offset_checkpoint_take(struct offset_checkpoint_text *text);

@@ -4,14 +4,15 @@
 #include "base/memory.h"
 #include "crash/rig.h"
 #include "protocol/batch.h"
+#include "storage/log_start.h"
 #include "storage/log_state.h"
 #include "storage/log_truncate.h"
 #include "support/test.h"
 #include <stdio.h>
 
-enum what { FOLLOW, BROKEN, LEAD, CUT, ANEW, READ, CHECKPOINT, KILL, POWER, STOP };
+enum what { FOLLOW, BROKEN, LEAD, CUT, ANEW, START, READ, CHECKPOINT, KILL, POWER, STOP };
 
-static const char *const names[] = {"follow", "broken",     "lead", "cut",   "anew",
+static const char *const names[] = {"follow", "broken",     "lead", "cut",   "anew", "start",
                                     "read",   "checkpoint", "kill", "power", "stop"};
 
 /* One step: what is done, what is answered, and the log afterwards. */
@@ -70,6 +71,9 @@ static enum error act(struct task *task, struct flow *flow)
         return log_truncate(log, task->row.offset, &task->waiter, flow);
     case ANEW:
         return log_restart_at(log, task->row.offset, &task->waiter, flow);
+    case START:
+        error = log_start_at(log, task->row.offset);
+        break;
     default:
         break;
     }
@@ -271,15 +275,19 @@ TEST(follower, begins_anew)
         {FOLLOW, 100, 5, ERROR_NONE, 100, 105},
         {KILL, 0, 0, ERROR_NONE, 100, 105},
         {READ, 102, 100, ERROR_NONE, 100, 105},
-        {CUT, 99, 0, ERROR_NONE, 99, 99}, /* below its start nothing can stay */
-        {FOLLOW, 99, 2, ERROR_NONE, 99, 101},
-        {STOP, 0, 0, ERROR_NONE, 99, 101},
-        {ANEW, 7, 0, ERROR_NONE, 7, 7},
-        {STOP, 0, 0, ERROR_NONE, 7, 7},
-        {FOLLOW, 7, 2, ERROR_NONE, 7, 9},
-        {CHECKPOINT, 0, 0, ERROR_NONE, 7, 9},
-        {POWER, 0, 0, ERROR_NONE, 7, 9},
-        {READ, 7, 7, ERROR_NONE, 7, 9},
+        {CUT, 99, 0, ERROR_OFFSET_OUT_OF_RANGE, 100, 105}, /* a log start never goes back */
+        {ANEW, 99, 0, ERROR_OFFSET_OUT_OF_RANGE, 100, 105},
+        {CUT, 104, 0, ERROR_NONE, 100, 100},
+        {STOP, 0, 0, ERROR_NONE, 100, 100},
+        {FOLLOW, 103, 2, ERROR_NONE, 100, 105},
+        {START, 104, 0, ERROR_NONE, 104, 105}, /* inside the batch */
+        {CUT, 104, 0, ERROR_NONE, 104, 104},   /* which goes whole */
+        {KILL, 0, 0, ERROR_NONE, 104, 104},
+        {CHECKPOINT, 0, 0, ERROR_NONE, 104, 104},
+        {POWER, 0, 0, ERROR_NONE, 104, 104},
+        {FOLLOW, 104, 2, ERROR_NONE, 104, 106},
+        {STOP, 0, 0, ERROR_NONE, 104, 106},
+        {READ, 104, 104, ERROR_NONE, 104, 106},
     };
     run_all(rows, sizeof rows / sizeof rows[0]);
 }

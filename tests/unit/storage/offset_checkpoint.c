@@ -46,6 +46,24 @@ TEST(offset_checkpoint, believes_nothing_of_a_damaged_file)
     }
 }
 
+/* Every bit of a file flipped: it is refused, or says as much as before. */
+TEST(offset_checkpoint, with_any_bit_flipped_is_refused_or_whole)
+{
+    static const char whole[] = "0\n2\ntopic 0 4711\nother 1 815\n";
+    for (size_t bit = 0; bit < 8 * (sizeof whole - 1); bit++) {
+        char text[sizeof whole];
+        memcpy(text, whole, sizeof whole);
+        text[bit / 8] = (char)(text[bit / 8] ^ 1 << bit % 8);
+        struct offset_checkpoint checkpoint;
+        struct bytes bytes = {(const uint8_t *)text, sizeof whole - 1};
+        if (offset_checkpoint_read(&checkpoint, bytes) == ERROR_NONE)
+            TRUE_(checkpoint.map.count <= 2);
+        else
+            EQ(checkpoint.map.count, 0);
+        offset_checkpoint_done(&checkpoint);
+    }
+}
+
 TEST(offset_checkpoint, writes_what_it_reads)
 {
     struct offset_checkpoint_text text = {0};
