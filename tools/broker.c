@@ -587,26 +587,26 @@ static enum exit_code run(struct runner *runner, int64_t started_ms)
     note_metadata(broker);
     api_open(broker);
     char address[ADDRESS_TEXT_BYTES] = "";
-    if (!listen_everywhere(runner, address) ||
-        pthread_create(&runner->signals, NULL, signals_main, runner) != 0) {
-        /* No core has run, so nobody is connected; what listens goes with the process. */
-        api_close(broker);
-        broker_close(broker);
-        return EXIT_FAILED;
+    bool takes_signals = pthread_create(&runner->signals, NULL, signals_main, runner) == 0;
+    bool serves = takes_signals && listen_everywhere(runner, address);
+    if (serves) {
+        printf("ready %s in %lld ms\n", address, (long long)(now_ms() - started_ms));
+        fflush(stdout);
+    } else {
+        api_stop(broker); /* flows are under way already: it ends in order */
     }
-    printf("ready %s in %lld ms\n", address, (long long)(now_ms() - started_ms));
-    fflush(stdout);
     go(runner, PHASE_RUN);
     core_run(&broker->shards[0].core);
     await_cores(runner);
-    end_signals(runner);
+    if (takes_signals)
+        end_signals(runner);
     api_close(broker);
     broker_close(broker);
     if (atomic_load(&runner->fenced)) {
         say("broker", "ended: the data directory can't be written (the event above says why)");
         return EXIT_FAILED;
     }
-    return EXIT_OK;
+    return serves ? EXIT_OK : EXIT_FAILED;
 }
 
 enum exit_code command_broker(int count, char **arguments)
