@@ -1,11 +1,14 @@
 #pragma once
 /* Walks the batches of a closed segment for compaction: direct reads, so that the page cache stays
  * with those who read the log, into memory of its own of a bounded size; a batch that is larger
- * gets as much as it needs. Every batch's CRC is looked at. On the log's core. */
+ * gets as much as it needs. Every batch's CRC is looked at and, at the segment's end, the header
+ * fields by its sidecar: a rewrite would make rot in these look right for ever. On the log's core.
+ */
 #include "protocol/batch.h"
 #include "reactor/flow.h"
 
 struct segment;
+struct sidecar;
 struct store;
 
 enum compaction_scan_result {
@@ -29,6 +32,9 @@ struct compaction_scan {
     int64_t from, to; /* of the file: what is in the buffer */
     int32_t handle;
     bool opened;
+    bool had;             /* the segment's sidecar was in memory */
+    struct sidecar *made; /* of the batches so far */
+    struct waiter waiter;
     struct op op;
     char path[1100];
 };

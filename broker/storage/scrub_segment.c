@@ -125,33 +125,20 @@ static enum scrub_result scan(struct scrub_segment *scrub, struct flow *flow)
     }
 }
 
-/* The first run that differs; -1: none does. */
-static int32_t first_difference(const struct sidecar *a, const struct sidecar *b, bool names)
-{
-    for (int32_t i = 0; i < a->run_count && i < b->run_count; i++) {
-        const struct sidecar_run *left = &a->runs[i], *right = &b->runs[i];
-        if (left->position != right->position || (names && left->names != right->names) ||
-            (!names && left->heads != right->heads))
-            return i;
-    }
-    return a->run_count == b->run_count ? -1 : 0;
-}
-
 /* Compares what was read with the sidecar: all CRCs of batches are right. The segment's sidecar is
  * made if there is none, or one of other batches. */
 static void compare(struct scrub_segment *scrub)
 {
     struct segment *segment = scrub->segment;
-    const struct sidecar *known = segment->sidecar;
-    bool same = known && first_difference(known, scrub->made, true) < 0;
-    int32_t run = same ? first_difference(known, scrub->made, false) : -1;
-    if (run >= 0 && !MUTANT(scrub_skips_headers)) {
+    struct sidecar_fault fault = {0};
+    enum sidecar_verdict verdict = SIDECAR_OTHER;
+    if (segment->sidecar)
+        verdict = sidecar_compare(segment->sidecar, scrub->made, &fault);
+    if (verdict == SIDECAR_ROT && !MUTANT(scrub_skips_headers)) {
         REACHED("rot found by a scrub");
-        tell(scrub, ".log", known->runs[run].position,
-             "a batch's base offset or leader epoch is not what it was");
-        return;
+        tell(scrub, ".log", fault.position, fault.what);
     }
-    if (same || scrub->made->size != segment->size || segment->size == 0)
+    if (verdict != SIDECAR_OTHER || scrub->made->size != segment->size || segment->size == 0)
         return;
     REACHED("sidecar made by a scrub");
     sidecar_free(segment->sidecar);
@@ -210,13 +197,8 @@ static enum scrub_result end(struct scrub_segment *scrub)
     sidecar_free(scrub->made);
     scrub->made = NULL;
     scrub->segment = NULL;
-    bool kept = scrub->had || !segment->sidecar_known || segment->check ||
-                !list_is_empty(&segment->sidecar_due);
-    if (!kept) { /* nobody needed it but this */
-        sidecar_free(segment->sidecar);
-        segment->sidecar = NULL;
-        segment->sidecar_known = false;
-    }
+    if (!scrub->had)
+        sidecar_drop(segment); /* nobody needed it but this */
     segment->users--;
     segment->log->reads--;
     waiters_wake(&segment->log->idle_waiters);

@@ -160,6 +160,27 @@ enum sidecar_verdict sidecar_judge(const struct sidecar *sidecar, int32_t run, s
     return SIDECAR_ROT;
 }
 
+enum sidecar_verdict sidecar_compare(const struct sidecar *known, const struct sidecar *now,
+                                     struct sidecar_fault *ret_fault)
+{
+    int32_t differs = -1;
+    if (known->run_count != now->run_count || known->size != now->size)
+        return SIDECAR_OTHER;
+    for (int32_t i = 0; i < known->run_count; i++) {
+        const struct sidecar_run *left = &known->runs[i], *right = &now->runs[i];
+        if (left->position != right->position || left->names != right->names)
+            return SIDECAR_OTHER;
+        if (left->heads != right->heads && differs < 0)
+            differs = i;
+    }
+    if (differs < 0)
+        return SIDECAR_AGREES;
+    (void)rot(ret_fault, known->runs[differs].position,
+              "a batch's base offset or leader epoch is not what it was");
+    ret_fault->heads = true;
+    return SIDECAR_ROT;
+}
+
 /* The run's `heads`, were bit `bit` of the batch at `flipped` another. */
 static uint32_t heads_with(const struct sidecar *sidecar, int32_t run, struct bytes data,
                            int64_t from, int64_t flipped, int bit)

@@ -90,6 +90,11 @@ struct sidecar_fault {
 enum sidecar_verdict sidecar_judge(const struct sidecar *sidecar, int32_t run, struct bytes data,
                                    int64_t from, struct sidecar_fault *ret_fault);
 
+/* Compares what is known of a segment with what was noted of all of its batches just now, whose own
+ * CRCs are right: AGREES, ROT in a header (*ret_fault), or OTHER. */
+enum sidecar_verdict sidecar_compare(const struct sidecar *known, const struct sidecar *now,
+                                     struct sidecar_fault *ret_fault);
+
 /* Of a run whose heads differ: is it one flipped bit, and which? True: *ret_fault names the batch
  * and the field. Takes some milliseconds. */
 bool sidecar_find_bit(const struct sidecar *sidecar, int32_t run, struct bytes data, int64_t from,

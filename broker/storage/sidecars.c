@@ -145,6 +145,15 @@ bool sidecar_await(struct segment *segment, struct waiter *waiter, struct flow *
     return true;
 }
 
+void sidecar_drop(struct segment *segment)
+{
+    if (!segment->sidecar_known || segment->check || !list_is_empty(&segment->sidecar_due))
+        return;
+    sidecar_free(segment->sidecar);
+    segment->sidecar = NULL;
+    segment->sidecar_known = false;
+}
+
 bool sidecars_await_all(struct store *store, struct waiter *waiter, struct flow *flow)
 {
     struct list *jobs = &store->sidecars.jobs;

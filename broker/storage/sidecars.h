@@ -41,5 +41,9 @@ void sidecars_go_on(struct store *store);
  * parked for `flow`: call it again. */
 bool sidecar_await(struct segment *segment, struct waiter *waiter, struct flow *flow);
 
+/* Who had a sidecar read for a purpose of its own has done with it: it goes from memory, unless it
+ * is at work. */
+void sidecar_drop(struct segment *segment);
+
 /* At a stop: is any still at work? It ends soon; then `waiter` is parked until one has. */
 bool sidecars_await_all(struct store *store, struct waiter *waiter, struct flow *flow);

@@ -331,6 +331,7 @@ TEST(reached, marks_of_the_storage_layer)
                                         "index not what its sidecar says",
                                         "rot found by a sidecar",
                                         "rot found by a scrub",
+                                        "compaction met rot in a header",
                                         "sidecar made by a scrub",
                                         "index made anew for a scrub"};
     reached_begin();

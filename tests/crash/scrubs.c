@@ -3,6 +3,8 @@
 #include "base/memory.h"
 #include "crash/rig.h"
 #include "protocol/batch.h"
+#include "storage/compaction_scan.h"
+#include "storage/log_state.h"
 #include "storage/scrub.h"
 #include "storage/sidecar_format.h"
 #include <stdio.h>
@@ -110,6 +112,71 @@ static uint64_t rot_found(const struct rig *rig)
     return sum;
 }
 
+/* ---- what a compaction would read ---- */
+
+/* Reads all closed segments of a log as compaction does. */
+struct reading {
+    struct flow flow;
+    struct log *log;
+    struct compaction_scan scan;
+    int32_t at;
+    int failed;
+    bool ended;
+};
+
+static enum step read_segments(struct flow *flow)
+{
+    struct reading *reading = CONTAINER_OF(flow, struct reading, flow);
+    struct log *log = reading->log;
+    while (log->state == LOG_OPEN && reading->at + 1 < log->segment_count) {
+        struct batch batch;
+        if (!reading->scan.segment)
+            compaction_scan_begin(&reading->scan, log->segments[reading->at]);
+        enum compaction_scan_result result = compaction_scan_step(&reading->scan, flow, &batch);
+        if (result == COMPACTION_SCAN_WAITS)
+            return STEP_AGAIN;
+        if (result == COMPACTION_SCAN_BATCH)
+            continue;
+        reading->failed += result == COMPACTION_SCAN_FAILED;
+        reading->at++;
+        if (!compaction_scan_close(&reading->scan, flow))
+            return STEP_AGAIN;
+    }
+    return STEP_NEXT;
+}
+
+static enum step read_end(struct flow *flow)
+{
+    CONTAINER_OF(flow, struct reading, flow)->ended = true;
+    return STEP_NEXT;
+}
+
+static const struct flow_kind reading_flow = {"reading",
+                                              {{"read", read_segments}, {"end", read_end}}};
+
+static bool is_read(void *argument)
+{
+    return ((const struct reading *)argument)->ended;
+}
+
+/* In how many segments it meets rot. */
+static int rot_met(struct rig *rig)
+{
+    int failed = 0;
+    for (int i = 0; i < rig->settings.slots && !rig->failure[0]; i++) {
+        struct log *log = worker_log(rig, i);
+        struct reading reading = {.log = log};
+        compaction_scan_init(&reading.scan, log->store, 4096);
+        flow_start(&reading.flow, &reading_flow, log->store->core);
+        world_notice(rig->world, log->store->core);
+        if (!world_run(rig->world, (struct world_stop){is_read, &reading, EVENTS_MAX, 0}))
+            rig_fail(rig, "reading does not end");
+        compaction_scan_done(&reading.scan);
+        failed += reading.failed;
+    }
+    return failed;
+}
+
 static void scrub_once(struct scrubs *scrubs, struct rig *first, struct oracle *oracle,
                        uint64_t seed)
 {
@@ -143,6 +210,9 @@ static void scrub_once(struct scrubs *scrubs, struct rig *first, struct oracle *
     uint64_t found = rot_found(rig);
     if (found != lost)
         rig_fail(rig, "%llu files with rot were found", (unsigned long long)found);
+    int met = rig->failure[0] ? 0 : rot_met(rig);
+    if (met != lost)
+        rig_fail(rig, "a compaction would meet rot in %d segments", met);
     rig->damaged = lost;
     rig_stop(rig);
     *(lost ? &scrubs->found : &scrubs->made) += 1;

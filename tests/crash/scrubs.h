@@ -1,7 +1,7 @@
 #pragma once
 /* A cleanly stopped directory in which one bit of a closed segment, or of what lies beside it, is
  * flipped, or its sidecar is gone: the scrub of the next life finds the rot, or makes anew what can
- * be made anew, while nobody reads anything. */
+ * be made anew, while nobody reads anything; and a compaction meets the rot, not writes it anew. */
 #include <stddef.h>
 #include <stdint.h>
 

@@ -106,6 +106,28 @@ TEST(sidecar, other_whole_batches_make_it_stale)
     sidecar_free(sidecar);
 }
 
+TEST(sidecar, all_batches_are_compared_at_once)
+{
+    static uint8_t file[FILE_BYTES], other[FILE_BYTES];
+    struct sidecar_fault fault = {0};
+    fill(file, 0);
+    fill(other, 1);
+    struct sidecar *sidecar = noted(file), *another = noted(other);
+    EQ(sidecar_compare(sidecar, sidecar, &fault), SIDECAR_AGREES);
+    EQ(sidecar_compare(sidecar, another, &fault), SIDECAR_OTHER);
+    file[40 * BATCH + 7] ^= 4;
+    struct sidecar *rotten = noted(file);
+    EQ(sidecar_compare(sidecar, rotten, &fault), SIDECAR_ROT);
+    EQ(fault.position, 33 * BATCH);
+    TRUE_(fault.heads);
+    TRUE_(sidecar_find_bit(sidecar, 1, whole(file), 0, &fault));
+    EQ(fault.position, 40 * BATCH);
+    EQ_TEXT(fault.what, "a bit of its base offset is flipped");
+    sidecar_free(sidecar);
+    sidecar_free(another);
+    sidecar_free(rotten);
+}
+
 TEST(sidecar, a_batch_larger_than_a_run_is_one)
 {
     static uint8_t file[100000];
