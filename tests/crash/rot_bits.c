@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { FILES_MAX = 64, EVENTS_MAX = 200000 };
+/* SEED: of a directory with an index of transactions beside a closed segment. */
+enum { FILES_MAX = 64, EVENTS_MAX = 200000, SEED = 11 };
 
 struct rot_file {
     char path[128];
@@ -198,7 +199,7 @@ static struct disk *flipped(struct directory *directory, const struct rot_file *
 
 static struct rig_settings settings_of(const struct rot_bits *bits)
 {
-    struct rig_settings settings = script_settings(1, 0);
+    struct rig_settings settings = script_settings(SEED, 0);
     settings.starts = (enum rig_starts)bits->starts;
     settings.store.journal_initial_bytes = settings.store.journal_bytes = 24576;
     settings.store.journal_block_bytes = 2048;
@@ -282,7 +283,7 @@ static void make_directory(struct directory *directory)
 {
     struct rig *rig = memory_zeroed(sizeof *rig);
     struct rig_settings settings = settings_of(directory->bits);
-    oracle_init(&directory->oracle, 1, settings.slots, settings.batch_most);
+    oracle_init(&directory->oracle, SEED, settings.slots, settings.batch_most);
     rig_init(rig, &settings, &directory->oracle);
     struct script script = {.rig = rig};
     rig_start(rig);
