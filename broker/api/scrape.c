@@ -61,6 +61,7 @@ static void read_scrub(const struct scrub_counters *counters, struct metrics *re
 static void read_store(const struct store *store, struct metrics *ret_metrics)
 {
     const struct store_counters *stored = &store->counters;
+    ret_metrics->directories_offline += store->fenced != ERROR_NONE;
     ret_metrics->journal_writes += stored->journal_writes;
     ret_metrics->journal_bytes += stored->journal_bytes;
     ret_metrics->journal_full_waits += stored->journal_full_waits;
