@@ -89,7 +89,13 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_drop_last_sequence,
                                              MUTANT_swap_before_flush,
                                              MUTANT_stale_sidecar_believed,
-                                             MUTANT_scrub_skips_headers};
+                                             MUTANT_scrub_skips_headers,
+                                             MUTANT_cut_before_journal,
+                                             MUTANT_cut_not_flushed,
+                                             MUTANT_truncate_keeps_epochs,
+                                             MUTANT_truncate_keeps_producers,
+                                             MUTANT_full_disk_fences,
+                                             MUTANT_retry_failed_flush};
 
 /* For on_crash, which has no argument of ours. */
 static uint64_t current_seed, current_events;
