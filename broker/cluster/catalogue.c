@@ -19,6 +19,7 @@ static void set_settings(struct partition *partition, const struct topic_setting
         .index_bytes = settings->segment_index_bytes,
         .segment_ms = settings->segment_ms,
         .segment_jitter_ms = settings->segment_jitter_ms,
+        .file_delete_delay_ms = settings->file_delete_delay_ms,
         .deletes = settings->cleanup_policy & CLEANUP_DELETE,
         .compact = settings->cleanup_policy & CLEANUP_COMPACT,
         .min_dirty_ratio = settings->min_cleanable_dirty_ratio,

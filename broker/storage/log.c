@@ -25,6 +25,7 @@ struct log *log_new(struct store *store, const struct log_identity *identity,
     log->partition = identity->partition;
     log->id = store->next_log_id++;
     list_init(&log->start_link);
+    list_init(&log->retire_link);
     size_t size = strlen(store->options.directory) + (size_t)identity->topic.size + 16;
     log->folder = memory_zeroed(size);
     snprintf(log->folder, size, "%s/%.*s-%d", store->options.directory, identity->topic.size,
@@ -56,6 +57,7 @@ void log_free(struct log *log)
     list_remove(&log->cleanable);
     list_remove(&log->scrubbed);
     list_remove(&log->start_link);
+    list_remove(&log->retire_link);
     for (int i = 0; i < log->segment_count; i++)
         segment_free(log->segments[i]);
     producer_state_done(log);
@@ -170,6 +172,7 @@ void log_remove(struct log *log)
     list_remove(&log->cleanable);
     list_remove(&log->scrubbed);
     list_remove(&log->start_link);
+    list_remove(&log->retire_link);
     if (!log->draining)
         log_unforce(log);
     if (log->state != LOG_OPENING)

@@ -23,6 +23,7 @@
 #include "storage/log_opening.h"
 #include "storage/log_state.h"
 #include "storage/producer_load.h"
+#include "storage/retire.h"
 #include "storage/store.h"
 #include <stdio.h>
 
@@ -557,5 +558,6 @@ static enum step open_finish(struct flow *flow)
     waiters_wake(&log->open_waiters);
     if (log->moved)
         log->moved(log, log->context);
+    retire_request(log);
     return STEP_NEXT;
 }

@@ -6,6 +6,7 @@
 #include "storage/log_epochs.h"
 #include "storage/log_starts.h"
 #include "storage/log_state.h"
+#include "storage/retire.h"
 #include "storage/store.h"
 #include <stdio.h>
 
@@ -61,6 +62,7 @@ enum error log_start_at(struct log *log, int64_t offset)
         list_push(&store->unsettled, &log->unsettled);
     if (log->moved)
         log->moved(log, log->context);
+    retire_request(log);
     return ERROR_NONE;
 }
 

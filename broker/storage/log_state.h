@@ -43,6 +43,7 @@ struct log {
     int64_t log_start, durable_end, appended_end; /* log_start of a closed one: as far as told */
     uint64_t start_sequence; /* of the block that tells of log_start (log_start.h) */
     struct list start_link;  /* in store->starts */
+    struct list retire_link; /* with its store's retirer (retire.h) */
     int32_t retiring;        /* segments below log_start whose names have not gone for good */
     struct epochs epochs;
     int32_t epochs_written;    /* of them, the first so many are in the file */

@@ -137,7 +137,7 @@ static bool rests(const struct log_cut *cut)
     const struct log *log = cut->log;
     const struct segment *active = log_active(log);
     if (log->oldest || log->draining || log->forced || log->reads || log->cleaning ||
-        log->touched_sequence >= log->store->journal.anchor_sequences[1] ||
+        log->retiring || log->touched_sequence >= log->store->journal.anchor_sequences[1] ||
         !list_is_empty(&log->dirty_folder) || (log->folder_exists && log_epochs_lag(log)))
         return false;
     for (int32_t i = 0; i < log->segment_count; i++)

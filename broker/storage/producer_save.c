@@ -220,14 +220,16 @@ static void add_snapshot(struct log *log, int64_t offset)
 static enum step remove_oldest(struct drain *drain)
 {
     struct producer_state *state = &drain->log->producers;
-    if (state->snapshot_count <= PRODUCER_SNAPSHOTS_KEPT) {
+    int32_t at =
+        state->snapshot_count > 0 && state->snapshots[0] == producer_state_rests_on(drain->log);
+    if (state->snapshot_count - at <= PRODUCER_SNAPSHOTS_KEPT) {
         drain->phase = SAVE_BEGIN;
         return STEP_NEXT;
     }
-    name_file(drain, state->snapshots[0], ".snapshot");
+    name_file(drain, state->snapshots[at], ".snapshot");
     state->snapshot_count--;
-    memmove(state->snapshots, state->snapshots + 1,
-            (size_t)state->snapshot_count * sizeof *state->snapshots);
+    memmove(state->snapshots + at, state->snapshots + at + 1,
+            (size_t)(state->snapshot_count - at) * sizeof *state->snapshots);
     drain->phase = SAVE_REMOVED;
     start_op(drain, (struct op){.kind = OP_REMOVE, .path = drain->path});
     return STEP_AGAIN;

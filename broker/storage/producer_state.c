@@ -232,6 +232,16 @@ bool producer_state_is_saved(const struct log *log, int64_t end_offset)
            state->aborted[state->aborted_saved].last_offset >= end_offset;
 }
 
+int64_t producer_state_rests_on(const struct log *log)
+{
+    const struct producer_state *state = &log->producers;
+    int64_t first = log->segment_count > 0 ? log->segments[0]->base_offset : 0;
+    for (int32_t i = 0; i < state->snapshot_count && first > 0; i++)
+        if (state->snapshots[i] >= first)
+            return state->snapshots[i];
+    return -1;
+}
+
 /* ---- expiry ------------------------------------------------------------------------------- */
 
 /* Of transactions whose markers lie before the first segment nobody can ask any more. */

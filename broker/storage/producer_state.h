@@ -15,7 +15,8 @@
  *  3. A snapshot is written only when the aborted transactions with markers below it are flushed
  *     to their .txnindex; at an open only entries below the snapshot are believed, and the replay
  *     makes the others again.
- *  4. Snapshots are caches: damaged or missing, an older one or the log's start do. */
+ *  4. Snapshots are caches: damaged or missing, an older one or the log's start do. Where earlier
+ *     segments have gone, one that was flushed stays: what they said is told nowhere else. */
 #include "base/bytes.h"
 #include "logic/producers.h"
 #include "reactor/flow.h"
@@ -87,6 +88,10 @@ int32_t producer_state_aborted(const struct log *log, int64_t offset, int64_t en
 /* Are all aborted transactions with markers below `end_offset` in their files? Then no drain writes
  * to these any more. */
 bool producer_state_is_saved(const struct log *log, int64_t end_offset);
+
+/* Of a log whose earlier segments have gone, the snapshot that was flushed for that: the oldest at
+ * or beyond its first segment (retire.h 4). -1: there is none, or nothing has gone. */
+int64_t producer_state_rests_on(const struct log *log);
 
 /* Names of files, found when the folder is listed. */
 void producer_state_name(struct log *log, const char *name);

@@ -66,6 +66,7 @@ struct removal {
     int64_t beyond; /* only segments whose base is above; or every_file */
     bool found;
     char victim[1400];
+    bool keeps_snapshots;
 };
 
 static enum error remove_file(void *context, char kind, const char *name)
@@ -73,7 +74,8 @@ static enum error remove_file(void *context, char kind, const char *name)
     struct removal *removal = context;
     if (removal->beyond != every_file) {
         int64_t base;
-        if (!segment_name_parse(name, NULL, &base) || base <= removal->beyond)
+        if (!segment_name_parse(name, NULL, &base) || base <= removal->beyond ||
+            (removal->keeps_snapshots && segment_name_parse(name, ".snapshot", &base)))
             return ERROR_NONE;
     }
     removal->found = true;
@@ -83,9 +85,13 @@ static enum error remove_file(void *context, char kind, const char *name)
 }
 
 /* Removal changes what a listing walks over: list again until nothing is found. */
-static enum error remove_files(struct recovery *recovery, const char *folder, int64_t beyond)
+static enum error remove_files(struct recovery *recovery, const char *folder, int64_t beyond,
+                               bool keeps_snapshots)
 {
-    struct removal removal = {.recovery = recovery, .folder = folder, .beyond = beyond};
+    struct removal removal = {.recovery = recovery,
+                              .folder = folder,
+                              .beyond = beyond,
+                              .keeps_snapshots = keeps_snapshots};
     enum error error;
     do {
         removal.found = false;
@@ -108,7 +114,7 @@ static enum error flush_folder(struct recovery *recovery, const char *folder)
 
 enum error redo_remove_folder(struct recovery *recovery, const char *folder)
 {
-    enum error error = remove_files(recovery, folder, every_file);
+    enum error error = remove_files(recovery, folder, every_file, false);
     if (!error)
         error = flush_folder(recovery, folder);
     if (!error)
@@ -328,7 +334,7 @@ enum error redo_cut(struct redo *redo, int64_t segment_base, int64_t position, i
     redo->last_entry_size = 0;
     enum error error = end_segment(redo);
     if (!error)
-        error = remove_files(redo->recovery, redo->folder, segment_base);
+        error = remove_files(redo->recovery, redo->folder, segment_base, false);
     if (!error && !anew)
         error = remove_beside(redo, segment_base);
     if (error)
@@ -391,7 +397,9 @@ enum error redo_end(struct redo *redo)
     if (!error)
         error = end_segment(redo);
     if (!error)
-        error = remove_files(redo->recovery, redo->folder, last);
+        /* Snapshots may be all that tells of producers in segments that have gone; those beyond the
+         * end go when the log is opened. */
+        error = remove_files(redo->recovery, redo->folder, last, true);
     if (!error)
         error = redo_epochs_end(redo);
     if (!error && !MUTANT(skip_directory_fsync) && !redo->recovery->flush_all)

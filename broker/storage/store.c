@@ -7,6 +7,7 @@
 #include "storage/folder_clear.h"
 #include "storage/index_check.h"
 #include "storage/log_state.h"
+#include "storage/retire.h"
 #include "storage/scrub.h"
 #include <stdio.h>
 
@@ -126,7 +127,7 @@ bool store_is_at_work(const struct store *store)
         drains = drains || store->drains[i].log;
     return drains || store->openings > 0 || store->checkpoint.running || store->journal.growing ||
            store->journal.writing || store->space.asking || !list_is_empty(&store->clearings) ||
-           !list_is_empty(&store->sidecars.jobs);
+           !list_is_empty(&store->sidecars.jobs) || retire_is_at_work(store);
 }
 
 enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow)
@@ -138,6 +139,8 @@ enum error store_settle(struct store *store, struct waiter *waiter, struct flow 
     }
     timer_cancel(&checkpoint->idle_timer, store->core);
     if (cleaner_stop(store, waiter, flow) || scrub_stop(store, waiter, flow))
+        return ERROR_WOULD_WAIT;
+    if (retire_settle(store, waiter, flow))
         return ERROR_WOULD_WAIT;
     if (folder_clear_await_all(store, waiter, flow))
         return ERROR_WOULD_WAIT;
@@ -158,6 +161,7 @@ void store_close(struct store *store)
 {
     cleaner_close(store);
     scrub_close(store);
+    retire_close(store);
     journal_close(&store->journal);
     if (store->directory_handle >= 0) {
         struct op op = {.kind = OP_CLOSE, .handle = store->directory_handle};

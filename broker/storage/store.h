@@ -23,6 +23,7 @@
 
 struct cleaner;
 struct log_start_save;
+struct retirer;
 struct drain;
 struct log;
 struct scrub;
@@ -128,8 +129,9 @@ struct store {
     void (*on_fence)(void *core_owner); /* told once, on this core; or null */
     uint64_t resumed_bytes;             /* of records that were found in the journal */
     bool stopping;
-    struct list starts;  /* logs whose start a file must tell (struct log.start_link) */
-    bool starts_changed; /* since that file was written (log_start.h) */
+    struct list starts;      /* logs whose start a file must tell (struct log.start_link) */
+    bool starts_changed;     /* since that file was written (log_start.h) */
+    struct retirer *retirer; /* null: no segment has gone yet (retire.h) */
     struct log_start_save *starts_save; /* its write under way; or null */
     struct log_starts starts_found;     /* in the directory's files, when the store was opened */
     struct list producing;              /* logs that have producers (producer_state.sweep) */

@@ -276,6 +276,8 @@ static void look_at_slot(struct look *look)
             look->bases[look->count++] = base;
     }
     qsort(look->bases, (size_t)look->count, sizeof look->bases[0], compare);
+    if (look->clean && look->count > 1 && look->bases[1] <= rig->promises[look->slot].start)
+        rig_fail(rig, "%s: a segment below the log start is left", look->folder);
     for (int i = 0; i < look->count && !rig->failure[0]; i++)
         look_at_segment(look, look->bases[i]);
     if (!rig->failure[0])

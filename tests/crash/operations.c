@@ -222,9 +222,9 @@ static int64_t end_left(const struct rig *rig, int32_t slot, int64_t offset)
     while (kept > 0 && of->batches[kept - 1].end_offset > offset)
         kept--;
     int64_t end = kept ? of->batches[kept - 1].end_offset : 0;
-    return end >= now->start_asked ? offset
-           : of->count             ? of->batches[of->count - 1].end_offset
-                                   : offset;
+    const struct log *log = rig->workers[slot].log; /* what it rests on was committed, too */
+    int64_t least = max_i64(now->start_asked, log ? producer_state_rests_on(log) : 0);
+    return end >= least ? offset : of->count ? of->batches[of->count - 1].end_offset : offset;
 }
 
 static void begin_truncate(struct script *script, int32_t slot, int64_t offset)
