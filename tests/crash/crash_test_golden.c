@@ -72,3 +72,26 @@ TEST(golden, version_1_stopped)
     };
     run("v1-stopped", wanted, 4, 1, 0);
 }
+
+/* The same, as version 2 of the journal leaves it: with sidecars and offsets for Kafka. */
+TEST(golden, version_2_killed_with_live_blocks)
+{
+    static const struct wanted wanted[] = {
+        {"plain", 0, 0, "KINtLhu4SwCXtdoz9PYLyw", 0, 220, 220, 0, 0x6adde270},
+        {"plain", 1, 1, "KINtLhu4SwCXtdoz9PYLyw", 0, 40, 40, 0, 0xdff6d8df},
+        {"idem", 0, 0, "5SICGVLzTXy1pDzuPWrqnA", 0, 80, 80, 4, 0x0bdcb680},
+        {"compacted", 0, 1, "ZJdQjUPsR_CgkzMmhOaYXg", 0, 170, 29, 0, 0x4cde2e8b},
+    };
+    run("v2-killed", wanted, 4, 2, 39145);
+}
+
+TEST(golden, version_2_stopped)
+{
+    static const struct wanted wanted[] = {
+        {"plain", 0, 0, "N67Lfz-2SE-_7xT43mmPnw", 0, 220, 220, 0, 0x6adde270},
+        {"plain", 1, 0, "N67Lfz-2SE-_7xT43mmPnw", 0, 40, 40, 0, 0xdff6d8df},
+        {"idem", 0, 0, "N44hZpFeQ6Kqte5dw8Er7Q", 0, 80, 80, 4, 0x0bdcb680},
+        {"compacted", 0, 0, "wV-4SbaUQv2yrK6_u3uWtA", 0, 170, 29, 0, 0x4cde2e8b},
+    };
+    run("v2-stopped", wanted, 4, 1, 0);
+}
