@@ -60,8 +60,8 @@ static void log_moved(struct log *log, void *context)
         replica_init(&partition->replica, log->log_start, log->durable_end, log->durable_end);
         partition->replica.is_leader = true;
         partition->replica.min_insync_replicas = partition->min_insync_replicas;
-        partition_lead(partition, partition->leader_epoch);
     }
+    partition_lead(partition, partition->leader_epoch); /* it may have been closed meanwhile */
     if (log->durable_end > partition->replica.durable_end)
         step_replica(partition, REPLICA_DURABLE, log->durable_end);
     if (log->log_start > partition->replica.log_start)
@@ -256,7 +256,7 @@ const struct producers *partition_producers(const struct partition *partition)
 void partition_lead(struct partition *partition, int32_t leader_epoch)
 {
     partition->leader_epoch = leader_epoch;
-    if (partition->opened)
+    if (partition->opened && partition->log->state == LOG_OPEN)
         log_epochs_lead(partition->log, leader_epoch);
 }
 

@@ -52,7 +52,8 @@ static struct store_options store_options(const struct broker *broker, int direc
         .journal_bytes = settings->journal_bytes,
         .journal_block_bytes = (uint32_t)settings->journal_block_bytes,
         .drain_bytes = (uint32_t)settings->drain_bytes,
-        .idle_ns = idle_ns,
+        .idle_ns = min_i64(idle_ns, max_i64(settings->log_idle_ms, 1) * 1000000),
+        .log_idle_ns = min_i64(settings->log_idle_ms, INT64_MAX / 2000000) * 1000000,
         .flush_all_files = 16,
         .cold_read_bytes = settings->cold_read_bytes,
         .drains = 8,
@@ -90,6 +91,7 @@ static void open_metadata(struct shard *shard)
     partition->max_message_bytes = INT32_MAX;
     partition->log->essential = true;
     partition->log->store->journal.keeps_spare = true;
+    partition_reference(partition); /* it stays open, once it is */
     broker->metadata = partition;
 }
 

@@ -11,6 +11,7 @@
 #include "base/reached.h"
 #include "storage/drain.h"
 #include "storage/handles.h"
+#include "storage/log_close.h"
 #include "storage/log_epochs.h"
 #include "storage/log_start.h"
 #include "storage/log_state.h"
@@ -480,10 +481,15 @@ static enum step idle_tick(struct flow *flow)
     if (checkpoint->idle_timer.fired) {
         producer_sweep(store);
         if (checkpoint->idle_appended == store->counters.appended_bytes &&
-            !list_is_empty(&store->unsettled))
+            (!list_is_empty(&store->unsettled) || !list_is_empty(&store->dirty_folders)))
             checkpoint_request(store, true);
         checkpoint->idle_appended = store->counters.appended_bytes;
+        checkpoint->idle_timer.fired = false;
+        checkpoint->closes_logs = true;
     }
+    if (checkpoint->closes_logs && log_close_idle(store, &checkpoint->op_idle, flow))
+        return STEP_AGAIN;
+    checkpoint->closes_logs = false;
     timer_start(&checkpoint->idle_timer, store->core, flow,
                 store->core->now.monotonic_ns + store->options.idle_ns);
     return STEP_AGAIN;

@@ -34,6 +34,7 @@ struct log *log_new(struct store *store, const struct log_identity *identity,
     list_init(&log->ready);
     list_init(&log->dirty_folder);
     list_init(&log->cleanable);
+    list_init(&log->opened);
     list_init(&log->scrubbed);
     scrub_consider(log);
     log->cleaned_end = log->recovery_point = -1;
@@ -54,6 +55,7 @@ void log_free(struct log *log)
     list_remove(&log->unsettled);
     list_remove(&log->ready);
     list_remove(&log->dirty_folder);
+    list_remove(&log->opened);
     list_remove(&log->cleanable);
     list_remove(&log->scrubbed);
     list_remove(&log->start_link);

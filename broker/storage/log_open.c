@@ -19,6 +19,7 @@
 #include "storage/folder_clear.h"
 #include "storage/leftovers.h"
 #include "storage/log_batch.h"
+#include "storage/log_close.h"
 #include "storage/log_epochs.h"
 #include "storage/log_opening.h"
 #include "storage/log_state.h"
@@ -85,8 +86,10 @@ enum step opening_give_up(struct log_opening *opening, const char *what)
 
 enum error log_open(struct log *log, struct waiter *waiter, struct flow *flow)
 {
-    if (log->state == LOG_OPEN)
+    if (log->state == LOG_OPEN) {
+        log_is_used(log);
         return ERROR_NONE;
+    }
     if (log->state == LOG_FAILED)
         return log->error;
     if (log->state == LOG_CLOSED) {
@@ -519,6 +522,10 @@ static enum step open_finish(struct flow *flow)
         log_epochs_cut_end(log, log->oldest->base_offset); /* the pieces tell the rest */
     if (log->resumed && !log->error && !log->removed && !resumed_take(log, &opening->next))
         return STEP_AGAIN;
+    if (!log->error && !log->removed && log->was_closed && !log_ends_are_as_before(log)) {
+        opening->op.result = 0;
+        (void)opening_give_up(opening, "it does not end where it did when it was closed");
+    }
     log->opening = NULL;
     log->store->openings--;
     log->store->openings_at_work -= opening->counted;
@@ -541,6 +548,10 @@ static enum step open_finish(struct flow *flow)
     }
     if (log->segment_count)
         log->log_start = max_i64(log->log_start, log->segments[0]->base_offset);
+    if (log->was_closed && MUTANT(reopen_forgets_ends))
+        log->appended_end = log->closed_end;
+    log->was_closed = false;
+    log_is_used(log);
     log->durable_end = log->appended_end;
     log->state = LOG_OPEN;
     struct segment *active = log_active(log);

@@ -71,12 +71,16 @@ struct log {
     struct producer_state producers; /* of its batches */
     int32_t reads;                   /* at work */
     int32_t holders;                 /* flows of the layers above that use it */
-    struct list scrubbed;            /* in scrub->logs or ->pending */
-    struct list cleanable;           /* in cleaner->logs or ->pending, while it is compacted */
-    int64_t cleaned_end;             /* compacted below; -1: not known */
-    bool cleaning;                   /* a pass is at work on its closed segments */
-    bool stop_cleaning;              /* the pass at work is to end soon; wait in idle_waiters */
-    bool uncleanable;                /* it has rot: no pass tries it again */
+    struct list opened;              /* in store->opened while it is open (log_close.h) */
+    int64_t used_ns;                 /* when it was asked for last, while it is open */
+    bool was_closed;                 /* it was open before, and ended here: */
+    int64_t closed_end;
+    struct list scrubbed;  /* in scrub->logs or ->pending */
+    struct list cleanable; /* in cleaner->logs or ->pending, while it is compacted */
+    int64_t cleaned_end;   /* compacted below; -1: not known */
+    bool cleaning;         /* a pass is at work on its closed segments */
+    bool stop_cleaning;    /* the pass at work is to end soon; wait in idle_waiters */
+    bool uncleanable;      /* it has rot: no pass tries it again */
     /* Told when durable_end has moved or the log has failed. May wake flows, nothing more. */
     void (*moved)(struct log *log, void *context);
     /* Up to where what it holds is committed and decided; null: the durable end. */
@@ -111,6 +115,10 @@ void log_unforce(struct log *log);
 
 /* Nothing of the store points at it any more: no piece, drain, read or flush. */
 bool log_is_quiet(const struct log *log);
+
+/* Does nobody use its files (but one of `looked_at`, which may be null), and is everything in them,
+ * trimmed, with its indexes, flushed, and freed in the journal? */
+bool log_rests(const struct log *log, const struct segment *looked_at);
 
 /* Called by the journal: blocks up to `sequence` are on stable storage. */
 void log_durable_moved(struct log *log, uint64_t sequence);

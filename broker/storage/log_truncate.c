@@ -130,18 +130,15 @@ static bool segment_rests(const struct segment *segment, const struct segment *l
            !segment->swapping && list_is_empty(&segment->dirty) && list_is_empty(&segment->flushed);
 }
 
-/* Does nobody use its files, and is everything in them, trimmed, with its indexes, flushed, and
- * freed in the journal? */
-static bool rests(const struct log_cut *cut)
+bool log_rests(const struct log *log, const struct segment *looked_at)
 {
-    const struct log *log = cut->log;
     const struct segment *active = log_active(log);
     if (log->oldest || log->draining || log->forced || log->reads || log->cleaning ||
         log->retiring || log->touched_sequence >= log->store->journal.anchor_sequences[1] ||
         !list_is_empty(&log->dirty_folder) || (log->folder_exists && log_epochs_lag(log)))
         return false;
     for (int32_t i = 0; i < log->segment_count; i++)
-        if (!segment_rests(log->segments[i], cut->segment))
+        if (!segment_rests(log->segments[i], looked_at))
             return false;
     return !active || !active->exists ||
            (active->allocated == active->size && segment_indexes_are_complete(active));
@@ -174,7 +171,7 @@ static enum step cut_settle(struct flow *flow)
     struct log_cut *cut = cut_of(flow);
     if (is_over(cut->log))
         return STEP_FAIL;
-    if (rests(cut))
+    if (log_rests(cut->log, cut->segment))
         return STEP_NEXT;
     await_rest(cut);
     return STEP_AGAIN;
@@ -332,7 +329,7 @@ static enum step cut_commit(struct flow *flow)
     struct log *log = cut->log;
     if (is_over(log))
         return STEP_FAIL;
-    if (!rests(cut)) {
+    if (!log_rests(log, cut->segment)) {
         await_rest(cut);
         return STEP_AGAIN;
     }

@@ -16,6 +16,7 @@ static void set_up(struct store *store, struct core *core, const struct store_op
     *store = (struct store){.core = core, .options = *options, .directory_handle = -1};
     journal_init(&store->journal, store);
     list_init(&store->unsettled);
+    list_init(&store->opened);
     list_init(&store->dirty_segments);
     list_init(&store->dirty_folders);
     list_init(&store->room);

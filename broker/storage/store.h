@@ -50,6 +50,7 @@ struct store_options {
     int64_t journal_initial_bytes, journal_bytes; /* size of the ring file: at first, at most */
     uint32_t journal_block_bytes; /* of one block in memory and on disk, unless a batch is larger */
     uint32_t drain_bytes;         /* a log is drained once so much of it is durable and waits */
+    int64_t log_idle_ns;          /* a log that nobody asks for so long is closed; 0: never */
     int64_t idle_ns;          /* nothing appended for so long: a checkpoint empties the journal */
     uint32_t flush_all_files; /* more dirty files than this are flushed by one OP_FLUSH_ALL */
     int32_t drains;           /* at once */
@@ -67,6 +68,7 @@ struct store_counters {
     uint64_t journal_writes, journal_bytes, journal_grown, journal_full_waits;
     uint64_t appended_bytes; /* of record batches */
     uint64_t drain_writes, drain_bytes, segment_flushes, checkpoints, rolls;
+    uint64_t logs_closed;   /* idle ones */
     uint64_t full_refusals; /* appends refused since the disk was full */
     uint64_t rot_found;     /* files of closed segments in which there is some */
 };
@@ -91,8 +93,10 @@ struct checkpoint {
     int64_t ended_ns;
     struct timer idle_timer;
     struct flow idle_flow;
+    struct op op_idle;
     bool idle_runs;
     uint64_t idle_appended; /* appended_bytes at the last tick */
+    bool closes_logs;       /* since the last tick, not at its end yet */
 };
 
 struct store {
@@ -100,6 +104,7 @@ struct store {
     struct store_options options;
     uint32_t alignment; /* of direct I/O in this directory */
     struct journal journal;
+    struct list opened;      /* logs that are open, the least recently used first */
     struct list unsettled;   /* logs with pieces in memory or an untrimmed file */
     struct list ready;       /* logs that are due to be drained now (struct log.ready) */
     struct list idle_drains; /* struct drain not at work */

@@ -1,6 +1,7 @@
 /* Few descriptors: what is kept open gives way, and nothing fails where they are used up. */
 #include "base/check.h"
 #include "base/memory.h"
+#include "crash/operations.h"
 #include "crash/rig.h"
 #include "sim/reached.h"
 #include "storage/log_state.h"
@@ -80,4 +81,40 @@ TEST(handles, that_are_used_up_make_nothing_fail)
     TRUE_(reached_count("an opening out of descriptors") > 0);
 #endif
     reached_end();
+}
+
+/* Everything reaches the files, the log is closed, and goes on where it was. */
+static void close_and_go_on(void)
+{
+    struct rig_settings settings = script_settings(1, 0);
+    struct oracle oracle;
+    struct rig *rig = memory_zeroed(sizeof *rig);
+    struct script *script = memory_zeroed(sizeof *script);
+    oracle_init(&oracle, 1, settings.slots, settings.batch_most);
+    rig_init(rig, &settings, &oracle);
+    script_begin(script, rig);
+    for (int i = 0; i < 3; i++) {
+        script_do(script, OPERATION_snapshot); /* with producers */
+        script_do(script, OPERATION_checkpoint);
+        script_do(script, OPERATION_checkpoint); /* the names of what the first one wrote */
+        script_do(script, OPERATION_idle_close);
+        EQ(rig->workers[0].log->state, LOG_CLOSED);
+        EQ(rig->workers[0].log->segment_count, 0);
+        script_do(script, OPERATION_append);
+        script_do(script, OPERATION_flush);
+        EQ(rig->workers[0].log->state, LOG_OPEN);
+    }
+    EQ(rig->cores[0].core.openings.kept <= 2 * settings.slots, true);
+    script_do(script, OPERATION_clean_stop);
+    EQ_TEXT(rig->failure, "");
+    rig_stop(rig);
+    rig_done(rig);
+    oracle_done(&oracle);
+    memory_free(script);
+    memory_free(rig);
+}
+
+TEST(handles, of_idle_logs_are_closed_and_the_logs_go_on_where_they_were)
+{
+    close_and_go_on();
 }

@@ -305,6 +305,7 @@ TEST(reached, marks_of_the_storage_layer)
                                         "journal grown",
                                         "torn end met",
                                         "a kept descriptor closed for another",
+                                        "an idle log closed",
                                         "a segment opened again to be flushed",
                                         "roll during a flush",
                                         "arrivals during a flush",

@@ -332,6 +332,19 @@ static void do_checkpoint(struct script *script)
     }
 }
 
+static void do_idle_close(struct script *script)
+{
+    for (int i = 0; i < SCRIPT_SLOTS; i++)
+        script->rig->workers[i].log->used_ns = -1;
+    for (int i = 0; i < script->rig->settings.cores; i++) {
+        struct rig_core *core = &script->rig->cores[i];
+        core->store.options.log_idle_ns = 1;
+        core->store.checkpoint.closes_logs = true;
+        timer_cancel(&core->store.checkpoint.idle_timer, &core->core);
+        world_notice(script->rig->world, &core->core);
+    }
+}
+
 static void do_lap(struct script *script)
 {
     begin_lap(script, 0);
@@ -437,7 +450,8 @@ static bool is_idle(void *argument)
     const struct script *script = argument;
     bool idle = is_durable(argument);
     for (int i = 0; i < script->rig->settings.cores; i++)
-        idle = idle && !store_is_at_work(&script->rig->cores[i].store);
+        idle = idle && !store_is_at_work(&script->rig->cores[i].store) &&
+               !script->rig->cores[i].store.checkpoint.closes_logs;
     return idle || script->rig->failure[0] || is_over(script);
 }
 

@@ -52,6 +52,7 @@ void search_begin(struct worker *worker)
                                             (int64_t)random_below(random, (uint64_t)most + 60),
                             .end_offset = worker->log->durable_end};
     worker->searching = true;
+    worker->log->holders++;
 }
 
 bool search_goes_on(struct worker *worker)
@@ -62,6 +63,8 @@ bool search_goes_on(struct worker *worker)
         return true;
     log_search_done(search);
     worker->searching = false;
+    search->log->holders--;
+    waiters_wake(&search->log->idle_waiters);
     rig->searches++;
     if (rig->damaged || rig_is_fenced(rig) || rig->stopping)
         return false; /* rot in a batch is no fault of the look-up */

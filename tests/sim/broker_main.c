@@ -84,6 +84,8 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_segments_deleted_before_start_durable,
                                              MUTANT_decompress_unbounded,
                                              MUTANT_decided_on_committed_only,
+                                             MUTANT_close_dirty_handle,
+                                             MUTANT_reopen_forgets_ends,
                                              MUTANT_refusal_before_commit,
                                              MUTANT_lose_tombstone_early,
                                              MUTANT_compact_past_high_watermark,

@@ -91,6 +91,7 @@ static void draw_broker(struct simulation *sim)
     settings->metadata_max_retention_ms = draw_power(sim, 4, 20);
     settings->log_open_files =
         (int32_t)(sim->seed % 5 + 1) * machine->cores; /* no draw, see below */
+    settings->log_idle_ms = sim->seed % 3 ? 1 + (int64_t)(sim->seed % 300) : 60000;
     if (sim->seed % 4 == 3) /* no draw: other seeds, and the known ones, stay what they are */
         settings->produce_inline_bytes = 0;
     settings->cold_read_bytes = sim->seed % 2 ? 65536 : 0; /* no draw either */
