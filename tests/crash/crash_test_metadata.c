@@ -14,7 +14,7 @@
 #include "storage/segment.h"
 #include "storage/store.h"
 #include "support/test.h"
-#include "crash/site.h"
+#include "crash/place.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -85,14 +85,14 @@ static bool has_ended(void *argument)
 }
 
 /* Makes topic number `number`, or removes it. */
-static void site_turn_topic(struct site *site, int number)
+static void turn_topic(struct place *place, int number)
 {
-    struct making making = {.broker = &site->broker};
+    struct making making = {.broker = &place->broker};
     snprintf(making.name, sizeof making.name, "t%d", number);
     arena_init(&making.arena, 1 << 20);
-    flow_start(&making.flow, &making_flow, &site->broker.shards[0].core);
-    world_notice(site->world, &site->broker.shards[0].core);
-    TRUE_(world_run(site->world, (struct world_stop){has_ended, &making, SITE_EVENTS_MAX, 0}));
+    flow_start(&making.flow, &making_flow, &place->broker.shards[0].core);
+    world_notice(place->world, &place->broker.shards[0].core);
+    TRUE_(world_run(place->world, (struct world_stop){has_ended, &making, PLACE_EVENTS_MAX, 0}));
     EQ(making.request.error, ERROR_NONE);
     arena_done(&making.arena);
 }
@@ -104,7 +104,7 @@ static bool is_there(int64_t turns, int number)
 }
 
 /* After `turns` turns, or with the next one too: the image is one of the two, on all cores. */
-static bool site_holds(struct site *site, int64_t turns)
+static bool holds(struct place *place, int64_t turns)
 {
     for (int64_t more = 0; more < 2; more++) {
         int right = 0, topics = 0;
@@ -112,23 +112,23 @@ static bool site_holds(struct site *site, int64_t turns)
             char name[16];
             snprintf(name, sizeof name, "t%d", number);
             const struct image_topic *topic =
-                image_topic_by_name(&site->broker.shards[1].image, string_of(name));
+                image_topic_by_name(&place->broker.shards[1].image, string_of(name));
             bool wanted = is_there(turns + more, number);
             topics += wanted;
             right +=
                 wanted ? topic && topic->partition_count == 2 && topic->config_count == 1 : !topic;
         }
-        if (right == 5 && site->broker.shards[1].image.topic_count == topics &&
-            image_same(&site->broker.shards[0].image, &site->broker.shards[1].image))
+        if (right == 5 && place->broker.shards[1].image.topic_count == topics &&
+            image_same(&place->broker.shards[0].image, &place->broker.shards[1].image))
             return true;
     }
     return false;
 }
 
 /* Lets time pass: what is due is drained and flushed. */
-static void site_rest(struct site *site)
+static void rest(struct place *place)
 {
-    (void)world_run(site->world, (struct world_stop){.for_ns = 30000000000});
+    (void)world_run(place->world, (struct world_stop){.for_ns = 30000000000});
 }
 
 /* ---- what lies on the disk ----------------------------------------------------------------- */
@@ -160,23 +160,23 @@ static enum error note(void *context, char kind, const char *name)
     return ERROR_NONE;
 }
 
-static struct listing list(struct site *site)
+static struct listing list(struct place *place)
 {
     struct listing listing = {.first_segment = INT64_MAX};
-    if (!site->world->machines[0]->running)
-        world_start(site->world, 0);
-    EQ(redo_list(world_port(site->world, 0, 0), "data/__cluster_metadata-0", note, &listing),
+    if (!place->world->machines[0]->running)
+        world_start(place->world, 0);
+    EQ(redo_list(world_port(place->world, 0, 0), "data/__cluster_metadata-0", note, &listing),
        ERROR_NONE);
     return listing;
 }
 
 /* Flips a bit of a snapshot, or tells its size with bit -1. */
-static int64_t flip(struct site *site, const char *name, int64_t bit)
+static int64_t flip(struct place *place, const char *name, int64_t bit)
 {
     char path[160];
     struct file_stat stat;
     uint8_t byte = 0;
-    struct port *port = world_port(site->world, 0, 0);
+    struct port *port = world_port(place->world, 0, 0);
     snprintf(path, sizeof path, "data/__cluster_metadata-0/%s", name);
     struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ | OPEN_WRITE};
     int32_t handle = (int32_t)port_call(port, &open);
@@ -211,7 +211,7 @@ enum { AT_ONCE = 50 };
 struct crowd {
     struct making makings[AT_ONCE];
     int count, ended_early; /* that ended while an image lacked what was decided before them */
-    struct site *site;
+    struct place *place;
 };
 
 static void decide_nothing(struct machine_request *request, const struct image *image)
@@ -248,106 +248,106 @@ static void watch_refusals(struct world *world, void *argument)
         struct string before = string_of(crowd->makings[i - 1].name);
         if (making->name[0] || !making->ended || making->request.error)
             continue;
-        for (int core = 0; core < SITE_CORES; core++)
+        for (int core = 0; core < PLACE_CORES; core++)
             crowd->ended_early +=
-                !image_topic_by_name(&crowd->site->broker.shards[core].image, before);
+                !image_topic_by_name(&crowd->place->broker.shards[core].image, before);
     }
 }
 
 /* names[i] null: a request that is refused. */
-static void site_turn_crowd(struct site *site, struct crowd *crowd, const char *const *names)
+static void turn_crowd(struct place *place, struct crowd *crowd, const char *const *names)
 {
-    struct core *core = &site->broker.shards[0].core;
-    crowd->site = site;
+    struct core *core = &place->broker.shards[0].core;
+    crowd->place = place;
     for (int i = 0; i < crowd->count; i++) {
         struct making *making = &crowd->makings[i];
-        *making = (struct making){.broker = &site->broker};
+        *making = (struct making){.broker = &place->broker};
         snprintf(making->name, sizeof making->name, "%s", names[i] ? names[i] : "");
         arena_init(&making->arena, 1 << 20);
         flow_start(&making->flow, names[i] ? &making_flow : &refused_flow, core);
     }
-    world_notice(site->world, core);
-    world_on_event(site->world, watch_refusals, crowd);
-    TRUE_(world_run(site->world, (struct world_stop){all_have_ended, crowd, SITE_EVENTS_MAX, 0}));
-    world_on_event(site->world, NULL, NULL);
+    world_notice(place->world, core);
+    world_on_event(place->world, watch_refusals, crowd);
+    TRUE_(world_run(place->world, (struct world_stop){all_have_ended, crowd, PLACE_EVENTS_MAX, 0}));
+    world_on_event(place->world, NULL, NULL);
     for (int i = 0; i < crowd->count; i++)
         arena_done(&crowd->makings[i].arena);
 }
 
-static bool site_has(struct site *site, const char *name)
+static bool has_topic(struct place *place, const char *name)
 {
-    bool first = image_topic_by_name(&site->broker.shards[0].image, string_of(name)) != NULL;
-    bool second = image_topic_by_name(&site->broker.shards[1].image, string_of(name)) != NULL;
+    bool first = image_topic_by_name(&place->broker.shards[0].image, string_of(name)) != NULL;
+    bool second = image_topic_by_name(&place->broker.shards[1].image, string_of(name)) != NULL;
     EQ(first, second);
     return first;
 }
 
 TEST(metadata, of_many_topics_shares_flushes)
 {
-    struct site site;
+    struct place place;
     struct crowd *crowd = memory_zeroed(sizeof *crowd);
     char names[AT_ONCE][16];
     const char *at[AT_ONCE];
-    site_init(&site, 11, NULL);
-    TRUE_(site_boot(&site));
+    place_init_metadata(&place, 11, NULL);
+    TRUE_(place_boot(&place));
     for (int i = 0; i < AT_ONCE; i++) {
         snprintf(names[i], sizeof names[i], "m%d", i);
         at[i] = names[i];
     }
     crowd->count = AT_ONCE;
-    uint64_t before = site.broker.metadata->log->store->counters.journal_writes;
-    site_turn_crowd(&site, crowd, at);
-    TRUE_(site.broker.metadata->log->store->counters.journal_writes - before <= AT_ONCE / 5);
+    uint64_t before = place.broker.metadata->log->store->counters.journal_writes;
+    turn_crowd(&place, crowd, at);
+    TRUE_(place.broker.metadata->log->store->counters.journal_writes - before <= AT_ONCE / 5);
     for (int i = 0; i < AT_ONCE; i++) {
         EQ(crowd->makings[i].request.error, ERROR_NONE);
-        TRUE_(site_has(&site, names[i]));
+        TRUE_(has_topic(&place, names[i]));
     }
-    TRUE_(image_equal(&site.broker.shards[0].image, &site.broker.shards[1].image));
-    TRUE_(image_same(&site.broker.shards[0].image, &site.broker.machine.decided));
-    site_stop(&site);
-    TRUE_(site_boot(&site));
-    EQ(site.broker.shards[1].image.topic_count, AT_ONCE);
-    TRUE_(image_same(&site.broker.shards[0].image, &site.broker.machine.decided));
-    site_stop(&site);
-    site_done(&site);
+    TRUE_(image_equal(&place.broker.shards[0].image, &place.broker.shards[1].image));
+    TRUE_(image_same(&place.broker.shards[0].image, &place.broker.machine.decided));
+    place_stop(&place);
+    TRUE_(place_boot(&place));
+    EQ(place.broker.shards[1].image.topic_count, AT_ONCE);
+    TRUE_(image_same(&place.broker.shards[0].image, &place.broker.machine.decided));
+    place_stop(&place);
+    place_done(&place);
     memory_free(crowd);
 }
 
 /* The second of a name removes what the first one made, which is not committed yet. */
 TEST(metadata, is_decided_on_what_was_decided_before)
 {
-    struct site site;
+    struct place place;
     struct crowd *crowd = memory_zeroed(sizeof *crowd);
-    site_init(&site, 12, NULL);
-    TRUE_(site_boot(&site));
+    place_init_metadata(&place, 12, NULL);
+    TRUE_(place_boot(&place));
     crowd->count = 5;
-    site_turn_crowd(&site, crowd, (const char *const[]){"a1", "b1", "a1", "c1", "b1"});
+    turn_crowd(&place, crowd, (const char *const[]){"a1", "b1", "a1", "c1", "b1"});
     for (int i = 0; i < crowd->count; i++)
         EQ(crowd->makings[i].request.error, ERROR_NONE);
-    TRUE_(!site_has(&site, "a1") && !site_has(&site, "b1") && site_has(&site, "c1"));
-    site_stop(&site);
-    TRUE_(site_boot(&site));
-    TRUE_(!site_has(&site, "a1") && !site_has(&site, "b1") && site_has(&site, "c1"));
-    site_stop(&site);
-    site_done(&site);
+    TRUE_(!has_topic(&place, "a1") && !has_topic(&place, "b1") && has_topic(&place, "c1"));
+    place_stop(&place);
+    TRUE_(place_boot(&place));
+    TRUE_(!has_topic(&place, "a1") && !has_topic(&place, "b1") && has_topic(&place, "c1"));
+    place_stop(&place);
+    place_done(&place);
     memory_free(crowd);
 }
 
 TEST(metadata, refused_waits_for_what_it_rests_on_and_changes_nothing_for_others)
 {
     for (uint64_t seed = 20; seed < 40; seed++) {
-        struct site site;
+        struct place place;
         struct crowd *crowd = memory_zeroed(sizeof *crowd);
-        site_init(&site, seed, NULL);
-        TRUE_(site_boot(&site));
+        place_init_metadata(&place, seed, NULL);
+        TRUE_(place_boot(&place));
         crowd->count = 6;
-        site_turn_crowd(&site, crowd, (const char *const[]){"a1", NULL, "b1", "c1", NULL, "d1"});
+        turn_crowd(&place, crowd, (const char *const[]){"a1", NULL, "b1", "c1", NULL, "d1"});
         for (int i = 0; i < crowd->count; i++)
             EQ(crowd->makings[i].request.error, ERROR_NONE);
         EQ(crowd->ended_early, 0);
-        EQ(site.broker.shards[1].image.topic_count, 4);
-        site_stop(&site);
-        site_done(&site);
+        EQ(place.broker.shards[1].image.topic_count, 4);
+        place_stop(&place);
+        place_done(&place);
         memory_free(crowd);
     }
 }
@@ -355,134 +355,135 @@ TEST(metadata, refused_waits_for_what_it_rests_on_and_changes_nothing_for_others
 /* Nobody is told anything but the failure, and nothing is decided on what may be lost. */
 TEST(metadata, whose_commit_fails_takes_all_that_rests_on_it_along)
 {
-    struct site site;
+    struct place place;
     struct crowd *crowd = memory_zeroed(sizeof *crowd);
-    site_init(&site, 13, NULL);
-    TRUE_(site_boot(&site));
+    place_init_metadata(&place, 13, NULL);
+    TRUE_(place_boot(&place));
     crowd->count = 1;
-    site_turn_crowd(&site, crowd, (const char *const[]){"z1"});
+    turn_crowd(&place, crowd, (const char *const[]){"z1"});
     EQ(crowd->makings[0].request.error, ERROR_NONE);
-    world_fail(site.world, 0, OP_WRITE, 1, ERROR_INPUT_OUTPUT);
+    world_fail(place.world, 0, OP_WRITE, 1, ERROR_INPUT_OUTPUT);
     crowd->count = 5;
-    site_turn_crowd(&site, crowd, (const char *const[]){"a1", NULL, "b1", NULL, "z1"});
+    turn_crowd(&place, crowd, (const char *const[]){"a1", NULL, "b1", NULL, "z1"});
     for (int i = 0; i < crowd->count; i++)
         EQ(crowd->makings[i].request.error, ERROR_KAFKA_STORAGE_ERROR);
-    for (int core = 0; core < SITE_CORES; core++)
-        EQ(site.broker.shards[core].image.topic_count, 1);
-    TRUE_(site_has(&site, "z1"));
+    for (int core = 0; core < PLACE_CORES; core++)
+        EQ(place.broker.shards[core].image.topic_count, 1);
+    TRUE_(has_topic(&place, "z1"));
     crowd->count = 2;
-    site_turn_crowd(&site, crowd, (const char *const[]){"c1", NULL});
+    turn_crowd(&place, crowd, (const char *const[]){"c1", NULL});
     EQ(crowd->makings[0].request.error, ERROR_KAFKA_STORAGE_ERROR);
     EQ(crowd->makings[1].request.error, ERROR_KAFKA_STORAGE_ERROR);
-    world_crash(site.world, 0);
-    TRUE_(site_boot(&site)); /* what was in flight may be there or not */
+    world_crash(place.world, 0);
+    TRUE_(place_boot(&place)); /* what was in flight may be there or not */
     crowd->count = 1;
-    site_turn_crowd(&site, crowd, (const char *const[]){"d1"});
+    turn_crowd(&place, crowd, (const char *const[]){"d1"});
     EQ(crowd->makings[0].request.error, ERROR_NONE);
-    TRUE_(site_has(&site, "d1"));
-    site_stop(&site);
-    site_done(&site);
+    TRUE_(has_topic(&place, "d1"));
+    place_stop(&place);
+    place_done(&place);
     memory_free(crowd);
 }
 
 TEST(metadata, is_read_from_the_newest_snapshot_and_the_log_behind_it)
 {
-    struct site site;
-    site_init(&site, 1, NULL);
-    TRUE_(site_boot(&site));
-    EQ(site.broker.metadata_read.snapshot_end, -1);
+    struct place place;
+    place_init_metadata(&place, 1, NULL);
+    TRUE_(place_boot(&place));
+    EQ(place.broker.metadata_read.snapshot_end, -1);
     for (int i = 0; i < 43; i++) {
-        site_turn_topic(&site, i % 5);
+        turn_topic(&place, i % 5);
         if (i % 8 == 0)
-            site_rest(&site);
+            rest(&place);
     }
-    TRUE_(site_holds(&site, 43));
-    site_stop(&site);
-    struct listing before = list(&site);
+    TRUE_(holds(&place, 43));
+    place_stop(&place);
+    struct listing before = list(&place);
     TRUE_(before.snapshot_count >= 1);
     EQ(before.first_segment, 0);
-    TRUE_(site_boot(&site));
-    TRUE_(site.broker.metadata_read.snapshot_end > 0);
-    TRUE_(site.broker.metadata_read.log_records < 20);
-    TRUE_(site_holds(&site, 43));
-    site_stop(&site);
-    struct listing after = list(&site);
+    TRUE_(place_boot(&place));
+    TRUE_(place.broker.metadata_read.snapshot_end > 0);
+    TRUE_(place.broker.metadata_read.log_records < 20);
+    TRUE_(holds(&place, 43));
+    place_stop(&place);
+    struct listing after = list(&place);
     TRUE_(after.first_segment > 0); /* 3,000 bytes were passed */
     TRUE_(after.segment_count < before.segment_count);
-    TRUE_(site_boot(&site));
-    TRUE_(site_holds(&site, 43));
-    site_stop(&site);
-    site_done(&site);
+    TRUE_(place_boot(&place));
+    TRUE_(holds(&place, 43));
+    place_stop(&place);
+    place_done(&place);
 }
 
 TEST(metadata, of_a_damaged_snapshot_comes_from_the_one_before)
 {
-    struct site site;
-    site_init(&site, 2, NULL);
-    site.settings.metadata_max_retention_bytes = 8000;
-    TRUE_(site_boot(&site));
+    struct place place;
+    place_init_metadata(&place, 2, NULL);
+    place.settings.metadata_max_retention_bytes = 8000;
+    TRUE_(place_boot(&place));
     for (int i = 0; i < 60; i++) {
-        site_turn_topic(&site, i % 5);
+        turn_topic(&place, i % 5);
         if (i % 8 == 0)
-            site_rest(&site);
+            rest(&place);
     }
-    site_stop(&site);
-    TRUE_(site_boot(&site)); /* prunes */
-    site_stop(&site);
-    struct listing listing = list(&site);
+    place_stop(&place);
+    TRUE_(place_boot(&place)); /* prunes */
+    place_stop(&place);
+    struct listing listing = list(&place);
     TRUE_(listing.first_segment > 0);
     TRUE_(listing.snapshot_count >= 2);
-    (void)flip(&site, listing.snapshots[listing.snapshot_count - 1], 8 * 100);
-    TRUE_(site_boot(&site));
-    TRUE_(strstr(site.broker.metadata_read.warning, listing.snapshots[listing.snapshot_count - 1]));
-    TRUE_(strstr(site.broker.metadata_read.warning, "a batch whose CRC is wrong"));
-    TRUE_(site_holds(&site, 60));
-    site_stop(&site);
-    struct listing after = list(&site);
+    (void)flip(&place, listing.snapshots[listing.snapshot_count - 1], 8 * 100);
+    TRUE_(place_boot(&place));
+    TRUE_(
+        strstr(place.broker.metadata_read.warning, listing.snapshots[listing.snapshot_count - 1]));
+    TRUE_(strstr(place.broker.metadata_read.warning, "a batch whose CRC is wrong"));
+    TRUE_(holds(&place, 60));
+    place_stop(&place);
+    struct listing after = list(&place);
     EQ(after.damaged_count, 1);
     for (int i = 0; i < after.snapshot_count; i++)
-        (void)flip(&site, after.snapshots[i], 8 * 100);
-    TRUE_(!site_boot(&site));
-    TRUE_(strstr(site.why, "there is no whole snapshot"));
-    TRUE_(strstr(site.why, "restore one from a copy"));
-    TRUE_(!site_boot(&site)); /* nothing was changed: they can be looked at, and repaired */
-    world_start(site.world, 0);
+        (void)flip(&place, after.snapshots[i], 8 * 100);
+    TRUE_(!place_boot(&place));
+    TRUE_(strstr(place.why, "there is no whole snapshot"));
+    TRUE_(strstr(place.why, "restore one from a copy"));
+    TRUE_(!place_boot(&place)); /* nothing was changed: they can be looked at, and repaired */
+    world_start(place.world, 0);
     for (int i = 0; i < after.snapshot_count; i++)
-        (void)flip(&site, after.snapshots[i], 8 * 100);
-    TRUE_(site_boot(&site));
-    TRUE_(site_holds(&site, 60));
-    site_stop(&site);
-    site_done(&site);
+        (void)flip(&place, after.snapshots[i], 8 * 100);
+    TRUE_(place_boot(&place));
+    TRUE_(holds(&place, 60));
+    place_stop(&place);
+    place_done(&place);
 }
 
 TEST(metadata, is_right_whatever_bit_of_a_snapshot_flips)
 {
-    struct site site;
-    site_init(&site, 3, NULL);
-    site.settings.metadata_max_retention_bytes = -1;
-    TRUE_(site_boot(&site));
+    struct place place;
+    place_init_metadata(&place, 3, NULL);
+    place.settings.metadata_max_retention_bytes = -1;
+    TRUE_(place_boot(&place));
     for (int i = 0; i < 14; i++) {
-        site_turn_topic(&site, i % 5);
+        turn_topic(&place, i % 5);
         if (i == 7)
-            site_rest(&site);
+            rest(&place);
     }
-    site_stop(&site);
-    struct listing listing = list(&site);
+    place_stop(&place);
+    struct listing listing = list(&place);
     TRUE_(listing.snapshot_count >= 1);
     const char *newest = listing.snapshots[listing.snapshot_count - 1];
-    struct disk *disk = disk_clone(site.world->machines[0]->disk);
-    int64_t size = flip(&site, newest, -1);
-    site_done(&site);
+    struct disk *disk = disk_clone(place.world->machines[0]->disk);
+    int64_t size = flip(&place, newest, -1);
+    place_done(&place);
     for (int64_t at = 0; at < size; at += 3) {
-        struct site damaged;
-        site_init(&damaged, 4, disk_clone(disk));
+        struct place damaged;
+        place_init_metadata(&damaged, 4, disk_clone(disk));
         (void)flip(&damaged, newest, 8 * at + at % 8);
-        bool up = site_boot(&damaged);
-        test_expect(up && site_holds(&damaged, 14), __FILE__, __LINE__, "byte %lld: %s",
-                    (long long)at, up ? "another image" : damaged.why);
+        bool up = place_boot(&damaged);
+        test_expect(up && holds(&damaged, 14), __FILE__, __LINE__, "byte %lld: %s", (long long)at,
+                    up ? "another image" : damaged.why);
         if (up)
-            site_stop(&damaged);
-        site_done(&damaged);
+            place_stop(&damaged);
+        place_done(&damaged);
     }
     disk_destroy(disk);
 }
@@ -490,47 +491,47 @@ TEST(metadata, is_right_whatever_bit_of_a_snapshot_flips)
 /* Starts on what a crash has left; again, which must give the same. */
 static bool is_kept(struct disk *disk, int64_t turns, uint64_t seed, char *why)
 {
-    struct site site;
-    site_init(&site, seed, disk);
+    struct place place;
+    place_init_metadata(&place, seed, disk);
     bool right = true;
     for (int i = 0; i < 2 && right; i++) {
-        right = site_boot(&site) && site_holds(&site, turns);
-        snprintf(why, 600, "%s", site.why);
+        right = place_boot(&place) && holds(&place, turns);
+        snprintf(why, 600, "%s", place.why);
         if (right)
-            site_stop(&site);
+            place_stop(&place);
     }
     if (right)
-        site_done(&site); /* what a failed one holds is left */
+        place_done(&place); /* what a failed one holds is left */
     return right;
 }
 
 TEST(metadata, is_kept_at_every_cut_of_a_life_with_snapshots_and_pruning)
 {
-    struct site site;
+    struct place place;
     int64_t images = 0;
-    site_init(&site, 5, NULL);
-    TRUE_(site_boot(&site));
+    place_init_metadata(&place, 5, NULL);
+    TRUE_(place_boot(&place));
     int turns = 0;
     for (; turns < 25; turns++) {
-        site_turn_topic(&site, turns % 5);
+        turn_topic(&place, turns % 5);
         if (turns % 8 == 0)
-            site_rest(&site);
+            rest(&place);
     }
-    site_stop(&site);
+    place_stop(&place);
     struct disk_recording *recording;
-    world_start(site.world, 0);
-    world_record_start(site.world, 0);
-    world_record_mark(site.world, 0, turns);
-    TRUE_(site_boot(&site)); /* prunes */
+    world_start(place.world, 0);
+    world_record_start(place.world, 0);
+    world_record_mark(place.world, 0, turns);
+    TRUE_(place_boot(&place)); /* prunes */
     for (; turns < 45; turns++) {
-        site_turn_topic(&site, turns % 5);
-        world_record_mark(site.world, 0, turns + 1);
+        turn_topic(&place, turns % 5);
+        world_record_mark(place.world, 0, turns + 1);
         if (turns % 8 == 0)
-            site_rest(&site);
+            rest(&place);
     }
-    site_stop(&site);
-    recording = world_record_stop(site.world, 0);
-    struct listing listing = list(&site);
+    place_stop(&place);
+    recording = world_record_stop(place.world, 0);
+    struct listing listing = list(&place);
     TRUE_(listing.first_segment > 0);
     TRUE_(listing.snapshot_count > 0);
     bool kept = true;
@@ -548,5 +549,5 @@ TEST(metadata, is_kept_at_every_cut_of_a_life_with_snapshots_and_pruning)
     }
     test_expect(images > 500, __FILE__, __LINE__, "%lld images", (long long)images);
     disk_recording_destroy(recording);
-    site_done(&site);
+    place_done(&place);
 }

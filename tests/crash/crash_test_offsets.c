@@ -4,7 +4,7 @@
 #include "base/memory.h"
 #include "cluster/machine.h"
 #include "cluster/partition.h"
-#include "crash/site.h"
+#include "crash/place.h"
 #include "protocol/batch.h"
 #include "protocol/messages.h"
 #include "sim/disk.h"
@@ -23,7 +23,7 @@ struct work {
     struct waiter waiter;
     struct machine_request request;
     struct arena arena;
-    struct site *site;
+    struct place *place;
     struct partition *partition;
     struct log_append_result appended;
     int32_t records, phase;
@@ -52,7 +52,7 @@ static enum step make_topic(struct flow *flow)
 {
     struct work *work = CONTAINER_OF(flow, struct work, flow);
     work->request = (struct machine_request){.handle = decide, .arena = &work->arena};
-    machine_start(&work->request, &work->site->broker.shards[0], flow);
+    machine_start(&work->request, &work->place->broker.shards[0], flow);
     return STEP_NEXT;
 }
 
@@ -99,8 +99,8 @@ static void run(struct work *work, const struct flow_kind *kind, struct core *co
     work->ended = false;
     work->phase = 0;
     flow_start(&work->flow, kind, core);
-    world_notice(work->site->world, core);
-    TRUE_(world_run(work->site->world, (struct world_stop){has_ended, work, SITE_EVENTS_MAX, 0}));
+    world_notice(work->place->world, core);
+    TRUE_(world_run(work->place->world, (struct world_stop){has_ended, work, PLACE_EVENTS_MAX, 0}));
 }
 
 static void append_to(struct work *work, int32_t index, int32_t records)
@@ -108,17 +108,17 @@ static void append_to(struct work *work, int32_t index, int32_t records)
     struct uuid id;
     memcpy(id.bytes, "offsets of topic", 16);
     work->partition = NULL;
-    for (int i = 0; i < SITE_CORES && !work->partition; i++)
-        work->partition = partition_find(&work->site->broker.shards[i], id, index);
+    for (int i = 0; i < PLACE_CORES && !work->partition; i++)
+        work->partition = partition_find(&work->place->broker.shards[i], id, index);
     check(work->partition);
     work->records = records;
     run(work, &append_kind, &work->partition->shard->core);
 }
 
 /* What the file says of a partition; -1: nothing, -2: the file is not there, or not whole. */
-static int64_t said(struct site *site, const char *path, int32_t index)
+static int64_t said(struct place *place, const char *path, int32_t index)
 {
-    struct disk *disk = site->world->machines[0]->disk;
+    struct disk *disk = place->world->machines[0]->disk;
     struct inode *inode = disk_find(disk, path);
     if (!inode)
         return -2;
@@ -134,53 +134,53 @@ static int64_t said(struct site *site, const char *path, int32_t index)
     return offset;
 }
 
-static void pass_seconds(struct site *site, int64_t seconds)
+static void pass_seconds(struct place *place, int64_t seconds)
 {
-    world_run(site->world,
-              (struct world_stop){.events = SITE_EVENTS_MAX, .for_ns = seconds * 1000000000});
+    world_run(place->world,
+              (struct world_stop){.events = PLACE_EVENTS_MAX, .for_ns = seconds * 1000000000});
 }
 
 TEST(offsets, of_a_broker_are_written_for_kafka)
 {
-    struct site *site = memory_zeroed(sizeof *site);
+    struct place *place = memory_zeroed(sizeof *place);
     struct work *work = memory_zeroed(sizeof *work);
-    site_init(site, 5, NULL);
-    site->settings.journal_bytes = site->settings.journal_initial_bytes = 1 << 20;
-    work->site = site;
+    place_init_metadata(place, 5, NULL);
+    place->settings.journal_bytes = place->settings.journal_initial_bytes = 1 << 20;
+    work->place = place;
     arena_init(&work->arena, 8 << 20);
-    TRUE_(site_boot(site));
-    run(work, &topic_kind, &site->broker.shards[0].core);
+    TRUE_(place_boot(place));
+    run(work, &topic_kind, &place->broker.shards[0].core);
     EQ(work->request.error, ERROR_NONE);
     append_to(work, 0, 7);
     append_to(work, 599, 3);
-    EQ(said(site, WATERMARKS, 0), -2);
-    pass_seconds(site, 6); /* of the interval, 5 */
-    EQ(said(site, WATERMARKS, 0), 7);
-    EQ(said(site, WATERMARKS, 599), 3);
-    EQ(said(site, WATERMARKS, 1), -1);
-    EQ(said(site, RECOVERY_POINTS, 0), -2);
+    EQ(said(place, WATERMARKS, 0), -2);
+    pass_seconds(place, 6); /* of the interval, 5 */
+    EQ(said(place, WATERMARKS, 0), 7);
+    EQ(said(place, WATERMARKS, 599), 3);
+    EQ(said(place, WATERMARKS, 1), -1);
+    EQ(said(place, RECOVERY_POINTS, 0), -2);
     append_to(work, 0, 2);
-    pass_seconds(site, 60); /* checkpoints have emptied the journal meanwhile */
-    EQ(said(site, WATERMARKS, 0), 9);
-    EQ(said(site, RECOVERY_POINTS, 0), 9);
+    pass_seconds(place, 60); /* checkpoints have emptied the journal meanwhile */
+    EQ(said(place, WATERMARKS, 0), 9);
+    EQ(said(place, RECOVERY_POINTS, 0), 9);
     append_to(work, 0, 1);
-    pass_seconds(site, 6);
-    EQ(said(site, WATERMARKS, 0), 10);
-    EQ(said(site, RECOVERY_POINTS, 0), 9); /* never too much */
-    site_stop(site);
-    EQ(said(site, WATERMARKS, 0), 10);
-    EQ(said(site, RECOVERY_POINTS, 0), 10);
-    TRUE_(site_boot(site)); /* nobody opens them */
-    pass_seconds(site, 70);
+    pass_seconds(place, 6);
+    EQ(said(place, WATERMARKS, 0), 10);
+    EQ(said(place, RECOVERY_POINTS, 0), 9); /* never too much */
+    place_stop(place);
+    EQ(said(place, WATERMARKS, 0), 10);
+    EQ(said(place, RECOVERY_POINTS, 0), 10);
+    TRUE_(place_boot(place)); /* nobody opens them */
+    pass_seconds(place, 70);
     append_to(work, 1, 4);
-    site_stop(site);
-    EQ(said(site, WATERMARKS, 0), 10);
-    EQ(said(site, RECOVERY_POINTS, 0), 10);
-    EQ(said(site, RECOVERY_POINTS, 599), 3);
-    EQ(said(site, WATERMARKS, 1), 4);
-    EQ(said(site, RECOVERY_POINTS, 1), 4);
-    site_done(site);
+    place_stop(place);
+    EQ(said(place, WATERMARKS, 0), 10);
+    EQ(said(place, RECOVERY_POINTS, 0), 10);
+    EQ(said(place, RECOVERY_POINTS, 599), 3);
+    EQ(said(place, WATERMARKS, 1), 4);
+    EQ(said(place, RECOVERY_POINTS, 1), 4);
+    place_done(place);
     arena_done(&work->arena);
     memory_free(work);
-    memory_free(site);
+    memory_free(place);
 }

@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "cluster/metadata_log.h"
 #include "cluster/partition.h"
-#include "crash/site.h"
+#include "crash/place.h"
 #include "protocol/batch.h"
 #include "protocol/messages.h"
 #include "support/test.h"
@@ -11,9 +11,9 @@
 #define METADATA_FOLDER "data/__cluster_metadata-0/"
 
 /* Whole into text[size], terminated. */
-static int64_t read_text(struct site *site, const char *path, void *text, size_t size)
+static int64_t read_text(struct place *place, const char *path, void *text, size_t size)
 {
-    struct port *port = world_port(site->world, 0, 0);
+    struct port *port = world_port(place->world, 0, 0);
     struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ};
     int64_t handle = port_call(port, &open), at = 0, got = 1;
     TRUE_(handle >= 0);
@@ -32,9 +32,9 @@ static int64_t read_text(struct site *site, const char *path, void *text, size_t
     return at;
 }
 
-static void write_text(struct site *site, const char *path, const char *text)
+static void write_text(struct place *place, const char *path, const char *text)
 {
-    struct port *port = world_port(site->world, 0, 0);
+    struct port *port = world_port(place->world, 0, 0);
     struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE};
     int64_t handle = port_call(port, &open);
     struct iovec vector = {(void *)(uintptr_t)text, strlen(text)};
@@ -78,79 +78,79 @@ static bool judge_log(const uint8_t *data, int64_t size, char types[16])
 TEST(quorum, is_left_as_a_kafka_node_wants_it_and_goes_on_at_its_epoch)
 {
     enum { BYTES = 1 << 16 };
-    struct site site;
+    struct place place;
     char types[16] = "", *text = memory_zeroed(BYTES);
-    site_init(&site, 9, NULL);
-    site.settings.metadata_log_segment_bytes = BYTES;
-    TRUE_(site_boot(&site));
-    EQ(site.broker.metadata->leader_epoch, 1);
-    site_stop(&site);
-    world_start(site.world, 0);
-    int64_t size = read_text(&site, METADATA_FOLDER "00000000000000000000.log", text, BYTES);
+    place_init_metadata(&place, 9, NULL);
+    place.settings.metadata_log_segment_bytes = BYTES;
+    TRUE_(place_boot(&place));
+    EQ(place.broker.metadata->leader_epoch, 1);
+    place_stop(&place);
+    world_start(place.world, 0);
+    int64_t size = read_text(&place, METADATA_FOLDER "00000000000000000000.log", text, BYTES);
     TRUE_(judge_log((const uint8_t *)text, size, types));
     EQ_TEXT(types, "256"); /* leader change, version, voters; once */
-    read_text(&site, METADATA_FOLDER "quorum-state", text, BYTES);
+    read_text(&place, METADATA_FOLDER "quorum-state", text, BYTES);
     EQ(quorum_state_epoch(text), 1);
     TRUE_(strstr(text, "\"data_version\":1"));
-    write_text(&site, METADATA_FOLDER "quorum-state", "{\"leaderId\":1,\"leaderEpoch\":8, ");
-    TRUE_(site_boot(&site));
-    EQ(site.broker.metadata->leader_epoch, 8);
-    EQ(site.broker.quorum.kraft_version, 1);
-    TRUE_(!image_broker(&site.broker.shards[1].image, 1)->is_fenced);
-    site_stop(&site);
-    TRUE_(site_boot(&site)); /* the log says it too, and keeps it */
-    EQ(site.broker.metadata->leader_epoch, 8);
-    site_stop(&site);
-    site_done(&site);
+    write_text(&place, METADATA_FOLDER "quorum-state", "{\"leaderId\":1,\"leaderEpoch\":8, ");
+    TRUE_(place_boot(&place));
+    EQ(place.broker.metadata->leader_epoch, 8);
+    EQ(place.broker.quorum.kraft_version, 1);
+    TRUE_(!image_broker(&place.broker.shards[1].image, 1)->is_fenced);
+    place_stop(&place);
+    TRUE_(place_boot(&place)); /* the log says it too, and keeps it */
+    EQ(place.broker.metadata->leader_epoch, 8);
+    place_stop(&place);
+    place_done(&place);
     memory_free(text);
 }
 
-static void ensure_running(struct site *site)
+static void ensure_running(struct place *place)
 {
-    if (!site->world->machines[0]->running)
-        world_start(site->world, 0);
+    if (!place->world->machines[0]->running)
+        world_start(place->world, 0);
 }
 
-static void make_folder(struct site *site, const char *path)
+static void make_folder(struct place *place, const char *path)
 {
     struct op op = {.kind = OP_MAKE_DIRECTORY, .path = path};
-    EQ(port_call(world_port(site->world, 0, 0), &op), 0);
+    EQ(port_call(world_port(place->world, 0, 0), &op), 0);
 }
 
-static bool is_there(struct site *site, const char *path)
+static bool is_there(struct place *place, const char *path)
 {
     struct file_stat stat;
     struct op op = {.kind = OP_STAT, .path = path, .data = &stat};
-    return port_call(world_port(site->world, 0, 0), &op) >= 0;
+    return port_call(world_port(place->world, 0, 0), &op) >= 0;
 }
 
 TEST(quorum, of_a_directory_whose_partitions_nothing_names_is_not_founded)
 {
-    struct site site;
-    site_init(&site, 10, NULL);
-    ensure_running(&site);
-    make_folder(&site, "data");
-    make_folder(&site, "data/old-0");
-    TRUE_(!site_boot(&site));
-    TRUE_(strstr(site.why, "data has partitions (old-0), and there is no metadata log"));
-    ensure_running(&site);
-    TRUE_(is_there(&site, "data/old-0"));
-    site_done(&site);
+    struct place place;
+    place_init_metadata(&place, 10, NULL);
+    ensure_running(&place);
+    make_folder(&place, "data");
+    make_folder(&place, "data/old-0");
+    TRUE_(!place_boot(&place));
+    TRUE_(strstr(place.why, "data has partitions (old-0), and there is no metadata log"));
+    ensure_running(&place);
+    TRUE_(is_there(&place, "data/old-0"));
+    place_done(&place);
 }
 
 TEST(quorum, removes_what_a_kafka_node_has_renamed_to_remove_it)
 {
     static const char folder[] = "data/gone-0.1d4b0d40704541dfb4fc10970fa16dcb-delete";
-    struct site site;
-    site_init(&site, 11, NULL);
-    TRUE_(site_boot(&site));
-    site_stop(&site);
-    ensure_running(&site);
-    make_folder(&site, folder);
-    make_folder(&site, "data/gone-0.1d4b0d40704541dfb4fc10970fa16dcb-stray");
-    TRUE_(site_boot(&site));
-    TRUE_(!is_there(&site, folder));
-    TRUE_(is_there(&site, "data/gone-0.1d4b0d40704541dfb4fc10970fa16dcb-stray"));
-    site_stop(&site);
-    site_done(&site);
+    struct place place;
+    place_init_metadata(&place, 11, NULL);
+    TRUE_(place_boot(&place));
+    place_stop(&place);
+    ensure_running(&place);
+    make_folder(&place, folder);
+    make_folder(&place, "data/gone-0.1d4b0d40704541dfb4fc10970fa16dcb-stray");
+    TRUE_(place_boot(&place));
+    TRUE_(!is_there(&place, folder));
+    TRUE_(is_there(&place, "data/gone-0.1d4b0d40704541dfb4fc10970fa16dcb-stray"));
+    place_stop(&place);
+    place_done(&place);
 }

@@ -11,7 +11,7 @@
 #include "support/test.h"
 #include <stdio.h>
 
-enum { EVENTS_MAX = 2000000, BATCH_BYTES = 256 };
+enum { BATCH_BYTES = 256 };
 
 void place_set(struct place *place, const char *name, const char *value)
 {
@@ -30,6 +30,14 @@ void place_init(struct place *place, uint64_t seed, const char *directories, str
     place->settings.drain_bytes = 512;
     if (disk)
         world_load_disk(place->world, 0, disk);
+}
+
+void place_init_metadata(struct place *place, uint64_t seed, struct disk *disk)
+{
+    place_init(place, seed, "data", disk);
+    place->settings.metadata_log_max_record_bytes_between_snapshots = 400;
+    place->settings.metadata_log_segment_bytes = 600;
+    place->settings.metadata_max_retention_bytes = 3000;
 }
 
 void place_done(struct place *place)
@@ -76,7 +84,7 @@ void place_stop(struct place *place)
     broker_stop_cores(&place->broker);
     for (int i = 0; i < PLACE_CORES; i++)
         world_notice(place->world, &place->broker.shards[i].core);
-    TRUE_(world_run(place->world, (struct world_stop){have_stopped, place, EVENTS_MAX, 0}));
+    TRUE_(world_run(place->world, (struct world_stop){have_stopped, place, PLACE_EVENTS_MAX, 0}));
     broker_close(&place->broker);
     world_stop_machine(place->world, 0);
     test_expect(place->world->violation_count == 0, __FILE__, __LINE__, "%s",
@@ -149,7 +157,7 @@ static bool has_ended(void *argument)
 
 static void run_until(struct place *place, bool *ended)
 {
-    TRUE_(world_run(place->world, (struct world_stop){has_ended, ended, EVENTS_MAX, 0}));
+    TRUE_(world_run(place->world, (struct world_stop){has_ended, ended, PLACE_EVENTS_MAX, 0}));
 }
 
 void place_turn_topic(struct place *place, const char *name)

@@ -5,7 +5,7 @@
 #include "cluster/broker.h"
 #include "sim/world.h"
 
-enum { PLACE_CORES = 2 };
+enum { PLACE_CORES = 2, PLACE_EVENTS_MAX = 2000000 };
 
 struct place {
     struct world *world;
@@ -18,6 +18,10 @@ struct place {
 
 /* `disk`: the machine's, or null for an empty one. */
 void place_init(struct place *place, uint64_t seed, const char *directories, struct disk *disk);
+
+/* The same in `data`, where the metadata are what matters: small segments of their log, snapshots
+ * after a few records. */
+void place_init_metadata(struct place *place, uint64_t seed, struct disk *disk);
 void place_done(struct place *place);
 void place_set(struct place *place, const char *name, const char *value);
 
