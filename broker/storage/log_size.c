@@ -87,10 +87,20 @@ static bool count(struct log_size *size, struct flow *flow)
     return true;
 }
 
+/* What is being opened is looked at once it is open. */
+static bool await_opening(struct log_size *size, struct flow *flow)
+{
+    size->phase = PHASE_BEGIN;
+    waiter_park(&size->waiter, &size->log->open_waiters, flow);
+    return false;
+}
+
 /* The folder was listed. Somebody may have opened the log meanwhile: then memory knows better. */
 static bool finish(struct log_size *size, struct flow *flow)
 {
     const struct log *log = size->log;
+    if (log->state == LOG_OPENING)
+        return await_opening(size, flow);
     if (log->state == LOG_OPEN) {
         size->bytes = 0;
         return count(size, flow);
@@ -110,6 +120,8 @@ bool log_size_step(struct log_size *size, struct flow *flow)
             return count(size, flow);
         if (log->removed)
             return true;
+        if (log->state == LOG_OPENING)
+            return await_opening(size, flow);
         return start(
             size, flow,
             (struct op){.kind = OP_OPEN, .path = log->folder, .flags = OPEN_READ | OPEN_DIRECTORY},

@@ -1,11 +1,11 @@
 #pragma once
 /* How many bytes of record batches a log holds: logical sizes, whatever is allocated ahead. A log
  * that is closed is not opened for it: its folder is listed, one file at a time. */
+#include "reactor/flow.h"
 #include "reactor/port.h"
 #include <stdint.h>
 
 struct buffer;
-struct flow;
 struct log;
 
 struct log_size {
@@ -14,6 +14,7 @@ struct log_size {
     /* inside */
     struct op op;
     struct file_stat stat;
+    struct waiter waiter; /* while it is being opened: neither memory nor files tell */
     struct buffer *names;
     int64_t listed, at; /* bytes of names: there, and looked at */
     int64_t next_base;  /* of an open log: segments before it are counted */
