@@ -112,11 +112,15 @@ void retire_request(struct log *log)
 
 /* ---- what may go --------------------------------------------------------------------------- */
 
-/* Is there a snapshot of producers at or beyond `offset`? */
+/* Is there a snapshot of producers at or beyond `offset`, that no cut can take away? */
 static bool has_snapshot(const struct log *log, int64_t offset)
 {
     const struct producer_state *state = &log->producers;
-    return state->snapshot_count > 0 && state->snapshots[state->snapshot_count - 1] >= offset;
+    int64_t most = log->committed_end ? log->committed_end(log, log->context) : INT64_MAX;
+    for (int32_t i = 0; i < state->snapshot_count; i++)
+        if (state->snapshots[i] >= offset && state->snapshots[i] <= most)
+            return true;
+    return false;
 }
 
 static bool is_closed(const struct segment *segment)
