@@ -137,10 +137,12 @@ static enum step checkpoint_drain(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* Nothing is written to it any more, or until something is appended again. */
+/* Nothing is written to it any more, or until something is appended again. A drain at work on its
+ * log does not touch a closed one that is whole. */
 static bool may_close(const struct segment *segment)
 {
-    return !segment->sealed && segment->users == 0 && !segment->log->draining &&
+    bool is_closed = segment != log_active(segment->log);
+    return !segment->sealed && segment->users == 0 && (!segment->log->draining || is_closed) &&
            segment->drained == segment->size && segment->allocated == segment->size &&
            !segment->trim && list_is_empty(&segment->dirty);
 }

@@ -98,11 +98,14 @@ static enum compaction_scan_result look(struct compaction_scan *scan, struct bat
     return COMPACTION_SCAN_BATCH;
 }
 
-/* All batches are whole. Are their headers what they were? */
-static enum compaction_scan_result end_of_segment(struct compaction_scan *scan)
+/* All batches are whole. Are their headers what they were? Somebody else may have dropped the
+ * sidecar since. */
+static enum compaction_scan_result end_of_segment(struct compaction_scan *scan, struct flow *flow)
 {
-    const struct sidecar *known = scan->segment->sidecar;
     struct sidecar_fault fault;
+    if (sidecar_await(scan->segment, &scan->waiter, flow))
+        return COMPACTION_SCAN_WAITS;
+    const struct sidecar *known = scan->segment->sidecar;
     if (!known || sidecar_compare(known, scan->made, &fault) != SIDECAR_ROT)
         return COMPACTION_SCAN_END;
     REACHED("compaction met rot in a header");
@@ -115,7 +118,7 @@ enum compaction_scan_result compaction_scan_step(struct compaction_scan *scan, s
 {
     check(scan->segment);
     if (scan->position >= scan->segment->size)
-        return end_of_segment(scan);
+        return end_of_segment(scan, flow);
     if (scan->op.kind == OP_OPEN && !scan->opened) {
         if (scan->op.result < 0)
             return fail(scan, op_error(scan->op.result), "the segment can't be opened");

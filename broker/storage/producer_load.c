@@ -207,15 +207,43 @@ static bool take_entries(struct producer_load *load, int64_t base, struct bytes 
     return true;
 }
 
-/* What the sidecar of its segment says of the index that is read next; there may be none. */
-static void take_sidecar(struct producer_load *load, struct bytes file)
+/* What the sidecar of its segment says of the index that is read next; there may be none. Only of a
+ * closed segment: one that was cut since is another. */
+static void take_sidecar(struct producer_load *load, int64_t base, struct bytes file)
 {
+    const struct log *log = load->log;
     struct sidecar *sidecar = NULL;
-    load->noted_read = true;
     load->noted = (struct sidecar_cache){0};
-    if (sidecar_decode(file, &sidecar) == ERROR_NONE)
-        load->noted = sidecar->files[SIDECAR_TRANSACTIONS];
+    for (int32_t i = 0; i + 1 < log->segment_count; i++)
+        if (log->segments[i]->base_offset == base && log->segments[i]->sealed &&
+            sidecar_decode(file, &sidecar) == ERROR_NONE &&
+            sidecar_fits(sidecar, base, load->stat.size_bytes, log->segments[i + 1]->base_offset))
+            load->noted = sidecar->files[SIDECAR_TRANSACTIONS];
     sidecar_free(sidecar);
+}
+
+/* Reads the sidecar of the segment at `base`, then asks for the size of its .log. */
+static enum error load_sidecar(struct producer_load *load, int64_t base)
+{
+    if (load->noting == 0) {
+        int64_t size;
+        if (load->file_phase == 0)
+            name_file(load, base, SIDECAR_SUFFIX);
+        enum error error = read_file(load, &size);
+        if (error)
+            return error;
+        load->noted_size = size;
+        load->noting = 1;
+        name_file(load, base, ".log");
+        return start_op(load,
+                        (struct op){.kind = OP_STAT, .path = load->path, .data = &load->stat});
+    }
+    bool there = load->noted_size > 0 && load->op.result >= 0;
+    struct bytes file = {there ? load->buffer->data : NULL, there ? (int32_t)load->noted_size : 0};
+    take_sidecar(load, base, file);
+    load->noting = 0;
+    load->noted_read = true;
+    return ERROR_NONE;
 }
 
 static enum error load_txn_index(struct producer_load *load)
@@ -228,16 +256,14 @@ static enum error load_txn_index(struct producer_load *load)
         return ERROR_NONE;
     }
     int64_t base = state->txn_indexes[load->index], size;
+    if (!load->noted_read)
+        return load_sidecar(load, base);
     if (load->file_phase == 0)
-        name_file(load, base, load->noted_read ? ".txnindex" : SIDECAR_SUFFIX);
+        name_file(load, base, ".txnindex");
     enum error error = read_file(load, &size);
     if (error)
         return error;
     struct bytes file = {load->buffer ? load->buffer->data : NULL, (int32_t)max_i64(size, 0)};
-    if (!load->noted_read) {
-        take_sidecar(load, file);
-        return ERROR_NONE;
-    }
     load->noted_read = false;
     load->index++;
     bool agrees = sidecar_cache_agrees(&load->noted, file);

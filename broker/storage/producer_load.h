@@ -28,7 +28,9 @@ struct producer_load {
     uint8_t phase, file_phase;
     bool cut;                   /* a file was removed: the folder is to be flushed */
     struct sidecar_cache noted; /* of the index that is read, by its sidecar */
-    bool noted_read;            /* that was looked at */
+    int64_t noted_size;         /* of the sidecar's file */
+    uint8_t noting;             /* how far that is looked at */
+    bool noted_read;            /* it was */
     struct log_scan scan;
     char path[1024];
     const char *fault; /* why the log fails, a sentence */

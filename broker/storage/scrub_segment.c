@@ -254,6 +254,8 @@ enum scrub_result scrub_segment_step(struct scrub_segment *scrub, struct flow *f
     case CLOSED:
         if (scrub->off || is_off(scrub))
             return end(scrub);
+        if (sidecar_await(segment, &scrub->waiter, flow)) /* somebody may have dropped it */
+            return SCRUB_WAITS;
         compare(scrub);
         scrub->phase = CACHES;
         /* fall through */

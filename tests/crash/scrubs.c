@@ -119,6 +119,7 @@ struct reading {
     struct flow flow;
     struct log *log;
     struct compaction_scan scan;
+    struct waiter waiter;
     int32_t at;
     int failed;
     bool ended;
@@ -128,6 +129,8 @@ static enum step read_segments(struct flow *flow)
 {
     struct reading *reading = CONTAINER_OF(flow, struct reading, flow);
     struct log *log = reading->log;
+    if (log_open(log, &reading->waiter, flow) == ERROR_WOULD_WAIT)
+        return STEP_AGAIN; /* it was closed since, for nobody used it */
     while (log->state == LOG_OPEN && reading->at + 1 < log->segment_count) {
         struct batch batch;
         if (!reading->scan.segment)
@@ -201,8 +204,8 @@ static void scrub_once(struct scrubs *scrubs, struct rig *first, struct oracle *
         rig_fail(rig, "recovery refused: %s", rig->refusal);
     rig_open(rig);
     for (int i = 0; i < settings.slots; i++) {
-        (void)worker_log(rig, i);
-        rig->workers[i].ended = true; /* nobody writes or reads */
+        worker_log(rig, i)->holders++; /* it stays open once it is */
+        rig->workers[i].ended = true;  /* nobody writes or reads */
     }
     if (!rig->failure[0] &&
         !world_run(rig->world, (struct world_stop){is_scrubbed, rig, EVENTS_MAX, 0}))
@@ -213,6 +216,8 @@ static void scrub_once(struct scrubs *scrubs, struct rig *first, struct oracle *
     int met = rig->failure[0] ? 0 : rot_met(rig);
     if (met != lost)
         rig_fail(rig, "a compaction would meet rot in %d segments", met);
+    for (int i = 0; i < settings.slots; i++)
+        worker_log(rig, i)->holders--;
     rig->damaged = lost;
     rig_stop(rig);
     *(lost ? &scrubs->found : &scrubs->made) += 1;
