@@ -3,6 +3,7 @@
 #include "reactor/port.h"
 #include "storage/log_epochs.h"
 #include "storage/segment.h"
+#include "storage/aside.h"
 #include "storage/sidecar_format.h"
 #include "tools/options.h"
 #include <errno.h>
@@ -23,9 +24,9 @@ static const struct usage usage = {
     "(*.log), indexes (*.index, against the segment beside them), snapshots of producers\n"
     "(*.snapshot), aborted transactions (*.txnindex), sidecars (*.sidecar, whose segment and\n"
     "indexes are judged by them), snapshots of the metadata log (*.checkpoint), journals\n"
-    "(journal-N), partition.metadata, meta.properties, *-offset-checkpoint, the mark of a clean\n"
-    "stop, the lock; of a\n"
-    "folder, all that is in it. Lines that begin with sound, left and fault say what each file is\n"
+    "(journal-N), what was set aside of one (*.journal), partition.metadata, meta.properties,\n"
+    "*-offset-checkpoint, the mark of a clean stop, the lock; of a folder, all that is in it.\n"
+    "Lines that begin with sound, left and fault say what each file is\n"
     "worth; left is what the broker's next start writes or cuts by its journal. Exit code 1 if "
     "there is a fault. To be\n"
     "used on the directory of a broker that does not run.",
@@ -113,6 +114,8 @@ bool dump_path(struct dump *dump, const char *path)
         dump_time_index(dump, path, base);
     else if (segment_name_parse(name, SIDECAR_SUFFIX, &base))
         dump_sidecar(dump, path, base);
+    else if (segment_name_parse(name, ASIDE_SUFFIX, &base))
+        dump_aside(dump, path);
     else if (strcmp(name, EPOCHS_FILE) == 0)
         dump_epochs(dump, path);
     else if (dump_snapshot(dump, path))

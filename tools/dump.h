@@ -94,6 +94,7 @@ void dump_epochs(struct dump *dump, const char *path);
 /* Of the metadata log, whole, begun or put aside; false if the name is of none. */
 bool dump_snapshot(struct dump *dump, const char *path);
 void dump_journal(struct dump *dump, const char *path);
+void dump_aside(struct dump *dump, const char *path);
 void dump_partition_metadata(struct dump *dump, const char *path);
 void dump_meta_properties(struct dump *dump, const char *path);
 void dump_clean_mark(struct dump *dump, const char *path);

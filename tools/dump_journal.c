@@ -1,6 +1,7 @@
 /* Journals of `bole dump`, read by the very reader that recovery uses. */
 #include "base/memory.h"
 #include "reactor/port.h"
+#include "storage/aside.h"
 #include "storage/folder.h"
 #include "storage/journal_reader.h"
 #include "tools/dump.h"
@@ -190,4 +191,28 @@ void dump_journal(struct dump *dump, const char *path)
     else
         dump_blocks(dump, path, &reader);
     journal_reader_close(&reader);
+}
+
+/* That it is there is a fault of the partition's: it can't be opened. */
+void dump_aside(struct dump *dump, const char *path)
+{
+    struct dump_file file;
+    struct aside aside;
+    dump_begin(dump, path);
+    if (!dump_file_open(dump, &file, path))
+        return;
+    const uint8_t *bytes = dump_file_at(&file, 0, file.size);
+    enum error error =
+        bytes ? aside_decode((struct bytes){bytes, (int32_t)file.size}, &aside) : ERROR_TRUNCATED;
+    if (error) {
+        dump_fault(dump, path, -1, "%s", error_text(error));
+    } else {
+        struct ids ids = {0};
+        dump_event(dump, "aside version=1 entries_bytes=%d crc=ok\n", aside.entries.size);
+        dump_entries(dump, path, &ids, aside.entries.data - bytes, aside.entries);
+        dump_fault(dump, path, -1, "the partition was set aside and is offline, since %.*s",
+                   aside.reason.size, (const char *)aside.reason.data);
+        memory_free(ids.is_bound);
+    }
+    dump_file_close(&file);
 }

@@ -109,9 +109,12 @@ static enum error replay_metadata(struct recover *recover, struct port *port)
 {
     const char *path = recover->broker->directories[recover->directory].path;
     enum error error = recovery_open(&recover->recovery, port, path);
-    return error ? error
-                 : recovery_replay(&recover->recovery,
-                                   &(struct recovery_names){metadata_folder, recover});
+    recover->recovery.strict = true; /* nothing goes on without this log */
+    if (!error)
+        error =
+            recovery_replay(&recover->recovery, &(struct recovery_names){metadata_folder, recover});
+    recover->recovery.strict = false;
+    return error;
 }
 
 static bool has_metadata(const struct recover *recover, struct port *port)
@@ -198,6 +201,10 @@ static enum error replay_logs(struct recover *recover)
     recover->resumes = recovery_may_resume(recovery, broker->core_count, core_of_log, recover);
     if (!recover->resumes)
         error = recovery_replay(recovery, &(struct recovery_names){topic_folder, recover});
+    struct broker *told = recover->broker;
+    if (recovery->set_aside > 0 && !told->warning[0])
+        snprintf(told->warning, sizeof told->warning, "%llu partitions are offline; %.500s",
+                 (unsigned long long)recovery->set_aside, recovery->warning);
     if (!error)
         error = recovery_clean(recovery, &(struct recovery_names){folder_is_named, recover},
                                broker->core_count);

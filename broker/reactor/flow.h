@@ -27,7 +27,7 @@ struct flow_step {
     enum step (*run)(struct flow *flow);
 };
 
-enum { FLOW_STEPS_MAX = 16 };
+enum { FLOW_STEPS_MAX = 20 };
 
 struct flow_kind {
     const char *name;

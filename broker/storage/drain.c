@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "base/reached.h"
+#include "storage/aside.h"
 #include "storage/folder.h"
 #include "storage/handles.h"
 #include "storage/log_epochs.h"
@@ -28,6 +29,7 @@ static enum step drain_finish(struct flow *flow);
 
 static const struct flow_kind drain_flow = {"drain",
                                             {{"log", drain_log},
+                                             {"aside", drain_aside},
                                              {"folder", drain_folder},
                                              {"open", drain_open},
                                              {"partial", drain_partial},
@@ -148,10 +150,10 @@ static enum step drain_log(struct flow *flow)
     enum error error = log_open(log, &drain->waiter, flow);
     if (error == ERROR_WOULD_WAIT)
         return STEP_AGAIN;
-    if (error && !log->removed)
+    if (error && log->unreadable && !log->removed)
         store_fence(log->store, error,
-                    "a log can't be opened whose newest records only the journal holds");
-    return error ? STEP_FAIL : STEP_NEXT;
+                    "a log can't be read whose newest records only the journal holds");
+    return error && !log->resumed ? STEP_FAIL : STEP_NEXT;
 }
 
 /* Creates the log's folder, with partition.metadata in it, at the first drain. */
@@ -485,7 +487,7 @@ static enum step drain_trim(struct flow *flow)
 /* Does this log still want a drain? */
 static bool wants_more(struct log *log)
 {
-    if (log->store->fenced || log->removed)
+    if (log->store->fenced || log->removed || log->set_aside)
         return false;
     if (log->forced)
         return !log_is_settled(log);

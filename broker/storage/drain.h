@@ -1,7 +1,8 @@
 #pragma once
 /* Drains: each moves durable bytes of one log to its segment's file, one chunk at a time.
  *
- *   log -> folder -> open -> partial -> allocate -> write -> trim -> indexes -> epochs -> producers
+ *   log -> (aside) -> folder -> open -> partial -> allocate -> write -> trim -> indexes -> epochs
+ * -> producers
  *       -> finish
  *
  * A step with nothing to do passes at once. An unforced drain writes whole sectors and keeps the

@@ -66,6 +66,7 @@ void log_free(struct log *log)
     memory_free(log->segments);
     memory_free(log->resumed);
     epochs_free(&log->epochs);
+    memory_free(log->fault);
     memory_free(log->folder);
     memory_free(log);
 }
@@ -100,6 +101,8 @@ bool log_needs_file(const struct log *log)
 
 bool log_is_settled(const struct log *log)
 {
+    if (log->set_aside)
+        return true;
     if (log->resumed)
         return false;
     uint64_t mark = log->store->journal.mark_sequence;

@@ -1,6 +1,7 @@
 /* Opening a log at first use: reads the folder, then the end of the newest segment.
  *
- *   folder -> list -> metadata -> leftovers -> cut -> start -> epochs -> size -> indexes -> segment
+ *   folder -> list -> aside -> metadata -> leftovers -> cut -> start -> epochs -> size -> indexes
+ *          -> segment
  *          -> judge -> older -> scan -> rebuild -> producers -> finish
  *
  * `older` scans closed segments, if somebody wants to know of their batches (log_opening_floor).
@@ -15,6 +16,7 @@
 #include "base/mutant.h"
 #include "base/reached.h"
 #include "protocol/batch.h"
+#include "storage/aside.h"
 #include "storage/folder.h"
 #include "storage/folder_clear.h"
 #include "storage/leftovers.h"
@@ -29,11 +31,12 @@
 #include <stdio.h>
 
 /* Each of those at work may hold one descriptor while it waits for another. */
-enum { SMALL_FILE_BYTES = 64 << 20, OPENINGS_MOST = 16 };
+enum { SMALL_FILE_BYTES = 64 << 20, OPENINGS_MOST = 16, FAULT_BYTES = ASIDE_REASON_MOST + 1 };
 
 static enum step open_folder(struct flow *flow);
 static enum step open_list(struct flow *flow);
 static enum step open_metadata(struct flow *flow);
+static enum step open_aside(struct flow *flow);
 static enum step open_leftovers(struct flow *flow);
 static enum step open_epochs(struct flow *flow);
 static enum step open_older(struct flow *flow);
@@ -44,6 +47,7 @@ static enum step open_finish(struct flow *flow);
 static const struct flow_kind open_flow = {"log open",
                                            {{"folder", open_folder},
                                             {"list", open_list},
+                                            {"aside", open_aside},
                                             {"metadata", open_metadata},
                                             {"leftovers", open_leftovers},
                                             {"cut", open_cut},
@@ -71,15 +75,33 @@ void opening_start_op(struct log_opening *opening, struct op op)
     file_op_start(opening->log->store->core, &opening->op);
 }
 
+/* Does it say what lies in the files? Else an operation has failed, and another time may not. */
+static bool is_of_files(enum error error)
+{
+    return error == ERROR_NONE || error == ERROR_KAFKA_STORAGE_ERROR ||
+           error == ERROR_CORRUPT_MESSAGE || error == ERROR_NOT_FOUND || error == ERROR_CHECKSUM ||
+           error == ERROR_MALFORMED || error == ERROR_NEWER_VERSION;
+}
+
 enum step opening_give_up(struct log_opening *opening, const char *what)
 {
     struct log *log = opening->log;
     if (log->error == ERROR_NONE)
         log->error = ERROR_KAFKA_STORAGE_ERROR;
     struct core *core = log->store->core;
+    enum error error = op_error(opening->op.result);
+    if (!error)
+        error = opening->read_error ? opening->read_error : log->error;
+    log->unreadable = !is_of_files(error);
+    if (!log->fault) {
+        log->fault = memory_zeroed(FAULT_BYTES);
+        snprintf(log->fault, FAULT_BYTES, "%s, position %lld: %s (%s)", opening->path,
+                 (long long)opening->position, what, error_text(op_error(opening->op.result)));
+    }
     event_write(&core->events, &core->now, EVENT_ERROR, "log_failed",
-                "folder=%s file=%s position=%lld reason=\"%s\" error=\"%s\"", log->folder,
-                opening->path, (long long)opening->position, what,
+                "folder=%s file=%s position=%lld reason=\"%s\" error=\"%s\" advice=\"its files "
+                "stay as they are: restore the folder from a copy, or delete the topic\"",
+                log->folder, opening->path, (long long)opening->position, what,
                 error_text(op_error(opening->op.result)));
     return STEP_FAIL;
 }
@@ -97,6 +119,7 @@ enum error log_open(struct log *log, struct waiter *waiter, struct flow *flow)
         opening->log = log;
         opening->handle = -1;
         folder_script_init(&opening->cuts, log->folder);
+        opening->aside = -1;
         log->opening = opening;
         log->state = LOG_OPENING;
         log->store->openings++;
@@ -151,6 +174,8 @@ static void take_names(struct log_opening *opening)
             segment->size = -1;
             segment->exists = segment->sealed = true;
             segment->index_loaded = segment->times.known = false;
+        } else if (names[at] == 'f' && segment_name_parse(name, ASIDE_SUFFIX, &base)) {
+            opening->aside = base;
         } else if (names[at] == 'f') {
             producer_state_name(opening->log, name);
             leftovers_note(&opening->leftovers, opening->log, name);
@@ -250,8 +275,10 @@ bool opening_read_file(struct log_opening *opening, int64_t *ret_size)
             if (opening->position < (int64_t)opening->buffer->size)
                 return read_more(opening);
         }
-        if (op->result < 0)
+        if (op->result < 0) {
             opening->position = -2;
+            opening->read_error = op_error(op->result);
+        }
         opening->phase = READ_CLOSED;
         opening_start_op(opening, (struct op){.kind = OP_CLOSE, .handle = opening->handle});
         opening->handle = -1;
@@ -295,6 +322,36 @@ static enum step open_metadata(struct flow *flow)
         return STEP_FAIL;
     }
     return STEP_NEXT;
+}
+
+/* Set aside before, and not put in order: it stays offline, for the reason of that time. What an
+ * earlier topic of this name has left is none of ours. */
+static enum step open_aside(struct flow *flow)
+{
+    struct log_opening *opening = opening_of(flow);
+    struct log *log = opening->log;
+    if (opening->aside < 0)
+        return STEP_NEXT;
+    if (opening->phase == 0) {
+        char name[SEGMENT_NAME_SIZE];
+        segment_name(opening->aside, ASIDE_SUFFIX, name);
+        snprintf(opening->path, sizeof opening->path, "%s/%s", log->folder, name);
+    }
+    int64_t size;
+    if (opening_read_file(opening, &size))
+        return STEP_AGAIN;
+    struct aside aside;
+    struct bytes file = {opening->buffer->data, size > 0 ? (int32_t)size : 0};
+    if (aside_decode(file, &aside))
+        return opening_give_up(opening, "what was set aside of it can't be read");
+    if (!uuid_equal(aside.topic_id, log->topic_id))
+        return STEP_NEXT;
+    log->fault = memory_zeroed(FAULT_BYTES);
+    snprintf(log->fault, FAULT_BYTES, "%.*s", aside.reason.size, (const char *)aside.reason.data);
+    char what[FAULT_BYTES + 40];
+    snprintf(what, sizeof what, "it was set aside, since %s", log->fault);
+    opening->op.result = 0;
+    return opening_give_up(opening, what);
 }
 
 static enum step open_epochs(struct flow *flow)
@@ -475,7 +532,7 @@ static enum step open_producers(struct flow *flow)
     if (!error)
         return STEP_NEXT;
     opening->log->error = error;
-    opening->op.result = load->op.result;
+    opening->op.result = -(int64_t)load->fault_error;
     snprintf(opening->path, sizeof opening->path, "%s", load->path);
     opening->position = load->position;
     return opening_give_up(opening, load->fault);

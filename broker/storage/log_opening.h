@@ -23,6 +23,7 @@ struct log_opening {
     int64_t *index_bases;        /* of index files that may have lost their segment */
     int32_t index_base_count, index_base_capacity;
     bool counted;             /* in store->openings_at_work */
+    int64_t aside;            /* the base of a file set aside (aside.h); -1: there is none */
     bool stale;               /* the folder is of another topic of this name */
     struct segment *newest;   /* whose end is looked through */
     bool uses_newest;         /* it has us as a user */
@@ -31,6 +32,7 @@ struct log_opening {
     const struct piece *next; /* of those that are resumed, to be taken */
     bool offsets_lost;        /* the newest segment's offset index is not to be believed */
     bool times_lost;          /* nor its time index */
+    enum error read_error;    /* of a small file that could not be read */
     int64_t position;         /* in a small file that is read */
     int32_t older;            /* the closed segment that is scanned, its place in log->segments */
     struct log_scan scan;

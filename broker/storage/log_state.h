@@ -35,6 +35,9 @@ struct log {
     uint32_t id; /* in the journal */
     enum log_state state;
     enum error error;          /* of LOG_FAILED */
+    char *fault;               /* a sentence: file, position, reason; or null */
+    bool unreadable;           /* an operation failed: it says nothing of what the files hold */
+    bool set_aside;            /* what its journal held lies in a file (aside.h) */
     bool essential;            /* appended to on a full disk, too (space.h) */
     bool removed;              /* its topic is gone: pieces are dropped, files removed */
     char *folder;              /* path, no trailing slash */

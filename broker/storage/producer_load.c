@@ -55,6 +55,7 @@ static enum error start_op(struct producer_load *load, struct op op)
 static enum error fail(struct producer_load *load, const char *fault)
 {
     load->fault = fault;
+    load->fault_error = op_error(load->op.result);
     load->phase = LOAD_END; /* a handle that is open is closed there */
     return ERROR_NONE;
 }

@@ -33,7 +33,8 @@ struct producer_load {
     bool noted_read;            /* it was */
     struct log_scan scan;
     char path[1024];
-    const char *fault; /* why the log fails, a sentence */
+    const char *fault;      /* why the log fails, a sentence */
+    enum error fault_error; /* of the operation that failed; NONE: what was read is wrong */
 };
 
 /* Sets up `load` for a log whose segments and end are known. */

@@ -6,6 +6,7 @@
 #include "storage/folder.h"
 #include "storage/journal_reader.h"
 #include "storage/redo.h"
+#include "storage/redo_aside.h"
 #include <stdio.h>
 
 enum { FLUSH_ALL_LOGS = 16 };
@@ -147,26 +148,39 @@ static enum error bind(struct recovery *recovery, const struct recovery_names *n
         recovery->flush_all = recovery->redos.count > FLUSH_ALL_LOGS;
         enum error error =
             redo_begin(redo, recovery, entry->segment_base == 0 && entry->position == 0);
-        if (error)
+        if (error && !redo_aside_begin(redo, error))
             return error;
     }
     bindings->redos[entry->id] = redo;
-    return redo_bind(redo, entry->segment_base, entry->position);
+    if (!redo->aside) {
+        enum error error = redo_bind(redo, entry->segment_base, entry->position);
+        if (!error || !redo_aside_begin(redo, error))
+            return error;
+    }
+    return redo_aside_take(redo, entry);
 }
 
 /* An entry of a log that is bound. */
 static enum error replay_entry(struct redo *redo, const struct journal_entry *entry)
 {
-    if (entry->kind == ENTRY_APPEND)
-        return redo_append(redo, entry->batches);
-    if (entry->kind == ENTRY_CUT)
-        return redo_cut(redo, entry->segment_base, entry->position, entry->offset);
+    if (entry->kind == ENTRY_APPEND && !redo->aside) {
+        enum error error = redo_append(redo, entry->batches);
+        if (!error || !redo_aside_begin(redo, error))
+            return error;
+        error = redo_aside_take_place(redo);
+        if (error)
+            return error;
+    }
     if (entry->kind == ENTRY_START) {
         struct recovery *recovery = redo->recovery;
         recovery->starts_moved |= log_starts_note(&recovery->starts, redo->key.topic_id,
                                                   redo->key.partition, entry->offset);
-        return ERROR_NONE;
+        return redo->aside ? redo_aside_take(redo, entry) : ERROR_NONE;
     }
+    if (redo->aside)
+        return redo_aside_take(redo, entry);
+    if (entry->kind == ENTRY_CUT)
+        return redo_cut(redo, entry->segment_base, entry->position, entry->offset);
     return ERROR_MALFORMED; /* a kind that nobody has written yet */
 }
 

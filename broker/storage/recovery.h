@@ -32,8 +32,11 @@ struct recovery {
     struct log_starts starts; /* of the files, and of what was replayed */
     bool starts_moved;        /* what is known is not in `log-starts` yet */
     uint64_t replayed_bytes, blocks;
-    bool flush_all;  /* many logs: one OP_FLUSH_ALL at the end instead of two flushes each */
-    char fault[512]; /* a sentence: file, position, reason, what to do */
+    bool flush_all;     /* many logs: one OP_FLUSH_ALL at the end instead of two flushes each */
+    bool strict;        /* a log whose files do not join with the journal refuses the start */
+    char fault[512];    /* a sentence: file, position, reason, what to do */
+    uint64_t set_aside; /* logs whose files did not join: the start goes on without them */
+    char warning[600];  /* about the first of them; or empty */
 };
 
 /* Tells the folder of a log in this pass: its path into folder[size]; false: not in this pass, or

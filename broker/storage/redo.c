@@ -6,6 +6,7 @@
 #include "storage/folder.h"
 #include "storage/log_epochs.h"
 #include "storage/recovery.h"
+#include "storage/redo_aside.h"
 #include "storage/redo_epochs.h"
 #include "storage/redo_index.h"
 #include "storage/segment.h"
@@ -286,9 +287,9 @@ static enum error open_bound(struct redo *redo)
     snprintf(path, sizeof path, "%s/%s", redo->folder, name);
     redo->segment_base = redo->bound_base;
     redo->written = redo->bound_position;
-    int64_t handle = call(
-        redo->recovery,
-        (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_READ | OPEN_WRITE | OPEN_CREATE});
+    uint32_t flags = OPEN_READ | OPEN_WRITE | (redo->bound_position ? 0 : OPEN_CREATE);
+    int64_t handle =
+        call(redo->recovery, (struct op){.kind = OP_OPEN, .path = path, .flags = flags});
     if (handle < 0)
         return fault(redo, handle, "the segment can't be opened");
     redo->handle = (int32_t)handle;
@@ -302,6 +303,7 @@ static enum error open_bound(struct redo *redo)
     error = redo_index_begin(redo);
     if (error)
         return fault(redo, -(int64_t)error, "the index can't be read");
+    redo->bound = true;
     if (MUTANT(replay_twice_appends_twice))
         redo->written = stat.size_bytes;
     return ERROR_NONE;
@@ -331,6 +333,7 @@ enum error redo_cut(struct redo *redo, int64_t segment_base, int64_t position, i
 {
     bool anew = segment_base < 0;
     redo->bind_pending = false;
+    redo->bound = true;
     redo->last_entry_size = 0;
     enum error error = end_segment(redo);
     if (!error)
@@ -392,7 +395,14 @@ enum error redo_append(struct redo *redo, struct bytes batches)
 
 enum error redo_end(struct redo *redo)
 {
-    enum error error = redo->bind_pending ? open_bound(redo) : ERROR_NONE;
+    enum error error = ERROR_NONE;
+    if (redo->bind_pending && !redo->aside) {
+        error = open_bound(redo);
+        if (error && redo_aside_begin(redo, error))
+            error = redo_aside_take_place(redo);
+    }
+    if (redo->aside)
+        return error ? error : redo_aside_end(redo);
     int64_t last = redo->handle >= 0 ? redo->segment_base : INT64_MAX;
     if (!error)
         error = end_segment(redo);
@@ -414,6 +424,8 @@ void redo_done(struct redo *redo)
     segment_free(redo->index);
     epochs_free(&redo->epochs);
     memory_free(redo->epochs_text);
+    memory_free(redo->aside_reason);
+    memory_free(redo->aside_data);
     memory_free(redo->gathered);
     memory_free(redo);
 }

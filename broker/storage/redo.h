@@ -30,6 +30,13 @@ struct redo {
     uint8_t *epochs_text;  /* the file as it was; null: it is not looked at */
     int64_t epochs_size;   /* bytes of it */
     int64_t gathered_size, gathered_capacity, last_entry_size;
+    bool bound;          /* its first segment was opened: from here on files change */
+    bool aside;          /* its entries go to a file aside (redo_aside.h) */
+    bool aside_appended; /* one of them has records */
+    int64_t aside_first; /* their first offset; of none, the base of the segment */
+    char *aside_reason;  /* a sentence */
+    uint8_t *aside_data; /* the entries */
+    size_t aside_size, aside_capacity;
 };
 
 /* Begins with a log: makes sure its folder is there and of this topic. `whole`: the journal holds

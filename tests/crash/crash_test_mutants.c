@@ -2,6 +2,7 @@
  * reached. BOLE_MUTANT=name tries one only. */
 #include "base/memory.h"
 #include "base/mutant.h"
+#include "crash/aside.h"
 #include "crash/caches.h"
 #include "crash/faults.h"
 #include "crash/images.h"
@@ -60,6 +61,7 @@ static const char *const compaction_mutants[] = {
 static const char *const fault_mutants[] = {
     "full_disk_fences",
     "retry_failed_flush",
+    "set_aside_cuts",
 };
 
 static const char *const sidecar_mutants[] = {
@@ -155,6 +157,14 @@ static bool hunt_compaction(const char *name, uint64_t *ret_seed)
 static bool hunt_faults(const char *name, uint64_t *ret_seed)
 {
     struct faults faults = {0};
+    for (int starts = STARTS_CLASSIC; starts <= STARTS_RESUME; starts++) {
+        struct aside_run run = {.damage = ASIDE_CUT, .starts = (enum rig_starts)starts};
+        aside_run(&run);
+        if (run.failure[0]) {
+            printf("%s: killed by a damaged segment: %s\n", name, run.failure);
+            return true;
+        }
+    }
     for (uint64_t number = 1; number < 800; number++)
         for (int variant = 0; variant < SCRIPT_VARIANTS; variant++) {
             *ret_seed = number;

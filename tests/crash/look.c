@@ -314,6 +314,11 @@ static bool is_ours(struct rig *rig, int32_t slot)
 void rig_look(struct rig *rig, bool clean, int64_t ends[SLOTS_MAX])
 {
     for (int i = 0; i < rig->settings.slots && !rig->failure[0]; i++) {
+        if (rig->offline & 1u << i) {
+            if (ends)
+                ends[i] = rig->promises[i].acknowledged_end;
+            continue;
+        }
         struct look *look = memory_zeroed(sizeof *look);
         *look = (struct look){.rig = rig, .slot = i, .clean = clean};
         if (is_ours(rig, i))

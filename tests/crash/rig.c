@@ -272,7 +272,7 @@ void rig_start(struct rig *rig)
         return;
     for (int i = 0; i < rig->settings.slots; i++) {
         rig->workers[i].met = !rig->resumes;
-        if (rig->resumes)
+        if (rig->resumes || rig->offline & 1u << i)
             continue; /* the oracle adopts what is there when the log is opened */
         if (!rig->image) {
             oracle_adopt(rig->oracle, i, ends[i]);

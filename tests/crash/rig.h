@@ -76,6 +76,7 @@ struct rig {
     bool resumes;             /* this start */
     bool serves, stopping, damaged; /* damaged: rot was put in; refusing is right */
     bool faulty;                    /* an operation fails in this life: errors are right */
+    uint32_t offline;               /* slots, by bits, whose logs a start may set aside */
     bool refused;                   /* a start has refused for it */
     bool unsettled;                 /* the last stop met a full disk: the journal is not empty */
     bool told;                      /* somebody was told of an error */

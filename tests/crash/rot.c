@@ -89,6 +89,8 @@ static void look_at_rot(struct rot *rot, const struct rig_settings *settings, st
     rig_init_image(rig, settings, oracle, disk, oracle->now);
     rig->damaged = !strstr(what, ".snapshot"); /* another one, or the log, tells the same */
     if (rig_recover(rig)) {
+        rot->refused += rig->recovery.set_aside > 0;
+        rot->told_file += rig->recovery.set_aside && strstr(rig->recovery.warning, "data/");
         rig_open(rig);
         rig_read_all(rig);
     } else {

@@ -7,8 +7,9 @@
 #include "sim/disk.h"
 
 struct rot {
-    int flips;              /* images, each with one */
-    int refused, told_file; /* starts that refused; those whose reason names the file */
+    int flips; /* images, each with one */
+    int refused,
+        told_file; /* starts that refused, or set a log aside; those whose reason names the file */
     char failure[800];
 };
 

@@ -295,7 +295,7 @@ static enum step write_step(struct flow *flow)
         return STEP_AGAIN; /* the same batch once more */
     }
     if (error) {
-        if (!rig_is_fenced(rig) && !rig->faulty)
+        if (!rig_is_fenced(rig) && !rig->faulty && !(rig->offline & 1u << worker->slot))
             rig_fail(rig, "slot %d: append: %s", worker->slot, error_text(error));
         return STEP_FAIL;
     }
@@ -327,7 +327,7 @@ static enum step read_step(struct flow *flow)
         return STEP_AGAIN;
     if (error) {
         rig->told |= rig->faulty;
-        if (!rig->damaged && !rig->faulty)
+        if (!rig->damaged && !rig->faulty && !(rig->offline & 1u << worker->slot))
             rig_fail(rig, "slot %d: open: %s", worker->slot, error_text(error));
         return STEP_FAIL;
     }

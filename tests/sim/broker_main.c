@@ -98,7 +98,8 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_truncate_keeps_epochs,
                                              MUTANT_truncate_keeps_producers,
                                              MUTANT_full_disk_fences,
-                                             MUTANT_retry_failed_flush};
+                                             MUTANT_retry_failed_flush,
+                                             MUTANT_set_aside_cuts};
 
 /* For on_crash, which has no argument of ours. */
 static uint64_t current_seed, current_events;

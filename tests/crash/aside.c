@@ -1,0 +1,206 @@
+#include "crash/aside.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "protocol/batch.h"
+#include "storage/aside.h"
+#include "storage/journal_format.h"
+#include "storage/log_state.h"
+#include "storage/segment.h"
+#include <stdio.h>
+
+struct state {
+    struct aside_run *run;
+    struct rig *rig;
+    struct script script;
+    int64_t first, end; /* of slot 0: offsets that only the journal holds */
+    uint64_t digest;    /* of its files after the damage, but for the one that was set aside */
+};
+
+static struct disk *disk_of(struct state *state)
+{
+    return state->rig->world->machines[0]->disk;
+}
+
+static void change(struct state *state, struct disk_change change)
+{
+    check(disk_execute(disk_of(state), &change) >= 0);
+}
+
+static uint64_t hash_file(struct disk *disk, struct inode *inode, uint64_t hash)
+{
+    uint8_t bytes[512];
+    for (int64_t at = 0, got; (got = disk_read(disk, inode, at, bytes, sizeof bytes)) > 0;
+         at += got)
+        for (int64_t i = 0; i < got; i++)
+            hash = (hash ^ bytes[i]) * 0x100000001b3u;
+    return hash;
+}
+
+/* Of the names and bytes of slot 0's folder. *ret_aside: the file that was set aside, or null. */
+static uint64_t look(struct state *state, struct inode **ret_aside)
+{
+    struct inode *folder = disk_find(disk_of(state), "data/t0-0");
+    uint64_t sum = 0;
+    *ret_aside = NULL;
+    for (struct list *node = folder ? folder->entries.next : NULL; node && node != &folder->entries;
+         node = node->next) {
+        const struct entry *entry = CONTAINER_OF(node, struct entry, link);
+        int64_t base;
+        if (segment_name_parse(entry->name, ASIDE_SUFFIX, &base))
+            *ret_aside = entry->inode;
+        else if (!strstr(entry->name, ".tmp"))
+            sum += hash_file(disk_of(state), entry->inode, strlen(entry->name));
+    }
+    return sum;
+}
+
+static void damage(struct state *state)
+{
+    struct disk *disk = disk_of(state);
+    struct inode *folder = disk_find(disk, "data/t0-0"), *newest = NULL;
+    int64_t base, last = -1;
+    for (struct list *node = folder->entries.next; node != &folder->entries; node = node->next) {
+        const struct entry *entry = CONTAINER_OF(node, struct entry, link);
+        if (segment_name_parse(entry->name, ".log", &base) && base > last) {
+            last = base;
+            newest = entry->inode;
+        }
+    }
+    uint8_t byte = 0x5a;
+    struct iovec vector = {&byte, 1};
+    struct disk_change write = {
+        .kind = OP_WRITE, .size = 1, .vectors = &vector, .vector_count = 1, .offset = 16};
+    switch (state->run->damage) {
+    case ASIDE_CUT:
+        change(state, (struct disk_change){.kind = OP_TRUNCATE, .inode = newest->id, .size = 100});
+        break;
+    case ASIDE_FLIPPED: /* the magic of its first batch */
+        write.inode = newest->id;
+        change(state, write);
+        break;
+    case ASIDE_OWNER:
+        write.inode = disk_find(disk, "data/t0-0/partition.metadata")->id;
+        change(state, write);
+        break;
+    default:
+        while (!list_is_empty(&folder->entries)) {
+            char path[128];
+            snprintf(path, sizeof path, "data/t0-0/%s",
+                     CONTAINER_OF(folder->entries.next, struct entry, link)->name);
+            change(state, (struct disk_change){.kind = OP_REMOVE, .path = path});
+        }
+        change(state, (struct disk_change){.kind = OP_REMOVE, .path = "data/t0-0"});
+    }
+    struct disk_choice choice = disk_choice_of(CHOICE_NEW, 0);
+    disk_crash(disk, &choice); /* durable */
+}
+
+/* Two logs with records in segments, and newer ones that only the journal holds. */
+static void prepare(struct state *state)
+{
+    struct rig *rig = state->rig;
+    script_begin(&state->script, rig);
+    script_do(&state->script, OPERATION_append_to_two);
+    script_do(&state->script, OPERATION_checkpoint);
+    state->first = rig->failure[0] ? 0 : rig->workers[0].log->durable_end;
+    script_do(&state->script, OPERATION_append_to_two);
+    script_do(&state->script, OPERATION_append);
+    script_do(&state->script, OPERATION_flush);
+    if (rig->failure[0])
+        return;
+    state->end = rig->workers[0].log->durable_end;
+    rig_crash(rig, false);
+    struct disk_choice choice = disk_choice_of(CHOICE_NEW, 0);
+    disk_crash(disk_of(state), &choice);
+    damage(state);
+    struct inode *aside;
+    state->digest = look(state, &aside);
+}
+
+/* Everything that was acknowledged lies in the file, to the byte. */
+static void look_at_aside(struct state *state)
+{
+    struct rig *rig = state->rig;
+    struct inode *inode;
+    uint64_t digest = look(state, &inode);
+    if (digest != state->digest)
+        rig_fail(rig, "a file of the log that was set aside has changed");
+    if (!inode || rig->failure[0]) {
+        rig_fail(rig, "nothing was set aside");
+        return;
+    }
+    uint8_t *file = memory_zeroed((size_t)inode->size + 1);
+    (void)disk_read(disk_of(state), inode, 0, file, (size_t)inode->size);
+    struct aside aside = {0};
+    struct reader reader;
+    struct journal_entry entry;
+    int64_t next = state->first;
+    if (aside_decode((struct bytes){file, (int32_t)inode->size}, &aside))
+        rig_fail(rig, "what was set aside can't be read");
+    reader_init(&reader, aside.entries.data, (size_t)aside.entries.size);
+    while (!rig->failure[0] && entry_decode(&reader, &entry)) {
+        if (entry.kind != ENTRY_APPEND)
+            continue;
+        const struct sent *sent = oracle_batch_at(rig->oracle, 0, rig->promises[0].generation,
+                                                  (int64_t)load_be64(entry.batches.data));
+        if (!sent || sent->base_offset != next || !oracle_matches(sent, entry.batches.data))
+            rig_fail(rig, "what was set aside is wrong at %lld", (long long)next);
+        next = sent ? sent->end_offset : next;
+    }
+    if (next != state->end)
+        rig_fail(rig, "what was set aside ends at %lld, not %lld", (long long)next,
+                 (long long)state->end);
+    memory_free(file);
+}
+
+/* Starts, crashes in the midst of setting aside. */
+static void crash_a_start(struct state *state)
+{
+    struct rig *rig = state->rig;
+    world_start(rig->world, 0);
+    rig->resumes = state->run->starts == STARTS_RESUME;
+    if (rig_recover(rig)) {
+        rig_open(rig);
+        for (int i = 0; i < rig->settings.cores; i++)
+            checkpoint_request(&rig->cores[i].store, true);
+        world_run(rig->world, (struct world_stop){.events = (uint64_t)state->run->crash_at});
+    } else {
+        rig_fail(rig, "a start refused: %s", rig->refusal);
+    }
+    rig_crash(rig, state->run->crash_at % 50 == 0);
+}
+
+void aside_run(struct aside_run *run)
+{
+    struct rig_settings settings = script_settings(1, 0);
+    settings.starts = run->starts;
+    settings.log.segment_bytes = 1 << 20; /* no roll: the journal goes on in the damaged file */
+    settings.log.index_bytes = 1 << 16;
+    settings.log.segment_ms = INT64_MAX / 2;
+    struct oracle oracle;
+    struct rig *rig = memory_zeroed(sizeof *rig);
+    struct state state = {.run = run, .rig = rig};
+    oracle_init(&oracle, 1, settings.slots, settings.batch_most);
+    rig_init(rig, &settings, &oracle);
+    prepare(&state);
+    rig->offline = 1;
+    if (run->crash_at && !rig->failure[0])
+        crash_a_start(&state);
+    for (int life = 0; life < 2; life++) {
+        rig_start(rig);
+        script_append(&state.script, 1, 400, 3);
+        script_do(&state.script, OPERATION_checkpoint);
+        if (!rig->failure[0] && rig->workers[0].log->state != LOG_FAILED)
+            rig_fail(rig, "the damaged log is not offline");
+        rig_stop(rig);
+        /* A replay does not read what lies before: the segment has it all, and can't be opened. */
+        bool joins = run->damage == ASIDE_FLIPPED && run->starts == STARTS_CLASSIC;
+        if (!rig->failure[0] && !joins)
+            look_at_aside(&state);
+    }
+    snprintf(run->failure, sizeof run->failure, "%s", rig->failure);
+    rig_done(rig);
+    script_done(&state.script);
+    memory_free(rig);
+    oracle_done(&oracle);
+}
