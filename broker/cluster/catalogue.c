@@ -7,6 +7,7 @@
 #include "storage/cleaner.h"
 #include "storage/handles.h"
 #include "storage/log_state.h"
+#include "storage/retention.h"
 #include "storage/store.h"
 
 const struct uuid metadata_topic_id = {{[15] = 1}};
@@ -19,6 +20,8 @@ static void set_settings(struct partition *partition, const struct topic_setting
         .index_bytes = settings->segment_index_bytes,
         .segment_ms = settings->segment_ms,
         .segment_jitter_ms = settings->segment_jitter_ms,
+        .retention_ms = settings->retention_ms,
+        .retention_bytes = settings->retention_bytes,
         .file_delete_delay_ms = settings->file_delete_delay_ms,
         .deletes = settings->cleanup_policy & CLEANUP_DELETE,
         .compact = settings->cleanup_policy & CLEANUP_COMPACT,
@@ -28,6 +31,7 @@ static void set_settings(struct partition *partition, const struct topic_setting
         .delete_retention_ms = settings->delete_retention_ms,
     };
     cleaner_consider(partition->log);
+    retention_consider(partition->log);
     partition->max_message_bytes = settings->max_message_bytes;
     partition->min_insync_replicas = settings->min_insync_replicas;
     if (partition->opened)

@@ -62,6 +62,8 @@ static struct store_options store_options(const struct broker *broker, int direc
         .producer_expiration_ms = settings->producer_id_expiration_ms,
         .cleaner = cleaner_options(broker),
         .scrub = scrub_options(broker),
+        .retention_check_ns =
+            min_i64(settings->log_retention_check_interval_ms, INT64_MAX / 2000000) * 1000000,
     };
 }
 

@@ -4,6 +4,7 @@
 #include "base/mutant.h"
 #include "base/reached.h"
 #include "protocol/batch.h"
+#include "storage/drain.h"
 #include "storage/folder_clear.h"
 #include "storage/log_batch.h"
 #include "storage/log_epochs.h"
@@ -26,6 +27,7 @@ struct log *log_new(struct store *store, const struct log_identity *identity,
     log->id = store->next_log_id++;
     list_init(&log->start_link);
     list_init(&log->retire_link);
+    list_init(&log->retained);
     size_t size = strlen(store->options.directory) + (size_t)identity->topic.size + 16;
     log->folder = memory_zeroed(size);
     snprintf(log->folder, size, "%s/%.*s-%d", store->options.directory, identity->topic.size,
@@ -60,6 +62,7 @@ void log_free(struct log *log)
     list_remove(&log->scrubbed);
     list_remove(&log->start_link);
     list_remove(&log->retire_link);
+    list_remove(&log->retained);
     for (int i = 0; i < log->segment_count; i++)
         segment_free(log->segments[i]);
     producer_state_done(log);
@@ -178,6 +181,7 @@ void log_remove(struct log *log)
     list_remove(&log->scrubbed);
     list_remove(&log->start_link);
     list_remove(&log->retire_link);
+    list_remove(&log->retained);
     if (!log->draining)
         log_unforce(log);
     if (log->state != LOG_OPENING)
@@ -320,6 +324,20 @@ void log_note_piece(struct log *log, const struct piece *piece)
         log_appended_batch(log, piece->segment, batch, piece->position + at);
         at += BATCH_OVERHEAD + load_be32(batch + BATCH_LENGTH_AT);
     }
+}
+
+void log_roll(struct log *log)
+{
+    struct segment *active = log_active(log);
+    check(active && active->size > 0);
+    log->store->counters.rolls++;
+    active->trim = true;
+    producer_state_roll(log);
+    log_add_segment(log, log->appended_end);
+    log->bound_sequence = 0; /* the journal is told of the new one before its next entry */
+    if (list_is_empty(&log->unsettled))
+        list_push(&log->store->unsettled, &log->unsettled);
+    drain_request(log);
 }
 
 uint32_t log_bind(struct log *log, struct segment *segment, bool anew, uint8_t *to,

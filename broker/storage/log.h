@@ -33,7 +33,8 @@ struct log_settings {
     int32_t index_bytes;          /* roll when one of the indexes would be larger */
     int64_t segment_ms;           /* roll when it is older, by its records (storage/roll.h) */
     int64_t segment_jitter_ms;    /* or so much younger, chosen for each */
-    int64_t file_delete_delay_ms; /* from a segment's name to its files */
+    int64_t retention_ms, retention_bytes; /* of records; negative: no limit */
+    int64_t file_delete_delay_ms;          /* from a segment's name to its files */
     bool deletes; /* records may go by age, size or request (cleanup.policy has delete) */
     /* compaction; see cleaner_consider */
     bool compact;

@@ -44,10 +44,12 @@ struct log {
     struct segment **segments; /* by base offset; the last one is active */
     int32_t segment_count, segment_capacity;
     int64_t log_start, durable_end, appended_end; /* log_start of a closed one: as far as told */
-    uint64_t start_sequence; /* of the block that tells of log_start (log_start.h) */
-    struct list start_link;  /* in store->starts */
-    struct list retire_link; /* with its store's retirer (retire.h) */
-    int32_t retiring;        /* segments below log_start whose names have not gone for good */
+    uint64_t start_sequence;  /* of the block that tells of log_start (log_start.h) */
+    struct list start_link;   /* in store->starts */
+    struct list retained;     /* in retention->logs or ->pending (retention.h) */
+    int64_t retention_due_ms; /* while it is closed nothing of it is due before, by age */
+    struct list retire_link;  /* with its store's retirer (retire.h) */
+    int32_t retiring;         /* segments below log_start whose names have not gone for good */
     struct epochs epochs;
     int32_t epochs_written;    /* of them, the first so many are in the file */
     bool epochs_cut;           /* the file has some that hold no longer */
@@ -145,6 +147,9 @@ void log_note_piece(struct log *log, const struct piece *piece);
  * this log needs one before it, or with `anew` in any case; *entries grows by it. Its bytes. */
 uint32_t log_bind(struct log *log, struct segment *segment, bool anew, uint8_t *to,
                   uint32_t *entries);
+
+/* Closes the newest segment, which is not empty: the next append goes to a new one. */
+void log_roll(struct log *log);
 
 /* Drops the oldest piece. */
 void log_drop_oldest(struct log *log);

@@ -7,6 +7,7 @@
 #include "storage/folder_clear.h"
 #include "storage/index_check.h"
 #include "storage/log_state.h"
+#include "storage/retention.h"
 #include "storage/retire.h"
 #include "storage/scrub.h"
 #include <stdio.h>
@@ -141,7 +142,7 @@ enum error store_settle(struct store *store, struct waiter *waiter, struct flow 
     timer_cancel(&checkpoint->idle_timer, store->core);
     if (cleaner_stop(store, waiter, flow) || scrub_stop(store, waiter, flow))
         return ERROR_WOULD_WAIT;
-    if (retire_settle(store, waiter, flow))
+    if (retention_stop(store, waiter, flow) || retire_settle(store, waiter, flow))
         return ERROR_WOULD_WAIT;
     if (folder_clear_await_all(store, waiter, flow))
         return ERROR_WOULD_WAIT;
@@ -162,6 +163,7 @@ void store_close(struct store *store)
 {
     cleaner_close(store);
     scrub_close(store);
+    retention_close(store);
     retire_close(store);
     journal_close(&store->journal);
     if (store->directory_handle >= 0) {

@@ -24,6 +24,7 @@
 struct cleaner;
 struct log_start_save;
 struct retirer;
+struct retention;
 struct drain;
 struct log;
 struct scrub;
@@ -60,6 +61,7 @@ struct store_options {
     uint64_t producer_seed;   /* of the maps of producers */
     int64_t producer_expiration_ms; /* 0: never */
     struct cleaner_options cleaner;
+    int64_t retention_check_ns; /* between its rounds; 0: never */
     struct scrub_options scrub;
 };
 
@@ -134,9 +136,10 @@ struct store {
     void (*on_fence)(void *core_owner); /* told once, on this core; or null */
     uint64_t resumed_bytes;             /* of records that were found in the journal */
     bool stopping;
-    struct list starts;      /* logs whose start a file must tell (struct log.start_link) */
-    bool starts_changed;     /* since that file was written (log_start.h) */
-    struct retirer *retirer; /* null: no segment has gone yet (retire.h) */
+    struct list starts;          /* logs whose start a file must tell (struct log.start_link) */
+    bool starts_changed;         /* since that file was written (log_start.h) */
+    struct retention *retention; /* null: no log has a limit */
+    struct retirer *retirer;     /* null: no segment has gone yet (retire.h) */
     struct log_start_save *starts_save; /* its write under way; or null */
     struct log_starts starts_found;     /* in the directory's files, when the store was opened */
     struct list producing;              /* logs that have producers (producer_state.sweep) */

@@ -286,6 +286,12 @@ static enum step start_step(struct flow *flow)
     enum error error = log_open(log, &task->waiter, flow);
     if (error == ERROR_WOULD_WAIT)
         return STEP_AGAIN;
+    const struct segment *active = log_active(log);
+    bool all = task->rolls && !log->cut && log->durable_end == log->appended_end;
+    if (!error && all && log->state == LOG_OPEN && active && active->size > 0)
+        log_roll(log);
+    if (task->rolls)
+        task->offset = log->durable_end;
     int64_t half = log->log_start + (log->durable_end - log->log_start) / 2;
     if (!error)
         error = log_start_at(log, task->offset >= 0 ? task->offset : half);
@@ -309,6 +315,12 @@ static void begin_start(struct script *script, int32_t slot, int64_t offset)
     struct log *log = worker_log(script->rig, slot);
     flow_start(&task->flow, &start_flow, log->store->core);
     world_notice(script->rig->world, log->store->core);
+}
+
+static void do_retention(struct script *script)
+{
+    begin_start(script, 0, -1);
+    script->tasks[0].rolls = true;
 }
 
 static void do_delete_records(struct script *script)

@@ -25,6 +25,7 @@ struct append_task {
     uint32_t lap;              /* at the beginning */
     int32_t batch_size;        /* of a batch that waits; 0: none */
     int64_t offset;            /* of a log start; -1 */
+    bool rolls;                /* all goes, and the newest segment is closed first */
     uint8_t batch[SCRIPT_BATCH_BYTES];
 };
 

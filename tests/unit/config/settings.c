@@ -145,7 +145,7 @@ TEST(settings, take_the_file_that_kafka_ships)
     int position = 0, ignored = 0;
     while (settings_next_ignored(&settings, &position))
         ignored++;
-    EQ(ignored, 11);
+    EQ(ignored, 9);
     EQ(settings_set_pair(&settings, "num.partitions=9", &sentence), ERROR_NONE);
     EQ(settings.num_partitions, 9);
     settings_done(&settings);
