@@ -1,8 +1,8 @@
 # Sourced by tools/interop: a Kafka broker of one's own, and what it and Bole make of each other's
 # directories. Rows are written by try, verdict and row there; `call` runs Java's client.
 #
-# The Kafka broker is a single node, broker and controller, from the jars that prepare_java found. It
-# is always started on a copy, with the node and cluster id of the copy's meta.properties.
+# The Kafka broker is a single node, broker and controller, from the jars that prepare_java found.
+# It is always started on a copy, with the node and cluster id of the copy's meta.properties.
 
 kafka_pid=
 kafka_log=$scratch/kafka.log
@@ -224,7 +224,8 @@ check_their_settings() {
 }
 
 check_bole_writes_theirs() {
-    many 1000 7 | call idempotent theirs-zstd none && bole_stop && bole_start "$scratch/theirs.bole" &&
+    many 1000 7 | call idempotent theirs-zstd none && bole_stop &&
+        bole_start "$scratch/theirs.bole" &&
         holds theirs-zstd $((record_count + 1000)) &&
         read_into "$scratch/theirs.bole.read" "${theirs[@]}" && bole_stop
 }
