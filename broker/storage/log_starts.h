@@ -10,8 +10,8 @@
  *
  * Topics stand by their ids: what is said of one that is gone means nothing for another of its
  * name. A log start only grows, so of several that are told the largest counts. Kafka's own file,
- * log-start-offset-checkpoint, has names and no CRC: it is there after a clean stop
- * (cluster/starts.h). Functions marked so block (port_call). */
+ * log-start-offset-checkpoint, has names and no CRC; it is neither read nor written.
+ * Functions marked so block (port_call). */
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/map.h"
