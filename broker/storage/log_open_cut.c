@@ -7,8 +7,10 @@
 #include "base/reached.h"
 #include "storage/log_opening.h"
 #include "storage/store.h"
+#include "storage/txn_index.h"
 
-enum { CUT_BEGIN, CUT_OPENED, CUT_SIZED, CUT_TRUNCATED, CUT_FLUSHED, CUT_CLOSED, CUT_FILES };
+enum { CUT_BEGIN, CUT_OPENED, CUT_SIZED, CUT_TRUNCATED, CUT_FLUSHED, CUT_CLOSED };
+enum { SEGMENT_CUT, TRANSACTIONS_READ, TRANSACTIONS_WRITTEN, FILES_GO, FILES_ARE_GOING };
 
 /* The segment that the place lies in, if it has a file. */
 static struct segment *segment_cut(const struct log *log)
@@ -86,6 +88,39 @@ static enum step cut_segment(struct log_opening *opening)
     }
 }
 
+/* Entries of transactions whose markers were cut off go: a snapshot that comes to lie beyond them
+ * would make them believed. NEXT: done. */
+static enum step cut_transactions(struct log_opening *opening, struct flow *flow)
+{
+    struct log *log = opening->log;
+    if (opening->cut_phase == TRANSACTIONS_READ) {
+        int64_t size, kept = 0;
+        struct aborted_txn_entry entry;
+        if (opening->phase == 0)
+            opening_segment_path(opening, segment_cut(log), ".txnindex");
+        if (opening_read_file(opening, &size))
+            return STEP_AGAIN;
+        if (size <= 0)
+            return size == -2 ? opening_give_up(opening, "the file can't be read") : STEP_NEXT;
+        struct bytes file = {opening->buffer->data, (int32_t)size};
+        while (txn_index_decode(file, (int32_t)kept, log->resumed->cut_base, &entry) &&
+               entry.last_offset < log->resumed->cut_end)
+            kept++;
+        if (kept * TXN_INDEX_ENTRY == size)
+            return STEP_NEXT;
+        opening->replace = (struct file_replace){.core = log->store->core,
+                                                 .path = opening->path,
+                                                 .data = opening->buffer->data,
+                                                 .size = (size_t)(kept * TXN_INDEX_ENTRY)};
+        opening->cut_phase = TRANSACTIONS_WRITTEN;
+    }
+    if (!file_replace_step(&opening->replace, flow))
+        return STEP_AGAIN;
+    opening->op.result = -(int64_t)opening->replace.error;
+    return opening->replace.error ? opening_give_up(opening, "the file can't be cut off")
+                                  : STEP_NEXT;
+}
+
 enum step open_cut(struct flow *flow)
 {
     struct log_opening *opening = opening_of(flow);
@@ -96,16 +131,27 @@ enum step open_cut(struct flow *flow)
         log->error = ERROR_KAFKA_STORAGE_ERROR;
     if (log->store->fenced || log->removed)
         return STEP_FAIL;
-    if (opening->phase < CUT_FILES) {
-        enum step step = segment_cut(log) ? cut_segment(opening) : STEP_NEXT;
+    enum step step = STEP_NEXT;
+    if (opening->cut_phase == SEGMENT_CUT) {
+        step = segment_cut(log) ? cut_segment(opening) : STEP_NEXT;
         if (step != STEP_NEXT)
             return step;
+        opening->phase = 0;
+        opening->cut_phase = segment_cut(log) ? TRANSACTIONS_READ : FILES_GO;
+    }
+    if (opening->cut_phase < FILES_GO) {
+        step = cut_transactions(opening, flow);
+        if (step != STEP_NEXT)
+            return step;
+        opening->cut_phase = FILES_GO;
+    }
+    if (opening->cut_phase == FILES_GO) {
         folder_script_flush(&opening->cuts);
-        opening->phase = CUT_FILES;
+        opening->cut_phase = FILES_ARE_GOING;
     }
     if (!folder_script_step(&opening->cuts, log->store, flow))
         return STEP_AGAIN;
-    opening->phase = 0;
+    opening->cut_phase = 0;
     opening->op.result = -(int64_t)opening->cuts.error;
     if (opening->cuts.error)
         return opening_give_up(opening, "what lies beyond the end can't be removed");

@@ -18,6 +18,7 @@ struct log_opening {
     int32_t handle;
     uint8_t phase;
     struct leftovers *leftovers; /* of a compaction; null: none */
+    uint8_t cut_phase;           /* of open_cut */
     struct folder_script cuts;   /* files beyond the end that the journal tells */
     struct folder_script below;  /* removals of indexes that have lost their segments */
     int64_t *index_bases;        /* of index files that may have lost their segment */

@@ -67,7 +67,7 @@ struct removal {
     int64_t beyond; /* only segments whose base is above; or every_file */
     bool found;
     char victim[1400];
-    bool keeps_snapshots;
+    int64_t snapshots_end; /* snapshots up to it stay */
 };
 
 static enum error remove_file(void *context, char kind, const char *name)
@@ -76,7 +76,7 @@ static enum error remove_file(void *context, char kind, const char *name)
     if (removal->beyond != every_file) {
         int64_t base;
         if (!segment_name_parse(name, NULL, &base) || base <= removal->beyond ||
-            (removal->keeps_snapshots && segment_name_parse(name, ".snapshot", &base)))
+            (segment_name_parse(name, ".snapshot", &base) && base <= removal->snapshots_end))
             return ERROR_NONE;
     }
     removal->found = true;
@@ -87,12 +87,10 @@ static enum error remove_file(void *context, char kind, const char *name)
 
 /* Removal changes what a listing walks over: list again until nothing is found. */
 static enum error remove_files(struct recovery *recovery, const char *folder, int64_t beyond,
-                               bool keeps_snapshots)
+                               int64_t snapshots_end)
 {
-    struct removal removal = {.recovery = recovery,
-                              .folder = folder,
-                              .beyond = beyond,
-                              .keeps_snapshots = keeps_snapshots};
+    struct removal removal = {
+        .recovery = recovery, .folder = folder, .beyond = beyond, .snapshots_end = snapshots_end};
     enum error error;
     do {
         removal.found = false;
@@ -115,7 +113,7 @@ static enum error flush_folder(struct recovery *recovery, const char *folder)
 
 enum error redo_remove_folder(struct recovery *recovery, const char *folder)
 {
-    enum error error = remove_files(recovery, folder, every_file, false);
+    enum error error = remove_files(recovery, folder, every_file, -1);
     if (!error)
         error = flush_folder(recovery, folder);
     if (!error)
@@ -258,21 +256,14 @@ static enum error end_segment(struct redo *redo)
     return error ? fault(redo, -(int64_t)error, "the segment can't be cut and flushed") : error;
 }
 
-/* What lies beside a segment and may tell of what was cut off. Entries of transactions that are not
- * are made again at the opening: the snapshots that rest on them are gone, too. */
-static enum error remove_beside(struct redo *redo, int64_t segment_base)
+/* Its sidecar tells of what was cut off. */
+static enum error remove_sidecar(struct redo *redo, int64_t segment_base)
 {
-    static const char *const suffixes[] = {".txnindex", SIDECAR_SUFFIX};
-    enum error error = ERROR_NONE;
-    for (int i = 0; i < ARRAY_COUNT(suffixes) && !error; i++) {
-        char path[1100], name[SEGMENT_NAME_SIZE];
-        segment_name(segment_base, suffixes[i], name);
-        snprintf(path, sizeof path, "%s/%s", redo->folder, name);
-        error = op_error(call(redo->recovery, (struct op){.kind = OP_REMOVE, .path = path}));
-        if (error == ERROR_NOT_FOUND)
-            error = ERROR_NONE;
-    }
-    return error;
+    char path[1100], name[SEGMENT_NAME_SIZE];
+    segment_name(segment_base, SIDECAR_SUFFIX, name);
+    snprintf(path, sizeof path, "%s/%s", redo->folder, name);
+    enum error error = op_error(call(redo->recovery, (struct op){.kind = OP_REMOVE, .path = path}));
+    return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
 }
 
 /* Ends the segment that is open, and opens the one that was bound. */
@@ -337,9 +328,9 @@ enum error redo_cut(struct redo *redo, int64_t segment_base, int64_t position, i
     redo->last_entry_size = 0;
     enum error error = end_segment(redo);
     if (!error)
-        error = remove_files(redo->recovery, redo->folder, segment_base, false);
+        error = remove_files(redo->recovery, redo->folder, segment_base, anew ? -1 : end_offset);
     if (!error && !anew)
-        error = remove_beside(redo, segment_base);
+        error = remove_sidecar(redo, segment_base);
     if (error)
         return fault(redo, -(int64_t)error, "what lies beyond the log's end can't be removed");
     epochs_truncate_end(&redo->epochs, anew ? 0 : end_offset);
@@ -351,7 +342,7 @@ enum error redo_cut(struct redo *redo, int64_t segment_base, int64_t position, i
         return error;
     REACHED("a cut replayed");
     error = redo_index_cut(redo, end_offset);
-    return error ? fault(redo, -(int64_t)error, "the time index can't be read") : error;
+    return error ? fault(redo, -(int64_t)error, "the indexes can't be cut off") : error;
 }
 
 /* Room for `size` more gathered bytes: by growing up to GATHER_BYTES, then by writing. */
@@ -409,7 +400,7 @@ enum error redo_end(struct redo *redo)
     if (!error)
         /* Snapshots may be all that tells of producers in segments that have gone; those beyond the
          * end go when the log is opened. */
-        error = remove_files(redo->recovery, redo->folder, last, true);
+        error = remove_files(redo->recovery, redo->folder, last, INT64_MAX);
     if (!error)
         error = redo_epochs_end(redo);
     if (!error && !MUTANT(skip_directory_fsync) && !redo->recovery->flush_all)

@@ -5,9 +5,14 @@
 #include "storage/recovery.h"
 #include "storage/redo.h"
 #include "storage/segment.h"
+#include "storage/txn_index.h"
 #include <stdio.h>
 
 enum { INDEX_INTERVAL_BYTES = 4096 /* Kafka's default; what a topic sets is not known here */ };
+
+/* Below. */
+static enum error write_file(struct redo *redo, const char *suffix, const uint8_t *bytes,
+                             int64_t size, int64_t kept);
 
 static int64_t call(struct redo *redo, struct op op)
 {
@@ -213,7 +218,20 @@ enum error redo_index_note(struct redo *redo, struct bytes batches, int64_t posi
 
 enum error redo_index_cut(struct redo *redo, int64_t end_offset)
 {
-    return redo->times_pending ? begin_times(redo, end_offset) : ERROR_NONE;
+    uint8_t *bytes;
+    int64_t size, kept = 0;
+    enum error error = redo->times_pending ? begin_times(redo, end_offset) : ERROR_NONE;
+    if (!error)
+        error = read_file(redo, ".txnindex", &bytes, &size);
+    if (error)
+        return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
+    struct aborted_txn_entry entry;
+    while (txn_index_decode((struct bytes){bytes, (int32_t)size}, (int32_t)kept, redo->segment_base,
+                            &entry) &&
+           entry.last_offset < end_offset)
+        kept++;
+    memory_free(bytes);
+    return write_file(redo, ".txnindex", NULL, 0, kept * TXN_INDEX_ENTRY);
 }
 
 /* ---- the files ------------------------------------------------------------------------------ */

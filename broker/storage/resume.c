@@ -269,6 +269,7 @@ bool resumed_cut(struct log *log, int64_t segment_base, int64_t position, int64_
     if (lower && (!resumed->cut || resumed->cut_base >= 0)) {
         next.cut_base = segment_base;
         next.cut_position = position;
+        next.cut_end = anew ? -1 : end_offset;
     }
     next.cut = next.end_known = true;
     if (before) {
@@ -295,11 +296,10 @@ bool resumed_is_cut_off(const struct log *log, const char *name)
     int64_t base;
     if (!resumed || !resumed->cut || !segment_name_parse(name, NULL, &base))
         return false;
-    /* The snapshot that producers are found from lies at the segment's base at most, and rests on
-     * earlier segments' transactions only. */
-    bool tells_of_more =
-        strcmp(name + 20, ".txnindex") == 0 || strcmp(name + 20, SIDECAR_SUFFIX) == 0;
-    return base > resumed->cut_base || (base == resumed->cut_base && tells_of_more);
+    if (segment_name_parse(name, ".snapshot", &base))
+        return base > resumed->cut_end;
+    return base > resumed->cut_base ||
+           (base == resumed->cut_base && strcmp(name + 20, SIDECAR_SUFFIX) == 0);
 }
 
 void resumed_forget_files(struct log *log)

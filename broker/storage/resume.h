@@ -24,6 +24,7 @@ struct log_resumed {
     bool end_known;                 /* log->appended_end is that of the log; else the files tell */
     bool cut;                       /* the files are to be cut off here first (log_open_cut.c): */
     int64_t cut_base, cut_position; /* place; base -1: nothing in them is the log's any more */
+    int64_t cut_end;                /* the end then left; -1 likewise */
 };
 
 /* Sets up log->resumed of a log without segments and pieces, and its first segment. */
