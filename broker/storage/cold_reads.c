@@ -4,12 +4,29 @@
 #include "storage/log_state.h"
 #include "storage/store.h"
 
+static void wake_next(struct store *store)
+{
+    store->cold.woken += waiters_wake_first(&store->cold.waiters);
+}
+
+/* It runs after it was woken. */
+static void has_woken(struct log_read *read)
+{
+    struct store *store = read->log->store;
+    store->cold.woken -= read->cold_woken;
+    check(store->cold.woken >= 0);
+    read->cold_woken = false;
+}
+
 bool cold_reads_take(struct log_read *read, int64_t size, struct flow *flow)
 {
     struct store *store = read->log->store;
     check(size > 0 && size <= INT32_MAX && read->cold_bytes == 0);
-    if (store->cold.in_flight_bytes > 0 &&
-        store->cold.in_flight_bytes + size > store->options.cold_read_bytes) {
+    bool waited = read->cold_woken;
+    has_woken(read);
+    bool others_first = !waited && (store->cold.woken > 0 || !list_is_empty(&store->cold.waiters));
+    if (others_first || (store->cold.in_flight_bytes > 0 &&
+                         store->cold.in_flight_bytes + size > store->options.cold_read_bytes)) {
         REACHED("read of a file waits for others");
         waiter_park(&read->waiter, &store->cold.waiters, flow);
         read->cold_woken = true;
@@ -17,9 +34,8 @@ bool cold_reads_take(struct log_read *read, int64_t size, struct flow *flow)
     }
     store->cold.in_flight_bytes += size;
     read->cold_bytes = (int32_t)size;
-    if (read->cold_woken) /* there may be room for the next one, too */
-        waiters_wake_first(&store->cold.waiters);
-    read->cold_woken = false;
+    if (waited) /* there may be room for the next one, too */
+        wake_next(store);
     return true;
 }
 
@@ -31,6 +47,6 @@ void cold_reads_end(struct log_read *read)
     store->cold.in_flight_bytes -= read->cold_bytes;
     check(store->cold.in_flight_bytes >= 0);
     read->cold_bytes = 0;
-    read->cold_woken = false;
-    waiters_wake_first(&store->cold.waiters);
+    has_woken(read);
+    wake_next(store);
 }

@@ -5,7 +5,9 @@
  *
  *  1. in_flight_bytes is at most the budget, or one read is under way alone.
  *  2. Who waits holds nothing that others wait for but its request. It is woken by the end of a
- *     read, in the order of arrival, and every read ends; woken in vain, it wakes the next one. */
+ *     read, in the order of arrival, and every read ends; woken in vain, it wakes the next one.
+ *  3. Nobody takes what somebody was woken for, or comes before those who wait: a reader that goes
+ *     on and on would let nobody else read. */
 #include "storage/log.h"
 
 /* Bytes of one such read, unless a batch is larger: the core copies and sends no more of it in one

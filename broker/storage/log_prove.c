@@ -1,6 +1,7 @@
 #include "storage/log_prove.h"
 #include "base/mutant.h"
 #include "base/reached.h"
+#include "protocol/batch.h"
 #include "storage/log_state.h"
 #include "storage/sidecar.h"
 #include "storage/store.h"
@@ -51,6 +52,19 @@ static void drop_stale(struct segment *segment)
     segment->sidecar_known = true;
 }
 
+/* The headers of a run lie before it: its last batch begins within SIDECAR_RUN_BYTES. */
+static int64_t heads_end(const struct sidecar *sidecar, int32_t run)
+{
+    return min_i64(sidecar_run_end(sidecar, run),
+                   (int64_t)sidecar->runs[run].position + SIDECAR_RUN_BYTES + BATCH_RECORDS_AT);
+}
+
+int64_t log_prove_reach(const struct log_read *read, int64_t position)
+{
+    const struct sidecar *sidecar = read->proving ? sidecar_of(read->segment) : NULL;
+    return sidecar ? heads_end(sidecar, sidecar_run_at(sidecar, position)) : 0;
+}
+
 enum log_proof log_prove(struct log_read *read, struct bytes data, int64_t from, int64_t end,
                          int64_t *ret_needed)
 {
@@ -64,7 +78,7 @@ enum log_proof log_prove(struct log_read *read, struct bytes data, int64_t from,
             read->proved = sidecar_run_end(sidecar, run);
             break;
         case SIDECAR_SHORT:
-            *ret_needed = fault.position;
+            *ret_needed = max_i64(fault.position, heads_end(sidecar, run));
             return LOG_UNPROVED;
         case SIDECAR_OTHER:
             if (!MUTANT(stale_sidecar_believed)) {

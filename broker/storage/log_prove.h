@@ -19,6 +19,10 @@ enum log_proof {
 enum log_proof log_prove(struct log_read *read, struct bytes data, int64_t from, int64_t end,
                          int64_t *ret_needed);
 
+/* The file must be read up to here before the batch at `position` can be proved: its headers at
+ * least. 0: nothing is to be proved. */
+int64_t log_prove_reach(const struct log_read *read, int64_t position);
+
 /* Tells of rot in a closed segment, once for each: what is wrong, where, and what can be done. */
 struct sidecar_fault;
 void log_tell_rot(struct segment *segment, const char *suffix, const struct sidecar_fault *fault);

@@ -431,8 +431,8 @@ static bool take_batches(struct log_read *read)
             if (at + size > have) {
                 if (at > first)
                     break;
-                read->wanted = 0; /* it is longer than what was read: just it */
-                return pass_over(read, at, at + size);
+                read->wanted = 0; /* it is longer than what was read: just it, and its proof */
+                return pass_over(read, at, max_i64(at + size, log_prove_reach(read, at)));
             }
         }
         passed = at + size <= have ? batch : NULL;

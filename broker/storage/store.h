@@ -120,6 +120,7 @@ struct store {
     struct list room; /* waiters for room in journal or memory */
     struct {          /* see cold_reads.h */
         int64_t in_flight_bytes;
+        int32_t woken; /* that have not looked yet */
         struct list waiters;
     } cold;
     struct list spare_pieces;
