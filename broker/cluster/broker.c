@@ -4,6 +4,7 @@
 #include "cluster/cleaned.h"
 #include "cluster/directories.h"
 #include "cluster/directory.h"
+#include "cluster/kafka_starts.h"
 #include "cluster/machine.h"
 #include "cluster/offline.h"
 #include "cluster/offset_files.h"
@@ -77,6 +78,8 @@ static enum error open_directories(struct broker *broker, struct port *port, cha
         if (directory->absent)
             continue;
         error = cleaned_take(directory, port);
+        if (!error)
+            error = kafka_starts_keep(directory, port);
         if (!error)
             error = directory_unmark_clean(directory, port);
         if (error)

@@ -12,10 +12,11 @@
 #include "storage/store.h"
 #include <stdio.h>
 
-enum offset_file { RECOVERY_POINTS, WATERMARKS, OFFSET_FILES };
+enum offset_file { RECOVERY_POINTS, WATERMARKS, LOG_STARTS, OFFSET_FILES };
 
 static const char *const file_names[OFFSET_FILES] = {"recovery-point-offset-checkpoint",
-                                                     "replication-offset-checkpoint"};
+                                                     "replication-offset-checkpoint",
+                                                     "log-start-offset-checkpoint"};
 
 enum {
     GATHER_AT_ONCE = 256, /* partitions a turn */
@@ -72,6 +73,8 @@ static int64_t offset_of(const struct partition *partition, enum offset_file fil
 {
     if (file == RECOVERY_POINTS)
         return recovery_point(partition->log);
+    if (file == LOG_STARTS)
+        return partition->log->log_start > 0 ? partition->log->log_start : -1;
     return partition->opened ? partition->replica.high_watermark : partition->known_watermark;
 }
 
@@ -198,6 +201,9 @@ static void end_writing(struct offset_files *files)
 
 static int64_t interval_ns(const struct offset_files *files, enum offset_file file)
 {
+    if (file == LOG_STARTS)
+        return interval_most_ms *
+               1000000; /* at a stop only: a crash leaves no file to be believed */
     const struct settings *settings = files->broker->settings;
     int64_t ms = file == WATERMARKS ? settings->replica_high_watermark_checkpoint_interval_ms
                                     : settings->log_flush_offset_checkpoint_interval_ms;
@@ -309,7 +315,7 @@ void offset_files_open(struct broker *broker, struct port *port)
                                                  sizeof(struct offset_checkpoint_text))};
     broker->offset_files = files;
     for (int d = 0; d < broker->directory_count; d++)
-        for (int i = 0; i < OFFSET_FILES && !broker->directories[d].absent; i++)
+        for (int i = 0; i < LOG_STARTS && !broker->directories[d].absent; i++)
             read_file(files, port, d, (enum offset_file)i);
 }
 

@@ -4,6 +4,8 @@
  *
  *   recovery-point-offset-checkpoint   up to where a log is flushed in its segments
  *   replication-offset-checkpoint      its high watermark
+ *   log-start-offset-checkpoint        where it begins, if records were deleted; at a clean stop
+ *                                      only, and never read here: cluster/kafka_starts.h
  *
  *   wait -> gather (each core its partitions, a bounded number a turn) -> write, per directory
  *
@@ -32,7 +34,7 @@ void offset_files_start(struct broker *broker);
  * call again. On core 0. */
 enum error offset_files_stop(struct broker *broker, struct waiter *waiter, struct flow *flow);
 
-/* Writes both files of a directory, flushed; all cores have stopped and no log is closed yet.
+/* Writes the files of a directory, flushed; all cores have stopped and no log is closed yet.
  * Blocks. */
 enum error offset_files_write(struct broker *broker, int directory, struct port *port);
 

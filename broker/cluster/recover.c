@@ -2,6 +2,7 @@
 #include "cluster/recover.h"
 #include "cluster/catalogue.h"
 #include "cluster/directories.h"
+#include "cluster/kafka_starts.h"
 #include "cluster/metadata_load.h"
 #include "cluster/snapshots.h"
 #include "cluster/whereabouts.h"
@@ -193,7 +194,7 @@ static enum error check_alone(const struct broker *broker, char *why, size_t why
 }
 
 /* The image names the folders now: the other logs. */
-static enum error replay_logs(struct recover *recover)
+static enum error replay_logs(struct recover *recover, struct port *port)
 {
     const struct broker *broker = recover->broker;
     struct recovery *recovery = &recover->recovery;
@@ -201,6 +202,8 @@ static enum error replay_logs(struct recover *recover)
     recover->resumes = recovery_may_resume(recovery, broker->core_count, core_of_log, recover);
     if (!recover->resumes)
         error = recovery_replay(recovery, &(struct recovery_names){topic_folder, recover});
+    if (!error)
+        error = kafka_starts_take(broker, recover->directory, port, recovery);
     struct broker *told = recover->broker;
     if (recovery->set_aside > 0 && !told->warning[0])
         snprintf(told->warning, sizeof told->warning, "%llu partitions are offline; %.500s",
@@ -250,7 +253,7 @@ enum error recover_all(struct broker *broker, struct recover *recovers, struct p
         error = whereabouts_look(broker, recovers, port, why, why_size);
     for (int d = 0; d < broker->directory_count && !error; d++) {
         if (!broker->directories[d].absent)
-            error = replay_logs(&recovers[d]);
+            error = replay_logs(&recovers[d], port);
         if (error)
             error = give_up(&recovers[d], error, why, why_size);
         broker->replayed_bytes += recovers[d].recovery.replayed_bytes;

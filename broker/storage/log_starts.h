@@ -10,7 +10,7 @@
  *
  * Topics stand by their ids: what is said of one that is gone means nothing for another of its
  * name. A log start only grows, so of several that are told the largest counts. Kafka's own file,
- * log-start-offset-checkpoint, has names and no CRC; it is neither read nor written.
+ * log-start-offset-checkpoint, has names and no CRC: cluster/kafka_starts.h.
  * Functions marked so block (port_call). */
 #include "base/bytes.h"
 #include "base/error.h"

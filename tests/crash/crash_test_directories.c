@@ -374,3 +374,48 @@ TEST(directories, keep_what_is_promised_at_every_cut)
     disk_recording_destroy(recording);
     place_done(&place);
 }
+
+/* ---- a Kafka node's ------------------------------------------------------------------------ */
+
+#define OUR_MARK   "{\"version\":0,\"brokerEpoch\":-1}"
+#define KAFKA_MARK "{\"version\":0,\"brokerEpoch\":17}"
+
+static int64_t log_start(struct place *place)
+{
+    EQ(place_count(place, "t1", 1), 5);
+    return place_partition(place, "t1", 1)->log->log_start;
+}
+
+/* It has deleted records; also where our start was cut short when it had only kept the file. */
+TEST(directories, take_over_where_a_kafka_node_lets_logs_begin)
+{
+    char text[400];
+    struct place place;
+    place_init(&place, 21, "a", NULL);
+    TRUE_(place_boot(&place));
+    place_turn_topic(&place, "t1");
+    for (int i = 0; i < 5; i++)
+        EQ(place_send(&place, "t1", 1), ERROR_NONE);
+    place_stop(&place);
+    place_write(&place, "a/log-start-offset-checkpoint", "0\n1\nt1 1 2\n");
+    place_write(&place, "a/.kafka_cleanshutdown", OUR_MARK);
+    TRUE_(place_boot(&place));
+    EQ(log_start(&place), 0); /* nobody but us was here: it is not what we wrote */
+    place_stop(&place);
+    place_write(&place, "a/log-start-offset-checkpoint", "0\n2\nt1 1 2\ngone 0 7\n");
+    place_write(&place, "a/.kafka_cleanshutdown", KAFKA_MARK);
+    TRUE_(place_boot(&place));
+    EQ(log_start(&place), 2);
+    world_kill(place.world, 0);
+    TRUE_(place_boot(&place));
+    EQ(log_start(&place), 2);
+    place_stop(&place);
+    place_read(&place, "a/log-start-offset-checkpoint", text);
+    EQ_TEXT(text, "0\n1\nt1 1 2\n");
+    place_write(&place, "a/log-starts.kafka", "0\n1\nt1 1 3\n");
+    TRUE_(place_boot(&place));
+    EQ(log_start(&place), 3);
+    TRUE_(!place_exists(&place, "a/log-starts.kafka"));
+    place_stop(&place);
+    place_done(&place);
+}
