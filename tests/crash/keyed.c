@@ -11,6 +11,9 @@
 
 enum { EVENTS_MAX = 3000000, EPOCH = 7 };
 
+/* A full disk has room again at once here: it is to be noticed after a few looks, one a second. */
+static const int64_t full_pause_ns = 50000000, full_most_ns = 60000000000;
+
 struct keyed_process {
     struct keyed *keyed;
     struct core core;
@@ -24,6 +27,7 @@ struct keyed_process {
     struct keyed_seen seen;
     int64_t read_end;
     bool reading, writing, stopping, read_ended, settled, once;
+    int64_t full_since_ns; /* appends have been refused since; 0: they are not */
     enum error error;
     uint8_t batch[KEYED_BATCH_BYTES];
     struct keyed_record made[64];
@@ -176,6 +180,18 @@ bool keyed_is_fenced(const struct keyed *keyed)
     return keyed->process && is_fenced(keyed->process);
 }
 
+/* Refused on a full disk: the same batch once more, a little later. */
+static void append_later(struct keyed_process *process, struct flow *flow)
+{
+    int64_t now_ns = flow->core->now.monotonic_ns;
+    process->keyed->refusals++;
+    if (process->full_since_ns == 0)
+        process->full_since_ns = now_ns;
+    else if (now_ns - process->full_since_ns > full_most_ns)
+        keyed_fail(process->keyed, "append: refused for ever, though there is room");
+    timer_start(&process->write_timer, flow->core, flow, now_ns + full_pause_ns);
+}
+
 static void append(struct keyed_process *process, struct waiter *waiter, struct flow *flow)
 {
     struct keyed *keyed = process->keyed;
@@ -185,7 +201,12 @@ static void append(struct keyed_process *process, struct waiter *waiter, struct 
     struct bytes batches = {process->batch, (int32_t)process->size};
     enum error error = log_append(process->log, batches, EPOCH, &result);
     if (error == ERROR_WOULD_WAIT) {
+        process->full_since_ns = 0;
         waiter_park(waiter, log_room(process->log), flow);
+        return;
+    }
+    if (error && process->store.space.full && !is_fenced(process)) {
+        append_later(process, flow);
         return;
     }
     if (error) {
@@ -193,6 +214,7 @@ static void append(struct keyed_process *process, struct waiter *waiter, struct 
             keyed_fail(keyed, "append: %s", error_text(error));
         return;
     }
+    process->full_since_ns = 0;
     check(result.base_offset == keyed->count);
     if (keyed->count + process->made_count > keyed->capacity) {
         keyed->capacity = 2 * keyed->capacity + 1024;
@@ -214,6 +236,8 @@ static enum step write_step(struct flow *flow)
     if (process->stopping || process->keyed->failure[0] || is_fenced(process))
         return STEP_FAIL;
     append(process, &process->write_waiter, flow);
+    if (process->full_since_ns > 0)
+        return STEP_AGAIN;
     if (random_once_in(&process->random, process->keyed->settings.pause_once_in))
         timer_start(&process->write_timer, flow->core, flow,
                     flow->core->now.monotonic_ns +
@@ -540,7 +564,8 @@ void keyed_stop(struct keyed *keyed)
     world_notice(keyed->world, &process->core);
     if (!world_run(keyed->world, (struct world_stop){is_settled, process, EVENTS_MAX, 0}))
         keyed_fail(keyed, "the store does not settle");
-    if (keyed->faulty && is_fenced(process)) { /* the fault was in flight when the stop began */
+    /* The fault was in flight when the stop began; of a full disk the journal keeps the rest. */
+    if (keyed->faulty && (is_fenced(process) || process->error == ERROR_NO_SPACE)) {
         keyed_crash(keyed, true);
         return;
     }

@@ -53,6 +53,7 @@ struct keyed {
     bool resumes; /* the start goes on with the journal as it is */
     struct keyed_process *process;
     uint64_t passes, dropped, swaps, reads;
+    uint64_t refusals; /* appends, since the disk was full */
     char failure[600];
 };
 
