@@ -96,6 +96,12 @@ static bool bind_id(struct ids *ids, uint32_t id, int redo)
     return true;
 }
 
+static void ids_done(struct ids *ids)
+{
+    memory_free(ids->is_bound);
+    memory_free(ids->redos);
+}
+
 /* One entry. Null: it is sound. */
 static const char *dump_entry(struct dump *dump, const char *path, struct ids *ids,
                               int64_t position, const struct journal_entry *entry)
@@ -173,8 +179,7 @@ static void dump_blocks(struct dump *dump, const char *path, struct journal_read
                    reader->fault[0] ? reader->fault : error_text(error));
     dump_end(dump, path, "live_blocks=%" PRId64 " live_bytes=%" PRId64 " file_bytes=%" PRId64,
              blocks, bytes, reader->file_size);
-    memory_free(ids.is_bound);
-    memory_free(ids.redos);
+    ids_done(&ids);
 }
 
 void dump_journal(struct dump *dump, const char *path)
@@ -212,7 +217,7 @@ void dump_aside(struct dump *dump, const char *path)
         dump_entries(dump, path, &ids, aside.entries.data - bytes, aside.entries);
         dump_fault(dump, path, -1, "the partition was set aside and is offline, since %.*s",
                    aside.reason.size, (const char *)aside.reason.data);
-        memory_free(ids.is_bound);
+        ids_done(&ids);
     }
     dump_file_close(&file);
 }

@@ -387,7 +387,7 @@ static void run_calm(struct simulation *sim)
     if (failed(sim))
         return;
     world_run(sim->world,
-              (struct world_stop){.until = all_over, .argument = sim, .for_ns = 300 * second_ns});
+              (struct world_stop){.until = all_over, .argument = sim, .for_ns = 1200 * second_ns});
     for (int i = 0; i < sim->client_count && !failed(sim); i++)
         if (!sim->clients[i].kind->is_over(&sim->clients[i]))
             world_violation(sim->world, "client %d, a %s, does not come to its end", i,

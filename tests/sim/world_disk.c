@@ -309,6 +309,19 @@ static bool was_loss(struct machine *machine, uint8_t kind, struct open_file *fi
     return lost;
 }
 
+/* What a broken disk has lost is told by no flush of another one: a folder of the root is a file
+ * system of its own (world_break). */
+static void keep_losses_apart(struct machine *machine, const struct op *op, uint32_t before)
+{
+    if (machine->disk->losses == before || !is_broken(machine, op))
+        return;
+    for (struct list *node = machine->files.next; node != &machine->files; node = node->next) {
+        struct open_file *file = CONTAINER_OF(node, struct open_file, link);
+        if (strcmp(file->folder, machine->broken) != 0)
+            file->all_losses_told += machine->disk->losses - before;
+    }
+}
+
 static int64_t execute(struct machine *machine, struct op *op)
 {
     struct op_state *state = op_state(op);
@@ -324,7 +337,9 @@ static int64_t execute(struct machine *machine, struct op *op)
         if (!file)
             break;
         change.fails = state->error != 0;
+        uint32_t losses = machine->disk->losses;
         (void)change_disk(machine, op, &change); /* fails only where it is told to */
+        keep_losses_apart(machine, op, losses);
         bool lost = was_loss(machine, op->kind, file);
         return state->error ? -state->error : lost ? -ERROR_INPUT_OUTPUT : 0;
     }
