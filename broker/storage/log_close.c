@@ -20,12 +20,12 @@ static bool nobody_waits(const struct log *log)
     return list_is_empty(&log->open_waiters) && list_is_empty(&log->idle_waiters);
 }
 
-/* But for its producers. */
+/* But for its producers. Segments that are to go keep it open: nobody would look at them. */
 static bool is_idle(const struct log *log)
 {
     return log->state == LOG_OPEN && !log->removed && !log->cut && log->holders == 0 &&
-           log->retiring == 0 && log_start_is_durable(log) && list_is_empty(&log->ready) &&
-           nobody_waits(log) && log_rests(log, NULL);
+           log->retiring == 0 && list_is_empty(&log->retire_link) && log_start_is_durable(log) &&
+           list_is_empty(&log->ready) && nobody_waits(log) && log_rests(log, NULL);
 }
 
 static bool owes_sidecars(const struct log *log)

@@ -90,7 +90,7 @@ struct log {
     void (*moved)(struct log *log, void *context);
     /* Up to where what it holds is committed and decided; null: the durable end. */
     int64_t (*stable_end)(const struct log *log, void *context);
-    /* Below it nothing is ever cut off: the high watermark; null: 0. */
+    /* Below it nothing is ever cut off: the high watermark. Null: 0, and that nobody cuts. */
     int64_t (*committed_end)(const struct log *log, void *context);
     void *context;
 };

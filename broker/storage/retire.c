@@ -52,6 +52,7 @@ struct retirer {
     struct folder_script names, files;
     struct op op;
     bool runs, stopping, wants_anchor, wants_snapshot, resting, removing;
+    bool uncommitted; /* the log looked at last: only the high watermark can let it go on */
     uint8_t state;
     int32_t stop_rounds;
     char path[1100];
@@ -112,15 +113,34 @@ void retire_request(struct log *log)
 
 /* ---- what may go --------------------------------------------------------------------------- */
 
-/* Is there a snapshot of producers at or beyond `offset`, that no cut can take away? */
-static bool has_snapshot(const struct log *log, int64_t offset)
+/* The oldest snapshot of producers at or beyond `offset`; -1: there is none. */
+static int64_t snapshot_beyond(const struct log *log, int64_t offset)
 {
     const struct producer_state *state = &log->producers;
-    int64_t most = log->committed_end ? log->committed_end(log, log->context) : INT64_MAX;
     for (int32_t i = 0; i < state->snapshot_count; i++)
-        if (state->snapshots[i] >= offset && state->snapshots[i] <= most)
-            return true;
-    return false;
+        if (state->snapshots[i] >= offset)
+            return state->snapshots[i];
+    return -1;
+}
+
+/* Could a cut still take away the snapshot at `offset`? */
+static bool is_uncommitted(const struct log *log, int64_t offset)
+{
+    return log->committed_end && offset > log->committed_end(log, log->context);
+}
+
+/* Is all that is said below `end` of producers told elsewhere, for good? If not, what to wait for
+ * is noted: where there is a snapshot already, a newer one would not be committed sooner. */
+static bool is_saved(struct retirer *retirer, const struct log *log, int64_t end)
+{
+    int64_t snapshot = snapshot_beyond(log, end);
+    bool told = producer_state_is_saved(log, end) &&
+                (log->producers.table.by_id.count == 0 || snapshot >= 0);
+    bool uncommitted =
+        told && log->producers.table.by_id.count > 0 && is_uncommitted(log, snapshot);
+    retirer->wants_snapshot |= !told;
+    retirer->uncommitted |= uncommitted;
+    return told && !uncommitted;
 }
 
 static bool is_closed(const struct segment *segment)
@@ -135,6 +155,7 @@ static int32_t ready_segments(struct retirer *retirer, const struct log *log, in
 {
     const struct journal *journal = &retirer->store->journal;
     int32_t below = segments_below(log), count = 0;
+    retirer->uncommitted = false;
     if (log->cleaning || log->cut ||
         (!log_start_is_durable(log) && !MUTANT(segments_deleted_before_start_durable)))
         return 0;
@@ -144,10 +165,8 @@ static int32_t ready_segments(struct retirer *retirer, const struct log *log, in
         if (seal_closed_segment(segment, ret_handle) && *ret_handle >= 0)
             return 0;
         bool settled = segment->touched_sequence < journal->anchor_sequences[0];
-        bool saved = producer_state_is_saved(log, end) &&
-                     (log->producers.table.by_id.count == 0 || has_snapshot(log, end));
+        bool saved = is_saved(retirer, log, end);
         retirer->wants_anchor |= !settled;
-        retirer->wants_snapshot |= !saved;
         if (!is_closed(segment) || !settled || !saved)
             break;
         count++;
@@ -194,6 +213,8 @@ static bool next_log(struct retirer *retirer)
             start_op(retirer, LOOK, (struct op){.kind = OP_CLOSE, .handle = handle});
             return true;
         }
+        if (count == 0 && retirer->stopping && retirer->uncommitted)
+            continue; /* it may stay so: the next start meets them again */
         list_push(&retirer->later, node);
         if (count == 0)
             continue;

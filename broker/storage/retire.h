@@ -14,7 +14,9 @@
  *     keeps its end.
  *  3. Only sealed segments of which no live block of a journal says anything, under either anchor:
  *     a replay would make them anew (compaction.h 1).
- *  4. What they say of producers is in a snapshot that is flushed, beyond them.
+ *  4. What they say of producers is in a snapshot that is flushed, beyond them, and at or below
+ *     the log's committed end: no cut takes it away. Where only that is missing, no checkpoint is
+ *     asked for, and a stop leaves them.
  *  5. Names change only when no read is at work on the segment. */
 #include <stdbool.h>
 

@@ -222,12 +222,7 @@ static int64_t end_left(const struct rig *rig, int32_t slot, int64_t offset)
     while (kept > 0 && of->batches[kept - 1].end_offset > offset)
         kept--;
     int64_t end = kept ? of->batches[kept - 1].end_offset : 0;
-    const struct log *log = rig->workers[slot].log; /* what it rests on was committed, too */
-    int64_t least = max_i64(now->start_asked, log ? producer_state_rests_on(log) : 0);
-    /* Segments that may go now rest on a snapshot that a watermark would have passed: none is cut.
-     */
-    if (log && log->segment_count > 1 && log->segments[1]->base_offset <= now->start_asked)
-        least = INT64_MAX;
+    int64_t least = max_i64(now->start_asked, rig->workers[slot].committed_end);
     return end >= least ? offset : of->count ? of->batches[of->count - 1].end_offset : offset;
 }
 

@@ -415,6 +415,7 @@ void rig_delete(struct rig *rig, int32_t slot)
     (void)oracle_recreate(rig->oracle, slot);
     rig->promises[slot] = rig->oracle->now[slot];
     rig->unnamed |= 1u << slot;
+    rig->workers[slot].committed_end = 0;
 }
 
 /* ---- the end of a process: its memory ---- */

@@ -44,9 +44,10 @@ struct worker {
     int32_t searches; /* in this life, once all was read */
     bool cuts;        /* the log is being cut off; what lies beyond cut_end is not acknowledged */
     int64_t cut_end;
-    bool start_met; /* the same of its log start */
-    bool met;       /* the log was opened, and the oracle has adopted its end */
-    int64_t offset; /* read up to here */
+    bool start_met;        /* the same of its log start */
+    int64_t committed_end; /* as by a high watermark, which outlives the process: never cut */
+    bool met;              /* the log was opened, and the oracle has adopted its end */
+    int64_t offset;        /* read up to here */
     uint32_t sequence;
     struct bytes waiting; /* a batch that found no room; a copy */
     struct random random;

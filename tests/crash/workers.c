@@ -49,6 +49,19 @@ static void meet_start(struct worker *worker, const struct log *log)
                           oracle_adopt_start(rig->oracle, worker->slot, log->log_start));
 }
 
+static int64_t committed_end(const struct log *log, void *context)
+{
+    return ((const struct worker *)context)->committed_end;
+}
+
+/* Of most logs nothing is committed, so that anything may be cut off. Where segments are to go, all
+ * that is durable is: they rest on a snapshot at or below the watermark. */
+static void commit(struct worker *worker, const struct log *log, int64_t durable_end)
+{
+    if (log->segment_count > 1 && log->segments[1]->base_offset <= log->log_start)
+        worker->committed_end = max_i64(worker->committed_end, durable_end);
+}
+
 /* Durable is acknowledged. */
 static void moved(struct log *log, void *context)
 {
@@ -66,6 +79,7 @@ static void moved(struct log *log, void *context)
         meet_start(worker, log);
     note_start(worker, log);
     int64_t end = worker->cuts ? min_i64(log->durable_end, worker->cut_end) : log->durable_end;
+    commit(worker, log, end);
     if (end <= promise_of(worker)->acknowledged_end)
         return;
     promise_of(worker)->acknowledged_end = end;
@@ -82,6 +96,7 @@ static void make_log(struct worker *worker, struct store *store)
         slot_partition(worker->slot), string_of(topic)};
     worker->log = log_new(store, &identity, &worker->rig->settings.log);
     worker->log->moved = moved;
+    worker->log->committed_end = committed_end;
     worker->log->context = worker;
     worker->start_met = false;
 }
@@ -192,6 +207,7 @@ void worker_remove_log(struct worker *worker)
     *promise_of(worker) = rig->oracle->now[worker->slot];
     log_remove(worker->log);
     worker_drop_waiting(worker);
+    worker->committed_end = 0;
     make_log(worker, store);
 }
 
