@@ -156,7 +156,15 @@ static enum step drain_log(struct flow *flow)
     return error && !log->resumed ? STEP_FAIL : STEP_NEXT;
 }
 
-/* Creates the log's folder, with partition.metadata in it, at the first drain. */
+static enum step close_small_file(struct drain *drain)
+{
+    drain_start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
+    drain->handle = -1;
+    return STEP_AGAIN;
+}
+
+/* Creates the log's folder, with partition.metadata in it, at the first drain. Where it is there
+ * already the file's size is set, too: a flush that failed may have lost that. */
 static enum step drain_folder(struct flow *flow)
 {
     struct drain *drain = drain_of(flow);
@@ -177,6 +185,7 @@ static enum step drain_folder(struct flow *flow)
     case 1:
         if (drain->op.result < 0 && op_error(drain->op.result) != ERROR_ALREADY_EXISTS)
             return drain_give_up(drain, "a partition's folder could not be created");
+        drain->remade = drain->op.result < 0;
         snprintf(drain->path, sizeof drain->path, "%s/partition.metadata", log->folder);
         drain_start_op(
             drain,
@@ -206,9 +215,18 @@ static enum step drain_folder(struct flow *flow)
                                               .vector_count = 1});
             return STEP_AGAIN;
         }
-        drain_start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
-        drain->handle = -1;
+        if (!drain->remade) {
+            drain->phase++;
+            return close_small_file(drain);
+        }
+        drain_start_op(drain, (struct op){.kind = OP_TRUNCATE,
+                                          .handle = drain->handle,
+                                          .size = drain->vector.iov_len});
         return STEP_AGAIN;
+    case 4:
+        if (drain->op.result < 0)
+            return drain_give_up(drain, "partition.metadata could not be written");
+        return close_small_file(drain);
     default:
         drain->phase = 0;
         buffer_release(drain->chunk);

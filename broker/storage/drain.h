@@ -30,6 +30,7 @@ struct drain {
     uint8_t file;        /* of the indexes the one that is written */
     int32_t entries;     /* that are being written to it */
     int32_t handle;      /* of a small file being written */
+    bool remade;         /* the folder was there before its first drain */
     bool names_to_flush; /* of indexes of transactions (producer_save.c) */
     char path[1024];
     struct file_replace replace;

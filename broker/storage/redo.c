@@ -184,6 +184,9 @@ static enum error create_folder(struct redo *redo)
         return fault(redo, handle, "partition.metadata can't be created");
     size_t size = partition_metadata_encode(redo->key.topic_id, text);
     enum error error = redo_write(recovery, (int32_t)handle, text, (int64_t)size, 0);
+    if (!error && result < 0) /* a flush that failed may have lost the size of one that was there */
+        error = op_error(call(
+            recovery, (struct op){.kind = OP_TRUNCATE, .handle = (int32_t)handle, .size = size}));
     if (!error && !redo->recovery->flush_all)
         error = op_error(call(recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
     (void)call(recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});

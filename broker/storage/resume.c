@@ -335,6 +335,10 @@ bool resumed_take(struct log *log, const struct piece **next)
             list_push(&log->store->dirty_folders, &log->dirty_folder);
         log->store->directory_dirty = true;
     }
+    /* No checkpoint has flushed partition.metadata, or one failed to: then what can be read of it
+     * is lost with the power, and no later flush helps. The drain writes it anew. */
+    if (log->resumed->whole)
+        log->folder_exists = false;
     memory_free(log->resumed);
     log->resumed = NULL;
     return true;

@@ -1,4 +1,5 @@
 #include "crash/faults.h"
+#include "base/check.h"
 #include "base/memory.h"
 #include "storage/log_state.h"
 #include <stdio.h>
@@ -126,6 +127,44 @@ static void start_again(struct run *run)
     rig_stop(rig);
 }
 
+/* A file system that can't write its names does not go on: such a loss is no other life's. */
+static bool names_are_lost(struct run *run)
+{
+    const struct list *names = &machine_of(run)->disk->pending_names;
+    for (const struct list *node = names->next; node != names; node = node->next)
+        if (CONTAINER_OF(node, struct name_change, link)->lost)
+            return true;
+    return false;
+}
+
+/* What a failed flush has lost can still be read: a checkpoint that rests on it frees the journal,
+ * and then the power fails. Where a loss is told late, this life may refuse or be fenced. */
+static void live_again(struct run *run)
+{
+    struct rig *rig = run->rig;
+    rig->refused = run->script.over = false;
+    run->faults->names_lost = names_are_lost(run);
+    if (rig->failure[0])
+        return;
+    if (run->faults->names_lost) {
+        struct disk_choice choice = disk_choice_of(CHOICE_OLD, 0);
+        disk_crash(machine_of(run)->disk, &choice);
+        return;
+    }
+    rig_start(rig);
+    if (!rig->refused) {
+        script_do(&run->script, OPERATION_append_to_two);
+        script_do(&run->script, OPERATION_checkpoint);
+        run->faults->checkpointed = !run->script.over && !rig_is_fenced(rig);
+    }
+    if (rig->failure[0])
+        return;
+    if (machine_of(run)->running)
+        rig_crash(rig, false);
+    struct disk_choice choice = disk_choice_of(CHOICE_OLD, 0);
+    disk_crash(machine_of(run)->disk, &choice);
+}
+
 static void judge(struct run *run)
 {
     struct faults *faults = run->faults;
@@ -182,6 +221,8 @@ void faults_run(struct faults *faults)
         run_in_work(run);
     else
         run_in_start(run);
+    if (faults->relived)
+        live_again(run);
     start_again(run);
     snprintf(faults->failure, sizeof faults->failure, "%s", rig->failure);
     rig_done(rig);
