@@ -2,6 +2,7 @@
 #include "base/mutant.h"
 #include "protocol/batch.h"
 #include "storage/drain.h"
+#include "storage/log_start.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
@@ -95,6 +96,13 @@ enum step drain_epochs(struct flow *flow)
     if (drain->phase == 0) {
         if (!log->forced || !log->folder_exists || log->removed || !log_epochs_lag(log))
             return STEP_NEXT;
+        if (log->store->fenced)
+            return STEP_FAIL;
+        /* Cut off at a start that a crash takes back, the file would lack what begins below. */
+        if (!log_start_is_durable(log)) {
+            waiter_park(&drain->waiter, &log->store->journal.durable_waiters, flow);
+            return STEP_AGAIN;
+        }
         begin(drain);
     }
     if (!file_replace_step(&drain->replace, flow))

@@ -41,6 +41,15 @@ TEST(life, faults_of_the_disk)
     run(LIVES_FAULTS, 80);
 }
 
+/* In this one a checkpoint saves leader epochs while a move of the log start is not durable yet,
+ * and a crash takes the move back: the file must still tell the epochs below it. */
+TEST(life, leader_epochs_are_cut_off_only_at_a_durable_start)
+{
+    char failure[800];
+    lives_run(LIVES_FAULTS, 981, 8, failure, sizeof failure);
+    EQ_TEXT(failure, "");
+}
+
 /* Both anchors of the first core's journal, as a broker of that version wrote them. */
 static void set_version(struct disk *disk, uint32_t version)
 {
