@@ -174,7 +174,7 @@ static enum step drain_folder(struct flow *flow)
             drain->handle = (int32_t)drain->op.result; /* opened just now: closed at the end */
         return STEP_FAIL;
     }
-    if (log->folder_exists) {
+    if (log->folder_exists && !log->owner_lost) {
         choose_chunk(drain);
         return STEP_NEXT;
     }
@@ -232,6 +232,7 @@ static enum step drain_folder(struct flow *flow)
         buffer_release(drain->chunk);
         drain->chunk = NULL;
         log->folder_exists = true;
+        log->owner_lost = false;
         if (list_is_empty(&log->dirty_folder))
             list_push(&log->store->dirty_folders, &log->dirty_folder);
         log->store->directory_dirty = true;

@@ -106,7 +106,7 @@ bool log_is_settled(const struct log *log)
 {
     if (log->set_aside)
         return true;
-    if (log->resumed)
+    if (log->resumed || log->owner_lost)
         return false;
     uint64_t mark = log->store->journal.mark_sequence;
     struct segment *active = log_active(log);

@@ -304,9 +304,9 @@ static enum step open_metadata(struct flow *flow)
         return opening_give_up(opening, "the file can't be read");
     struct uuid id;
     struct bytes text = {opening->buffer->data, (int32_t)size};
-    bool ours = false;
+    bool ours = false, says = size >= 0 && !partition_metadata_is_torn(text);
     /* Torn it is of a deleted topic that no checkpoint has seen: recovery made ours whole. */
-    if (size >= 0 && !partition_metadata_is_torn(text)) {
+    if (says) {
         if (!partition_metadata_decode(text, &id))
             return opening_give_up(opening, "it is damaged");
         ours = uuid_equal(id, log->topic_id);
@@ -314,9 +314,14 @@ static enum step open_metadata(struct flow *flow)
             return opening_give_up(opening, "its topic id is damaged");
     }
     if (!ours && !MUTANT(recreated_topic_sees_old_files)) {
-        if (!resumed_is_whole(log))
+        if (!resumed_is_whole(log) && says)
             return opening_give_up(opening,
                                    "it is not that of the log whose end the journal holds");
+        if (!resumed_is_whole(log)) { /* a checkpoint has seen the log: the folder is its own */
+            REACHED("partition.metadata is lost");
+            log->owner_lost = true;
+            return STEP_NEXT;
+        }
         REACHED("folder of an earlier topic");
         opening->stale = true;
         return STEP_FAIL;

@@ -66,7 +66,8 @@ struct log {
     struct list ready;       /* in store->ready while it is due */
     struct list dirty_folder;
     bool folder_exists, draining;
-    bool forced; /* the running checkpoint waits for it */
+    bool owner_lost; /* the next drain writes partition.metadata before anything else */
+    bool forced;     /* the running checkpoint waits for it */
     struct list open_waiters,
         idle_waiters; /* opened or failed; no drain or read at work any more */
     struct log_opening *opening;

@@ -124,8 +124,8 @@ enum error redo_remove_folder(struct recovery *recovery, const char *folder)
     return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
 }
 
-/* Whose folder is it? NOT_FOUND: there is none, or it does not say. MALFORMED: its word is damaged.
- */
+/* Whose folder is it? NOT_FOUND: there is none, or it does not say, for its word was lost in a
+ * crash. MALFORMED: that is damaged. */
 static enum error read_owner(struct redo *redo, struct uuid *ret_owner)
 {
     char path[1100];
@@ -147,8 +147,23 @@ static enum error read_owner(struct redo *redo, struct uuid *ret_owner)
     (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
     if (got < 0)
         return op_error(got);
-    bool parsed = partition_metadata_decode((struct bytes){text, (int32_t)size}, ret_owner);
-    return parsed ? ERROR_NONE : ERROR_MALFORMED;
+    struct bytes word = {text, (int32_t)size};
+    if (partition_metadata_is_torn(word))
+        return ERROR_NOT_FOUND;
+    return partition_metadata_decode(word, ret_owner) ? ERROR_NONE : ERROR_MALFORMED;
+}
+
+static enum error note_segment(void *context, char kind, const char *name)
+{
+    int64_t base;
+    *(bool *)context |= kind == 'f' && segment_name_parse(name, ".log", &base);
+    return ERROR_NONE;
+}
+
+static bool has_segments(struct redo *redo)
+{
+    bool any = false;
+    return redo_list(redo->recovery->port, redo->folder, note_segment, &any) == ERROR_NONE && any;
 }
 
 enum error redo_write(struct recovery *recovery, int32_t handle, const void *data, int64_t size,
@@ -209,6 +224,10 @@ enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole)
     }
     if (error != ERROR_NONE && error != ERROR_NOT_FOUND && error != ERROR_MALFORMED)
         return fault(redo, -(int64_t)error, "partition.metadata can't be read");
+    if (!whole && error == ERROR_NOT_FOUND && has_segments(redo)) {
+        REACHED("partition.metadata is lost");
+        return create_folder(redo); /* a checkpoint has seen the log: the folder is its own */
+    }
     if (!whole) /* a checkpoint has flushed it with the log's first bytes */
         return fault(redo, -(int64_t)(error ? error : ERROR_CHECKSUM),
                      "partition.metadata is not that of the log whose end the journal holds");

@@ -338,7 +338,7 @@ bool resumed_take(struct log *log, const struct piece **next)
     /* No checkpoint has flushed partition.metadata, or one failed to: then what can be read of it
      * is lost with the power, and no later flush helps. The drain writes it anew. */
     if (log->resumed->whole)
-        log->folder_exists = false;
+        log->owner_lost = log->folder_exists;
     memory_free(log->resumed);
     log->resumed = NULL;
     return true;

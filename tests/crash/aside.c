@@ -154,29 +154,34 @@ static void look_at_aside(struct state *state)
 }
 
 /* Starts, crashes in the midst of setting aside. */
-static void crash_a_start(struct state *state)
+static void crash_a_start(struct rig *rig, int crash_at)
 {
-    struct rig *rig = state->rig;
     world_start(rig->world, 0);
-    rig->resumes = state->run->starts == STARTS_RESUME;
+    rig->resumes = rig->settings.starts == STARTS_RESUME;
     if (rig_recover(rig)) {
         rig_open(rig);
         for (int i = 0; i < rig->settings.cores; i++)
             checkpoint_request(&rig->cores[i].store, true);
-        world_run(rig->world, (struct world_stop){.events = (uint64_t)state->run->crash_at});
+        world_run(rig->world, (struct world_stop){.events = (uint64_t)crash_at});
     } else {
         rig_fail(rig, "a start refused: %s", rig->refusal);
     }
-    rig_crash(rig, state->run->crash_at % 50 == 0);
+    rig_crash(rig, crash_at % 50 == 0);
+}
+
+static struct rig_settings settings_of(enum rig_starts starts)
+{
+    struct rig_settings settings = script_settings(1, 0);
+    settings.starts = starts;
+    settings.log.segment_bytes = 1 << 20; /* no roll: the journal goes on in the damaged file */
+    settings.log.index_bytes = 1 << 16;
+    settings.log.segment_ms = INT64_MAX / 2;
+    return settings;
 }
 
 void aside_run(struct aside_run *run)
 {
-    struct rig_settings settings = script_settings(1, 0);
-    settings.starts = run->starts;
-    settings.log.segment_bytes = 1 << 20; /* no roll: the journal goes on in the damaged file */
-    settings.log.index_bytes = 1 << 16;
-    settings.log.segment_ms = INT64_MAX / 2;
+    struct rig_settings settings = settings_of(run->starts);
     struct oracle oracle;
     struct rig *rig = memory_zeroed(sizeof *rig);
     struct state state = {.run = run, .rig = rig};
@@ -185,7 +190,7 @@ void aside_run(struct aside_run *run)
     prepare(&state);
     rig->offline = 1;
     if (run->crash_at && !rig->failure[0])
-        crash_a_start(&state);
+        crash_a_start(rig, run->crash_at);
     for (int life = 0; life < 2; life++) {
         rig_start(rig);
         script_append(&state.script, 1, 400, 3);
@@ -198,6 +203,76 @@ void aside_run(struct aside_run *run)
         if (!rig->failure[0] && !joins)
             look_at_aside(&state);
     }
+    snprintf(run->failure, sizeof run->failure, "%s", rig->failure);
+    rig_done(rig);
+    script_done(&state.script);
+    memory_free(rig);
+    oracle_done(&oracle);
+}
+
+/* ---- partition.metadata -------------------------------------------------------------------- */
+
+static const char owner_path[] = "data/t0-0/partition.metadata";
+
+static void lose_owner(struct state *state, enum owner_damage damage)
+{
+    struct inode *inode = disk_find(disk_of(state), owner_path);
+    if (!inode) {
+        rig_fail(state->rig, "there is no %s", owner_path);
+        return;
+    }
+    uint8_t zeros[64] = {0};
+    struct iovec vector = {zeros, (size_t)inode->size};
+    struct disk_change cut = {
+        .kind = OP_TRUNCATE, .inode = inode->id, .size = damage == OWNER_CUT ? 30 : 0};
+    if (damage == OWNER_MISSING)
+        change(state, (struct disk_change){.kind = OP_REMOVE, .path = owner_path});
+    else if (damage == OWNER_ZERO)
+        change(state, (struct disk_change){.kind = OP_WRITE,
+                                           .inode = inode->id,
+                                           .size = vector.iov_len,
+                                           .vectors = &vector,
+                                           .vector_count = 1});
+    else
+        change(state, cut);
+    struct disk_choice choice = disk_choice_of(CHOICE_NEW, 0);
+    disk_crash(disk_of(state), &choice); /* durable */
+}
+
+static void lose_power(struct rig *rig)
+{
+    rig_crash(rig, false);
+    struct disk_choice choice = disk_choice_of(CHOICE_OLD, 0);
+    disk_crash(rig->world->machines[0]->disk, &choice);
+}
+
+void owner_run(struct owner_run *run)
+{
+    static const enum operation operations[] = {OPERATION_append_to_two, OPERATION_append,
+                                                OPERATION_flush, OPERATION_drain};
+    struct rig_settings settings = settings_of(run->starts);
+    struct oracle oracle;
+    struct rig *rig = memory_zeroed(sizeof *rig);
+    struct state state = {.rig = rig};
+    oracle_init(&oracle, 1, settings.slots, settings.batch_most);
+    rig_init(rig, &settings, &oracle);
+    script_begin(&state.script, rig);
+    script_do(&state.script, run->whole ? OPERATION_delete_topic : OPERATION_checkpoint);
+    for (int i = 0; i < ARRAY_COUNT(operations); i++)
+        script_do(&state.script, operations[i]);
+    if (!rig->failure[0]) {
+        rig_crash(rig, false);
+        lose_owner(&state, run->damage);
+    }
+    if (run->crash_at && !rig->failure[0])
+        crash_a_start(rig, run->crash_at);
+    for (int life = 0; life < 2 && !rig->failure[0]; life++) {
+        rig_start(rig);
+        script_do(&state.script, OPERATION_checkpoint);
+        if (!rig->failure[0] && life == 0)
+            lose_power(rig);
+    }
+    rig_stop(rig);
     snprintf(run->failure, sizeof run->failure, "%s", rig->failure);
     rig_done(rig);
     script_done(&state.script);

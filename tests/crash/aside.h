@@ -23,3 +23,19 @@ struct aside_run {
 };
 
 void aside_run(struct aside_run *run);
+
+enum owner_damage { OWNER_MISSING, OWNER_EMPTY, OWNER_CUT, OWNER_ZERO, OWNER_DAMAGES };
+
+/* The same store, in which partition.metadata of one log was lost: it is made anew, and nothing of
+ * the log is missing. */
+struct owner_run {
+    /* arguments */
+    enum owner_damage damage;
+    enum rig_starts starts;
+    bool whole;   /* the journal holds all of the log; else segments hold its beginning alone */
+    int crash_at; /* as above */
+    /* results */
+    char failure[700];
+};
+
+void owner_run(struct owner_run *run);
