@@ -11,6 +11,7 @@
 #include "storage/log_start.h"
 #include "storage/log_state.h"
 #include "storage/recovery_point.h"
+#include "storage/retire.h"
 #include "storage/roll.h"
 #include "storage/scrub.h"
 #include "storage/store.h"
@@ -427,6 +428,8 @@ static enum error put(struct log *log, struct bytes batches, const struct measur
         number_batches(to + used, batches.size, measure->base_offset, leader_epoch);
     add_piece(log, segment, (struct bytes){to + used, batches.size}, measure);
     journal_commit(journal, used + (uint32_t)batches.size, entries, log);
+    if (segment != before)
+        retire_request(log); /* all of the one that was closed may have been deleted */
     *ret = (struct log_append_result){.base_offset = measure->base_offset,
                                       .end_offset = measure->end_offset,
                                       .log_start_offset = log->log_start};

@@ -336,12 +336,28 @@ static void end_log(struct retirer *retirer)
     release(retirer);
 }
 
+/* Closes what the operation that has ended left open. False: nothing. */
+static bool close_left_open(struct retirer *retirer)
+{
+    const struct op *op = &retirer->op;
+    int64_t handle = -1;
+    if (retirer->state == CREATE_FILE || retirer->state == SNAPSHOT)
+        handle = op->result;
+    else if (retirer->state == FLUSH_SNAPSHOT)
+        handle = op->handle;
+    if (handle < 0)
+        return false;
+    start_op(retirer, CLOSE_SNAPSHOT, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
+    return true;
+}
+
 static enum step work_on_log(struct retirer *retirer)
 {
     struct log *log = retirer->log;
     const struct op *op = &retirer->op;
     if (log->removed && retirer->state != NAMES && retirer->state != CLOSE) {
-        end_log(retirer);
+        if (!close_left_open(retirer))
+            end_log(retirer);
         return STEP_AGAIN;
     }
     switch (retirer->state) {
@@ -498,7 +514,7 @@ static enum step retire_end(struct flow *flow)
 {
     struct retirer *retirer = CONTAINER_OF(flow, struct retirer, flow);
     if (retirer->log) {
-        if (!close_taken(retirer))
+        if (close_left_open(retirer) || !close_taken(retirer))
             return STEP_AGAIN;
         end_log(retirer);
     }

@@ -100,14 +100,48 @@ TEST(retire, no_stop_waits_for_the_high_watermark)
     run(stop_and_go);
 }
 
-/* Found by the model: idle, the log was closed before the look at its segments came round again. */
-TEST(retire, no_log_is_closed_over_segments_that_are_to_go)
+static void passes(const char *text)
 {
     struct model_script script;
-    EQ(model_script_parse("seed 26\nlap 0\nkill\ndelete 0 467217546\ncheckpoint\nstop\n", &script),
-       0);
+    EQ(model_script_parse(text, &script), 0);
     char failure[800];
     model_run_apart(&script, failure, sizeof failure);
     EQ_TEXT(failure, "");
     model_script_done(&script);
+}
+
+/* Found by the model: idle, the log was closed before the look at its segments came round again. */
+TEST(retire, no_log_is_closed_over_segments_that_are_to_go)
+{
+    passes("seed 26\nlap 0\nkill\ndelete 0 467217546\ncheckpoint\nstop\n");
+}
+
+static void delete_and_roll(struct script *script, struct rig *rig)
+{
+    struct log *log = worker_log(rig, 0);
+    log->committed_end = NULL;
+    script_start_at(script, 0, log->appended_end); /* nothing is closed yet */
+    let_time_pass(rig, SECOND_NS);
+    EQ(log->segment_count, 1);
+    script_do(script, OPERATION_roll);
+    EQ(log->segment_count, 2);
+    let_time_pass(rig, SECOND_NS);
+    EQ(log->segment_count, 1);
+    rig_stop(rig);
+}
+
+TEST(retire, takes_a_segment_that_is_closed_after_all_of_it_was_deleted)
+{
+    run(delete_and_roll);
+}
+
+/* Found by the model: the snapshot that was being flushed stayed open. */
+TEST(retire, leaves_nothing_open_where_the_topic_is_deleted_meanwhile)
+{
+    passes("seed 137\nappend 1 1165293215 1299840099\nappend 1 513710090 889262334\n"
+           "follow 1 572475058 1751960339\nlap 0\nappend 1 2023628533 3889672875\n"
+           "append 1 489771202 1657052585\nappend 1 2188860856 3731463280\n"
+           "append 1 1978160377 3484293481\ndelete 1 844184900\nappend 1 987319936 511756408\n"
+           "follow 1 4239896661 1405967043\nappend 1 1839467201 2101496009\n"
+           "append 1 44508356 4287961566\nremove 1\nstop\n");
 }
