@@ -166,7 +166,8 @@ static int32_t ready_segments(struct retirer *retirer, const struct log *log, in
             return 0;
         bool settled = segment->touched_sequence < journal->anchor_sequences[0];
         bool saved = is_saved(retirer, log, end);
-        retirer->wants_anchor |= !settled;
+        bool untrimmed = !segment->sealed && segment->users == 0 && !log->draining;
+        retirer->wants_anchor |= !settled || untrimmed;
         if (!is_closed(segment) || !settled || !saved)
             break;
         count++;

@@ -123,6 +123,11 @@ static void delete_and_roll(struct script *script, struct rig *rig)
     script_start_at(script, 0, log->appended_end); /* nothing is closed yet */
     let_time_pass(rig, SECOND_NS);
     EQ(log->segment_count, 1);
+    script_do(script, OPERATION_append);
+    script_do(script, OPERATION_flush);
+    script_start_at(script, 0, log->appended_end);
+    script_do(script, OPERATION_checkpoint); /* trims it, and no journal speaks of it any more */
+    script_do(script, OPERATION_checkpoint);
     script_do(script, OPERATION_roll);
     EQ(log->segment_count, 2);
     let_time_pass(rig, SECOND_NS);
