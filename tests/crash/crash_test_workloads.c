@@ -1,5 +1,6 @@
-/* Every workload of up to three operations, cut everywhere. BOLE_WORKLOADS=all: with every choice
- * that crash could leave, within reason; few: of one operation; else so many as fit a check. */
+/* Every workload of up to two operations, cut everywhere, and of those of three as many as fit a
+ * check: each two operations meet once in each two of the three places. BOLE_WORKLOADS=all: all of
+ * three, with every choice that a crash could leave, within reason; few: of one operation only. */
 #include "crash/shares.h"
 #include "crash/workloads.h"
 #include "support/test.h"
@@ -19,6 +20,7 @@ static struct workloads settings_of(int variant, int operations)
     struct workloads workloads = {.seed = 1,
                                   .variant = variant,
                                   .operations = wants("few") ? 1 : operations,
+                                  .sample = OPERATION_COUNT,
                                   .subset_units = 2,
                                   .single_units = 1,
                                   .draws = 1,
@@ -28,6 +30,7 @@ static struct workloads settings_of(int variant, int operations)
                                   .shares = SHARES};
     if (wants("all")) {
         workloads.operations = WORKLOAD_OPERATIONS_MAX;
+        workloads.sample = 0;
         workloads.subset_units = 6;
         workloads.single_units = 64;
         workloads.draws = 16;

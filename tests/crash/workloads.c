@@ -312,6 +312,16 @@ static void look_at_workload(struct walk *walk)
     oracle_done(&oracle);
 }
 
+/* Whatever two of the three operations are, one in `sample` of those there are for the third makes
+ * a sum that is taken. */
+static bool is_sampled(const struct walk *walk)
+{
+    int sum = 0;
+    for (int i = 0; i < walk->count; i++)
+        sum += (int)walk->operations[i];
+    return walk->count < 3 || walk->workloads->sample == 0 || sum % walk->workloads->sample == 0;
+}
+
 /* Workloads come in order of length. */
 static void look_at_length(struct walk *walk, int length, int *index)
 {
@@ -322,19 +332,19 @@ static void look_at_length(struct walk *walk, int length, int *index)
     for (int i = 0; i < count && !workloads->failure[0]; i++) {
         if (workloads->images_most && workloads->images >= workloads->images_most)
             return;
-        if ((*index)++ % workloads->shares != workloads->share)
-            continue;
         int rest = i;
         walk->count = length;
         for (int j = length - 1; j >= 0; j--, rest /= OPERATION_COUNT)
             walk->operations[j] = (enum operation)(rest % OPERATION_COUNT);
-        look_at_workload(walk);
+        if (is_sampled(walk) && (*index)++ % workloads->shares == workloads->share)
+            look_at_workload(walk);
     }
 }
 
 void workloads_run(struct workloads *workloads)
 {
     check(workloads->operations <= WORKLOAD_OPERATIONS_MAX && workloads->shares > 0);
+    check(workloads->sample <= OPERATION_COUNT); /* else there would be pairs that don't meet */
     struct walk walk = {.workloads = workloads};
     image_set_init(&walk.seen);
     read_wish(&walk);

@@ -17,6 +17,8 @@ struct workloads {
     uint64_t seed;
     int variant;            /* of script_settings; a wish has its own */
     int operations;         /* in a workload, at most */
+    int sample;             /* of those of three operations one in so many: each pair of operations
+                             * still meets, in each two of the three places; 0: all */
     int subset_units;       /* of so many unflushed units every subset is taken */
     int single_units;       /* of more, this many alone lost and alone kept, each */
     int draws;              /* and so many random ones */
