@@ -3,10 +3,12 @@
 #include "base/memory.h"
 #include "cluster/machine.h"
 #include "cluster/offline.h"
+#include "cluster/partition.h"
 #include "cluster/whereabouts.h"
 #include "config/listeners.h"
 #include "logic/leaders.h"
 #include "protocol/messages.h"
+#include "storage/log_state.h"
 #include "storage/store.h"
 
 enum { AT_ONCE = 500 /* records of one request */, CONTROLLER_PORT = 9093 };
@@ -165,27 +167,11 @@ static enum step register_end(struct flow *flow)
 static const struct flow_kind register_flow = {"register",
                                                {{"start", register_start}, {"end", register_end}}};
 
-/* Has it ended, and after a failure is nothing under way any more, so that all can be closed? */
-static bool is_over(const struct registration *registration)
+/* Turns all cores on this thread, which share one port now. */
+static void turn(struct broker *broker, struct port *port,
+                 bool (*is_over)(const struct broker *, const void *), const void *context)
 {
-    const struct broker *broker = registration->broker;
-    if (!registration->ended || !registration->request.error)
-        return registration->ended;
-    for (int i = 0; i < broker->core_count; i++)
-        for (int d = 0; d < broker->directory_count; d++)
-            if (store_is_at_work(broker->shards[i].stores[d]))
-                return false;
-    return true;
-}
-
-/* Turns all cores on this thread, which share one port now, until the request has ended. */
-static enum error run(struct registration *registration, struct port *port)
-{
-    struct broker *broker = registration->broker;
-    registration->ended = registration->wrote = false;
-    arena_init(&registration->arena, 4u << 20);
-    flow_start(&registration->flow, &register_flow, &broker->shards[0].core);
-    while (!is_over(registration)) {
+    while (!is_over(broker, context)) {
         bool busy = false;
         for (int i = 0; i < broker->core_count; i++) {
             core_turn(&broker->shards[i].core, false);
@@ -193,9 +179,24 @@ static enum error run(struct registration *registration, struct port *port)
         }
         for (int i = 0; i < broker->core_count; i++)
             busy = busy || core_has_work(&broker->shards[i].core);
-        if (!busy && !is_over(registration))
+        if (!busy && !is_over(broker, context))
             port->operations->wait(port, INT64_MAX);
     }
+}
+
+static bool has_ended(const struct broker *broker, const void *context)
+{
+    return ((const struct registration *)context)->ended;
+}
+
+/* Until the request has ended. */
+static enum error run(struct registration *registration, struct port *port)
+{
+    struct broker *broker = registration->broker;
+    registration->ended = registration->wrote = false;
+    arena_init(&registration->arena, 4u << 20);
+    flow_start(&registration->flow, &register_flow, &broker->shards[0].core);
+    turn(broker, port, has_ended, registration);
     arena_done(&registration->arena);
     return registration->request.error;
 }
@@ -212,13 +213,77 @@ static enum error run_all(struct registration *registration, struct port *port,
     return error;
 }
 
+/* ---- after a failure ----------------------------------------------------------------------- */
+
+/* Ends what is under way on a core, so that all can be closed. */
+struct unwinding {
+    struct flow flow;
+    struct waiter waiter;
+    struct shard *shard;
+    bool ended;
+};
+
+static enum step unwind_stores(struct flow *flow)
+{
+    struct unwinding *unwinding = CONTAINER_OF(flow, struct unwinding, flow);
+    const struct shard *shard = unwinding->shard;
+    for (int d = 0; d <= shard->broker->directory_count; d++)
+        if (!store_rest(shard->stores[d], &unwinding->waiter, flow))
+            return STEP_AGAIN;
+    return STEP_NEXT;
+}
+
+static enum step unwind_end(struct flow *flow)
+{
+    CONTAINER_OF(flow, struct unwinding, flow)->ended = true;
+    return STEP_NEXT;
+}
+
+static const struct flow_kind unwind_flow = {"unwind",
+                                             {{"stores", unwind_stores}, {"end", unwind_end}}};
+
+/* Reads of logs, by whoever follows the metadata, end by themselves. */
+static bool is_at_rest(const struct broker *broker, const void *context)
+{
+    const struct unwinding *unwindings = context;
+    for (int i = 0; i < broker->core_count; i++) {
+        const struct shard *shard = &broker->shards[i];
+        uint32_t position = 0;
+        for (const struct partition *partition;
+             (partition = map_next(&shard->partitions, &position));)
+            if (log_is_in_use(partition->log))
+                return false;
+        for (int d = 0; d <= broker->directory_count; d++)
+            if (store_is_at_work(shard->stores[d]))
+                return false;
+        if (!unwindings[i].ended || core_has_work(&broker->shards[i].core))
+            return false;
+    }
+    return true;
+}
+
+static void unwind(struct broker *broker, struct port *port)
+{
+    struct unwinding *all = memory_zeroed((size_t)broker->core_count * sizeof *all);
+    for (int i = 0; i < broker->core_count; i++) {
+        all[i].shard = &broker->shards[i];
+        flow_start(&all[i].flow, &unwind_flow, &broker->shards[i].core);
+    }
+    turn(broker, port, is_at_rest, all);
+    memory_free(all);
+}
+
 enum error registration_run(struct broker *broker, struct port *port)
 {
     struct registration registration = {.broker = broker, .decide = decide_registration};
     enum error error = run(&registration, port);
     if (!error)
         error = run_all(&registration, port, decide_whereabouts);
-    return error ? error : run_all(&registration, port, decide_leaders);
+    if (!error)
+        error = run_all(&registration, port, decide_leaders);
+    if (error)
+        unwind(broker, port);
+    return error;
 }
 
 /* ---- the stop ------------------------------------------------------------------------------ */

@@ -48,11 +48,16 @@ struct log *log_new(struct store *store, const struct log_identity *identity,
     return log;
 }
 
+bool log_is_in_use(const struct log *log)
+{
+    return log->draining || log->reads > 0 || log->opening || log->cut;
+}
+
 void log_free(struct log *log)
 {
     if (!log)
         return;
-    check(!log->draining && log->reads == 0 && !log->opening && !log->cut);
+    check(!log_is_in_use(log));
     while (log->oldest)
         log_drop_oldest(log);
     list_remove(&log->unsettled);

@@ -103,6 +103,9 @@ struct log *log_new(struct store *store, const struct log_identity *identity,
  * removes its files and frees it. The pointer is good only for those who hold it (log->holders). */
 void log_remove(struct log *log);
 
+/* Does a drain, a read, its opening or a cut use it just now? */
+bool log_is_in_use(const struct log *log);
+
 /* Frees the memory. Its drains and reads must have ended (log_is_quiet), its files been closed. */
 void log_free(struct log *log);
 

@@ -129,22 +129,37 @@ bool store_is_at_work(const struct store *store)
         drains = drains || store->drains[i].log;
     return drains || store->openings > 0 || store->checkpoint.running || store->journal.growing ||
            store->journal.writing || store->space.asking || !list_is_empty(&store->clearings) ||
-           !list_is_empty(&store->sidecars.jobs) || retire_is_at_work(store);
+           !list_is_empty(&store->sidecars.jobs) || !list_is_empty(&store->checks) ||
+           retire_is_at_work(store);
 }
 
-enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow)
+/* True: what works by itself has not ended yet. */
+static bool stop_helpers(struct store *store, struct waiter *waiter, struct flow *flow)
 {
-    struct checkpoint *checkpoint = &store->checkpoint;
     if (!store->stopping) {
         store->stopping = true;
         space_stop(store);
     }
-    timer_cancel(&checkpoint->idle_timer, store->core);
-    if (cleaner_stop(store, waiter, flow) || scrub_stop(store, waiter, flow))
-        return ERROR_WOULD_WAIT;
-    if (retention_stop(store, waiter, flow) || retire_settle(store, waiter, flow))
-        return ERROR_WOULD_WAIT;
-    if (folder_clear_await_all(store, waiter, flow))
+    timer_cancel(&store->checkpoint.idle_timer, store->core);
+    return cleaner_stop(store, waiter, flow) || scrub_stop(store, waiter, flow) ||
+           retention_stop(store, waiter, flow) || retire_settle(store, waiter, flow) ||
+           folder_clear_await_all(store, waiter, flow);
+}
+
+bool store_rest(struct store *store, struct waiter *waiter, struct flow *flow)
+{
+    if (stop_helpers(store, waiter, flow) || index_check_await_all(store, waiter, flow) ||
+        sidecars_await_all(store, waiter, flow))
+        return false;
+    struct list *at_work = what_is_at_work(store);
+    if (at_work)
+        waiter_park(waiter, at_work, flow);
+    return !at_work;
+}
+
+enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow)
+{
+    if (stop_helpers(store, waiter, flow))
         return ERROR_WOULD_WAIT;
     if (!store->fenced && !store_is_settled(store))
         checkpoint_request(store, true);

@@ -169,10 +169,14 @@ enum error store_begin(struct store *store, struct random *random);
  * keeps what did not fit. Another error: the store is fenced. */
 enum error store_settle(struct store *store, struct waiter *waiter, struct flow *flow);
 
+/* Ends what is under way, and writes nothing that was not begun: for a start that fails. False:
+ * `waiter` is parked for `flow`; call it again. Reads that somebody else does of its logs go on. */
+bool store_rest(struct store *store, struct waiter *waiter, struct flow *flow);
+
 /* Has everything reached the segments, and is the journal empty? */
 bool store_is_settled(const struct store *store);
 
-/* Is a drain, a checkpoint, a write or a removal under way? */
+/* Is a drain, a checkpoint, a write, a check of an index or a removal under way? */
 bool store_is_at_work(const struct store *store);
 
 /* Closes files and frees memory; every log must have been closed. Blocks. */

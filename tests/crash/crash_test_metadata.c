@@ -551,3 +551,44 @@ TEST(metadata, is_kept_at_every_cut_of_a_life_with_snapshots_and_pruning)
     disk_recording_destroy(recording);
     place_done(&place);
 }
+
+/* Each operation of a start fails once, while a scrub and others read: whatever it was, what was
+ * opened is closed in order, and the next start goes well. */
+TEST(metadata, that_can_not_be_written_at_a_start_are_closed_in_order)
+{
+    struct place place;
+    place_init_metadata(&place, 21, NULL);
+    place_set(&place, "log.scrub.interval.ms", "1");
+    place.settings.log_segment_bytes = 600;
+    TRUE_(place_boot(&place));
+    for (int i = 0; i < 4; i++)
+        turn_topic(&place, i);
+    place_turn_topic(&place, "t");
+    for (int i = 0; i < 40; i++)
+        EQ(place_send(&place, "t", i % 2), ERROR_NONE);
+    place_stop(&place);
+    TRUE_(place_boot(&place)); /* and the journal holds something of both */
+    for (int i = 0; i < 4; i++)
+        EQ(place_send(&place, "t", i % 2), ERROR_NONE);
+    world_crash(place.world, 0);
+    struct machine *machine = place.world->machines[0];
+    place.world->settings.latency[OP_READ] = (struct world_range){2000000, 4000000};
+    place.world->settings.latency[OP_WRITE] = (struct world_range){500000, 4000000};
+    int unregistered = 0;
+    for (uint64_t number = 1, met = 1; met > 0 && number < 5000; number++) {
+        machine->fault_met = 0;
+        world_start(place.world, 0);
+        world_fail(place.world, 0, OP_KIND_COUNT, number, ERROR_INPUT_OUTPUT);
+        bool started = place_boot(&place);
+        met = machine->fault_met;
+        machine->fault_count = 0;
+        TRUE_(started || met > 0);
+        unregistered += !started && strstr(place.why, "registered");
+        if (machine->running)
+            world_crash(place.world, 0);
+    }
+    TRUE_(unregistered > 5);
+    TRUE_(place_boot(&place));
+    place_stop(&place);
+    place_done(&place);
+}
