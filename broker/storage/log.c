@@ -320,7 +320,10 @@ static struct segment *segment_for(struct log *log, int32_t size, const struct m
     log->store->counters.rolls++;
     active->trim = true;
     producer_state_roll(log);
-    return log_add_segment(log, measure->base_offset);
+    active = log_add_segment(log, measure->base_offset);
+    if (log->log_start == active->base_offset)
+        retire_request(log); /* all before it lies below the log start */
+    return active;
 }
 
 void log_note_piece(struct log *log, const struct piece *piece)

@@ -497,6 +497,7 @@ static enum error end(struct producer_load *load)
     if (load->fault)
         return ERROR_KAFKA_STORAGE_ERROR;
     state->loaded_end = load->offset;
+    state->proven = load->snapshot;
     return ERROR_NONE;
 }
 

@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "base/reached.h"
+#include "storage/folder_script.h"
 #include "storage/log_state.h"
 #include "storage/producer_snapshot.h"
 #include "storage/store.h"
@@ -240,6 +241,23 @@ int64_t producer_state_rests_on(const struct log *log)
         if (state->snapshots[i] >= first)
             return state->snapshots[i];
     return -1;
+}
+
+int64_t producer_state_rest(struct log *log, struct folder_script *files)
+{
+    struct producer_state *state = &log->producers;
+    int64_t least = max_i64(log->segments[0]->base_offset, state->proven);
+    int32_t count = 0;
+    while (count < state->snapshot_count && state->snapshots[count] < least)
+        count++;
+    if (log->segments[0]->base_offset == 0 || count == state->snapshot_count)
+        return -1;
+    for (int32_t i = 0; i < count; i++)
+        folder_script_remove(files, state->snapshots[i], ".snapshot");
+    state->snapshot_count -= count;
+    memmove(state->snapshots, state->snapshots + count,
+            (size_t)state->snapshot_count * sizeof *state->snapshots);
+    return state->snapshots[0];
 }
 
 /* ---- expiry ------------------------------------------------------------------------------- */

@@ -21,6 +21,7 @@
 #include "logic/producers.h"
 #include "reactor/flow.h"
 
+struct folder_script;
 struct log;
 struct store;
 struct log_append_result;
@@ -38,6 +39,7 @@ struct producer_state {
     int32_t aborted_saved; /* of these are in their files */
     int64_t *snapshots;    /* offsets of the files there are, ascending */
     int32_t snapshot_count, snapshot_capacity;
+    int64_t proven; /* snapshots from this offset on were read whole, or written by this run */
     int64_t *txn_indexes; /* base offsets of the files there are; at an open only */
     int32_t txn_index_count, txn_index_capacity;
     struct bytes captured; /* a snapshot to be written; memory of its own; null: none */
@@ -92,6 +94,11 @@ bool producer_state_is_saved(const struct log *log, int64_t end_offset);
 /* Of a log whose earlier segments have gone, the snapshot that was flushed for that: the oldest at
  * or beyond its first segment (retire.h 4). -1: there is none, or nothing has gone. */
 int64_t producer_state_rests_on(const struct log *log);
+
+/* Segments have gone from the front of the log: of the snapshots at or beyond the first one now,
+ * the first that is proven (a loss of power may have torn others, and nobody has read them). Those
+ * before it are forgotten, and `files` is told to remove them. -1: there is none. */
+int64_t producer_state_rest(struct log *log, struct folder_script *files);
 
 /* Names of files, found when the folder is listed. */
 void producer_state_name(struct log *log, const char *name);

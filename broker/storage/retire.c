@@ -113,12 +113,13 @@ void retire_request(struct log *log)
 
 /* ---- what may go --------------------------------------------------------------------------- */
 
-/* The oldest snapshot of producers at or beyond `offset`; -1: there is none. */
+/* The oldest snapshot of producers at or beyond `offset` that is known to be whole; -1: there is
+ * none. */
 static int64_t snapshot_beyond(const struct log *log, int64_t offset)
 {
     const struct producer_state *state = &log->producers;
     for (int32_t i = 0; i < state->snapshot_count; i++)
-        if (state->snapshots[i] >= offset)
+        if (state->snapshots[i] >= max_i64(offset, state->proven))
             return state->snapshots[i];
     return -1;
 }
@@ -182,6 +183,7 @@ static void take(struct retirer *retirer, int32_t count)
     memcpy(retirer->taken, log->segments, (size_t)count * sizeof log->segments[0]);
     retirer->taken_count = count;
     retirer->at = 0;
+    folder_script_init(&retirer->names, log->folder);
     log->segment_count -= count;
     memmove(log->segments, log->segments + count,
             (size_t)log->segment_count * sizeof log->segments[0]);
@@ -272,9 +274,11 @@ static bool create_file(struct retirer *retirer)
 /* Invariant 4. True: an operation was started. */
 static bool open_snapshot(struct retirer *retirer)
 {
-    const struct log *log = retirer->log;
-    int64_t offset = producer_state_rests_on(log);
-    if (log->producers.table.by_id.count == 0 || offset < 0)
+    struct log *log = retirer->log;
+    if (log->producers.table.by_id.count == 0)
+        return false;
+    int64_t offset = producer_state_rest(log, &retirer->names);
+    if (offset < 0)
         return false;
     char name[SEGMENT_NAME_SIZE];
     segment_name(offset, ".snapshot", name);
@@ -287,7 +291,6 @@ static bool open_snapshot(struct retirer *retirer)
 static void plan_names(struct retirer *retirer)
 {
     struct folder_script *names = &retirer->names;
-    folder_script_init(names, retirer->log->folder);
     folder_script_flush(names); /* what they leave behind has its name for good (2, 4) */
     for (int32_t i = 0; i < retirer->taken_count; i++) {
         int64_t base_offset = retirer->taken[i]->base_offset;

@@ -16,7 +16,8 @@
  *     a replay would make them anew (compaction.h 1).
  *  4. What they say of producers is in a snapshot that is flushed, beyond them, and at or below
  *     the log's committed end: no cut takes it away. Where only that is missing, no checkpoint is
- *     asked for, and a stop leaves them.
+ *     asked for, and a stop leaves them. It is one that was read whole or written by this run:
+ *     others may be torn, and those before it are removed first.
  *  5. Names change only when no read is at work on the segment. */
 #include <stdbool.h>
 
