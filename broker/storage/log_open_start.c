@@ -7,14 +7,12 @@
 #include "storage/log_opening.h"
 #include "storage/store.h"
 
-static const char *const caches[] = {".index", ".timeindex", ".txnindex"};
-
 void opening_note_index(struct log_opening *opening, const char *name)
 {
     int64_t base;
     bool is_cache = false;
-    for (int i = 0; i < ARRAY_COUNT(caches); i++)
-        is_cache |= segment_name_parse(name, caches[i], &base) && base < opening->log->log_start;
+    for (int i = 0; i < SEGMENT_CACHES; i++)
+        is_cache |= segment_name_parse(name, segment_caches[i], &base);
     if (!is_cache || !segment_name_parse(name, NULL, &base))
         return;
     if (opening->index_base_count == opening->index_base_capacity) {
@@ -39,8 +37,16 @@ static void forget_txn_indexes(struct producer_state *state, int64_t first_base)
 static void remove_base(struct folder_script *below, int64_t base)
 {
     REACHED("an index that has lost its segment");
-    for (int i = 0; i < ARRAY_COUNT(caches); i++)
-        folder_script_remove(below, base, caches[i]);
+    for (int i = 0; i < SEGMENT_CACHES; i++)
+        folder_script_remove(below, base, segment_caches[i]);
+}
+
+/* Has its segment gone? Several go at a time, and a crash keeps any of the names: what has lost its
+ * own may lie between others that go once more. */
+static bool is_orphan(const struct log *log, int64_t base, int64_t first)
+{
+    const struct segment *segment = log_segment_at(log, base);
+    return base < max_i64(first, log->log_start) && (!segment || segment->base_offset != base);
 }
 
 static void plan(struct log_opening *opening)
@@ -48,12 +54,13 @@ static void plan(struct log_opening *opening)
     struct log *log = opening->log;
     struct folder_script *below = &opening->below;
     folder_script_init(below, log->folder);
-    if (log->segment_count == 0 || opening->index_base_count == 0)
+    if (opening->index_base_count == 0)
         return;
+    int64_t first = log->segment_count > 0 ? log->segments[0]->base_offset : log->log_start;
     for (int32_t i = 0; i < opening->index_base_count; i++)
-        if (opening->index_bases[i] < log->segments[0]->base_offset)
+        if (is_orphan(log, opening->index_bases[i], first))
             remove_base(below, opening->index_bases[i]);
-    forget_txn_indexes(&log->producers, log->segments[0]->base_offset);
+    forget_txn_indexes(&log->producers, first);
     if (below->count > 0)
         folder_script_flush(below);
 }
