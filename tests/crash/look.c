@@ -122,8 +122,8 @@ static void look_at_times(struct look *look, int64_t base, const uint8_t *log, i
     int64_t last_ms = -1, last = -1;
     for (int64_t at = 0; at + 12 <= inode->size; at += 12) {
         int64_t timestamp_ms = (int64_t)load_be64(index + at), offset = load_be32(index + at + 8);
-        if (!look->clean && (timestamp_ms <= last_ms || offset <= last))
-            break; /* as in look_at_index */
+        if (!look->clean && (timestamp_ms <= max_i64(last_ms, 0) || offset <= last))
+            break; /* as in look_at_index; zeros, too */
         if (timestamp_ms <= last_ms || offset <= last ||
             largest_at(log, log_size, base + offset) != timestamp_ms) {
             rig_fail(rig, "%s: entry %lld (timestamp %lld, offset %lld) is wrong", path,
@@ -176,7 +176,7 @@ static void look_at_segment(struct look *look, int64_t base)
     snprintf(path, sizeof path, "%s/%s", look->folder, name);
     struct disk *disk = rig->world->machines[0]->disk;
     struct inode *inode = disk_find(disk, path);
-    if (base > look->offset && base <= rig->promises[look->slot].start)
+    if (base > look->offset && base <= rig->promises[look->slot].start_asked)
         look->offset = base; /* what was before has gone, or some of it */
     if (base != look->offset) {
         rig_fail(rig, "%s follows offset %lld", path, (long long)look->offset);
