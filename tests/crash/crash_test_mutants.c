@@ -41,7 +41,6 @@ static const char *const mutants[] = {
     "answer_duplicate_with_new_offset",
     "forget_producers_at_open",
     "snapshot_ahead_of_log_believed",
-    "time_index_not_monotonic",
     "index_entry_believed",
     "forget_epoch_cache",
     "cut_before_journal",
