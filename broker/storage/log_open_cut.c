@@ -3,7 +3,6 @@
  * removed, and the folder is flushed. What lies in the journal behind that place is drained again.
  * Done twice it comes to the same, so a crash at any point is no matter: the entry stays in the
  * journal until a checkpoint that comes after this. */
-#include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/log_opening.h"
 #include "storage/store.h"
@@ -75,8 +74,6 @@ static enum step cut_segment(struct log_opening *opening)
             return STEP_AGAIN;
         /* fall through */
     case CUT_TRUNCATED:
-        if (MUTANT(cut_not_flushed))
-            return start_close(opening);
         opening_start_op(opening, (struct op){.kind = OP_FLUSH, .handle = opening->handle});
         opening->phase = CUT_FLUSHED;
         return STEP_AGAIN;

@@ -44,7 +44,6 @@ static const char *const mutants[] = {
     "index_entry_believed",
     "forget_epoch_cache",
     "cut_before_journal",
-    "cut_not_flushed",
     "truncate_keeps_epochs",
     "truncate_keeps_producers",
     "start_forgotten_at_checkpoint",

@@ -95,7 +95,6 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_stale_sidecar_believed,
                                              MUTANT_scrub_skips_headers,
                                              MUTANT_cut_before_journal,
-                                             MUTANT_cut_not_flushed,
                                              MUTANT_truncate_keeps_epochs,
                                              MUTANT_truncate_keeps_producers,
                                              MUTANT_full_disk_fences,
