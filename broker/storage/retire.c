@@ -1,7 +1,6 @@
 #include "storage/retire.h"
 #include "base/check.h"
 #include "base/memory.h"
-#include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/folder_script.h"
 #include "storage/handles.h"
@@ -157,8 +156,7 @@ static int32_t ready_segments(struct retirer *retirer, const struct log *log, in
     const struct journal *journal = &retirer->store->journal;
     int32_t below = segments_below(log), count = 0;
     retirer->uncommitted = false;
-    if (log->cleaning || log->cut ||
-        (!log_start_is_durable(log) && !MUTANT(segments_deleted_before_start_durable)))
+    if (log->cleaning || log->cut || !log_start_is_durable(log))
         return 0;
     while (count < below && count < TAKEN_MOST) {
         struct segment *segment = log->segments[count];

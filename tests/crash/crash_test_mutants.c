@@ -47,7 +47,6 @@ static const char *const mutants[] = {
     "truncate_keeps_epochs",
     "truncate_keeps_producers",
     "start_forgotten_at_checkpoint",
-    "segments_deleted_before_start_durable",
 };
 
 static const char *const compaction_mutants[] = {

@@ -5,6 +5,7 @@
 #include "crash/rig.h"
 #include "logic/epochs.h"
 #include "protocol/batch.h"
+#include "storage/log_starts.h"
 #include "storage/segment.h"
 #include "storage/sidecar_format.h"
 #include <stdio.h>
@@ -168,6 +169,26 @@ static void look_at_sidecar(struct look *look, int64_t base, const uint8_t *log,
     memory_free(bytes);
 }
 
+/* The log start that recovery has found, acknowledged or not; 0: none. */
+static int64_t start_found(const struct look *look)
+{
+    struct rig *rig = look->rig;
+    struct disk *disk = rig->world->machines[0]->disk;
+    struct inode *inode = disk_find(disk, "data/" LOG_STARTS_FILE);
+    if (!inode)
+        return 0;
+    struct log_starts starts;
+    bool news = false;
+    uint8_t *text = read_file(disk, inode);
+    log_starts_init(&starts);
+    (void)log_starts_decode(&starts, (struct bytes){text, (int32_t)inode->size}, &news);
+    struct uuid id = oracle_topic_id(rig->oracle, look->slot, rig->promises[look->slot].generation);
+    int64_t start = log_starts_get(&starts, id, slot_partition(look->slot));
+    log_starts_done(&starts);
+    memory_free(text);
+    return start;
+}
+
 static void look_at_segment(struct look *look, int64_t base)
 {
     struct rig *rig = look->rig;
@@ -176,7 +197,8 @@ static void look_at_segment(struct look *look, int64_t base)
     snprintf(path, sizeof path, "%s/%s", look->folder, name);
     struct disk *disk = rig->world->machines[0]->disk;
     struct inode *inode = disk_find(disk, path);
-    if (base > look->offset && base <= rig->promises[look->slot].start_asked)
+    if (base > look->offset &&
+        (base <= rig->promises[look->slot].start || base <= start_found(look)))
         look->offset = base; /* what was before has gone, or some of it */
     if (base != look->offset) {
         rig_fail(rig, "%s follows offset %lld", path, (long long)look->offset);

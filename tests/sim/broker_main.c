@@ -82,7 +82,6 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_forget_epoch_cache,
                                              MUTANT_start_forgotten_at_checkpoint,
                                              MUTANT_retention_trusts_clock_step,
-                                             MUTANT_segments_deleted_before_start_durable,
                                              MUTANT_decompress_unbounded,
                                              MUTANT_decided_on_committed_only,
                                              MUTANT_close_dirty_handle,
