@@ -26,7 +26,7 @@ static enum error flush_folder(struct port *port, const char *folder)
     return op_error(result);
 }
 
-static enum error flush_directory(const struct directory *directory, struct port *port)
+enum error directory_flush(const struct directory *directory, struct port *port)
 {
     return flush_folder(port, directory->path);
 }
@@ -106,7 +106,7 @@ enum error directory_write_file(const struct directory *directory, struct port *
     struct op rename = {.kind = OP_RENAME, .path = temporary, .path_to = path};
     if (!error)
         error = op_error(port_call(port, &rename));
-    return error ? error : flush_directory(directory, port);
+    return error ? error : directory_flush(directory, port);
 }
 
 /* NOT_FOUND if there is none. The text is terminated. */
@@ -250,5 +250,5 @@ enum error directory_unmark_clean(const struct directory *directory, struct port
     enum error error = op_error(port_call(port, &op));
     if (error == ERROR_NOT_FOUND)
         return ERROR_NONE;
-    return error ? error : flush_directory(directory, port);
+    return error ? error : directory_flush(directory, port);
 }

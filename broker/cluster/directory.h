@@ -39,6 +39,9 @@ bool directory_read_file(const struct directory *directory, struct port *port, c
 enum error directory_write_file(const struct directory *directory, struct port *port,
                                 const char *name, const char *text);
 
+/* Flushes its names. */
+enum error directory_flush(const struct directory *directory, struct port *port);
+
 /* Marks the directory as stopped in order, flushed. */
 enum error directory_mark_clean(const struct directory *directory, struct port *port);
 

@@ -27,20 +27,6 @@ static bool was_stopped_by_kafka(const struct directory *directory, struct port 
     return kafka;
 }
 
-static enum error flush_directory(const struct directory *directory, struct port *port)
-{
-    struct op open = {
-        .kind = OP_OPEN, .path = directory->path, .flags = OPEN_READ | OPEN_DIRECTORY};
-    int64_t handle = port_call(port, &open);
-    if (handle < 0)
-        return op_error(handle);
-    struct op flush = {.kind = OP_FLUSH, .handle = (int32_t)handle};
-    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
-    enum error error = op_error(port_call(port, &flush));
-    (void)port_call(port, &close); /* nothing was written through it */
-    return error;
-}
-
 enum error kafka_starts_keep(const struct directory *directory, struct port *port)
 {
     if (!was_stopped_by_kafka(directory, port))
@@ -52,7 +38,7 @@ enum error kafka_starts_keep(const struct directory *directory, struct port *por
     enum error error = op_error(port_call(port, &rename));
     if (error)
         return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
-    return flush_directory(directory, port);
+    return directory_flush(directory, port);
 }
 
 /* Notes the lines of topics that there are. True: something was not known. */
