@@ -233,17 +233,19 @@ static void look_into_journals(struct looking *looking)
 {
     struct broker *broker = looking->broker;
     const struct recovery *recovery = &looking->recovers[looking->directory].recovery;
-    uint32_t position = 0;
-    for (const struct recovery_bound *bound; (bound = map_next(&recovery->bound, &position));) {
+    int32_t journal = 0;
+    uint32_t place = 0;
+    for (const struct recovery_bound *bound;
+         (bound = recovery_next_bound(recovery, &journal, &place));) {
+        int32_t index = bound->key.partition;
         const struct image_topic *topic =
-            image_topic_by_id(&broker->shards[0].image, bound->topic_id);
-        const struct image_partition *partition =
-            topic ? image_partition(topic, bound->partition) : NULL;
-        if (!partition || find(broker, topic->id, bound->partition) ||
+            image_topic_by_id(&broker->shards[0].image, bound->key.topic_id);
+        const struct image_partition *partition = topic ? image_partition(topic, index) : NULL;
+        if (!partition || find(broker, topic->id, index) ||
             is_usable(broker, directories_find(
                                   broker, image_partition_directory(partition, broker->node_id))))
             continue;
-        put(broker, topic->id, bound->partition, looking->directory);
+        put(broker, topic->id, index, looking->directory);
     }
 }
 

@@ -14,7 +14,7 @@ static void add_block(struct journal_content *content, struct bytes entries)
 }
 
 enum error journal_content_load(struct journal_content *content, struct port *port,
-                                const char *path)
+                                const char *path, struct recovery_progress *progress)
 {
     *content = (struct journal_content){0};
     buffers_init(&content->buffers, SIZE_MAX, 0);
@@ -23,8 +23,10 @@ enum error journal_content_load(struct journal_content *content, struct port *po
     struct bytes entries = {NULL, 1};
     while (!error && entries.size > 0) {
         error = journal_reader_next(&content->reader, &entries);
-        if (!error && entries.size > 0)
-            add_block(content, entries);
+        if (error || entries.size == 0)
+            break;
+        add_block(content, entries);
+        recovery_moved(progress, port, RECOVERY_JOURNAL_BYTES, (uint64_t)entries.size);
     }
     return error;
 }

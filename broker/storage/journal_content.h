@@ -3,6 +3,7 @@
  * over them, and a core that resumes its journal takes them over as they lie. Blocks (port_call).
  */
 #include "storage/journal_reader.h"
+#include "storage/recovery_progress.h"
 
 struct journal_content {
     struct journal_reader reader; /* at its end */
@@ -14,10 +15,11 @@ struct journal_content {
     int32_t count, capacity;
 };
 
-/* Reads all live blocks of the file at `path`. An error leaves a sentence in reader.fault or none;
- * see journal_reader_open and journal_reader_next. journal_content_done follows in any case. */
+/* Reads all live blocks of the file at `path`; `progress` counts their bytes, or null. An error
+ * leaves a sentence in reader.fault or none; see journal_reader_open and journal_reader_next.
+ * journal_content_done follows in any case. */
 enum error journal_content_load(struct journal_content *content, struct port *port,
-                                const char *path);
+                                const char *path, struct recovery_progress *progress);
 
 /* The windows are charged to `to` from here on; each block's stays referenced until
  * journal_content_done. */

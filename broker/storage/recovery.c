@@ -1,15 +1,12 @@
 #include "storage/recovery.h"
 #include "base/check.h"
 #include "base/memory.h"
-#include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/folder.h"
 #include "storage/journal_reader.h"
+#include "storage/recovery_pass.h"
 #include "storage/redo.h"
-#include "storage/redo_aside.h"
 #include <stdio.h>
-
-enum { FLUSH_ALL_LOGS = 16 };
 
 static enum error note_journal(void *context, char kind, const char *name)
 {
@@ -28,14 +25,13 @@ static enum error note_journal(void *context, char kind, const char *name)
     snprintf(path, size, "%s/%s", recovery->directory, name);
     recovery->journals[recovery->journal_count++] =
         (struct recovery_journal){.path = path, .number = (int32_t)strtol(name + 8, NULL, 10)};
+    map_init(&recovery->journals[recovery->journal_count - 1].bound, 0);
     return ERROR_NONE;
 }
 
 enum error recovery_open(struct recovery *recovery, struct port *port, const char *directory)
 {
     *recovery = (struct recovery){.port = port, .directory = directory, .directory_handle = -1};
-    map_init(&recovery->redos, 0);
-    map_init(&recovery->bound, 0);
     log_starts_init(&recovery->starts);
     struct op open = {.kind = OP_OPEN, .path = directory, .flags = OPEN_READ | OPEN_DIRECTORY};
     int64_t handle = port_call(port, &open);
@@ -48,22 +44,21 @@ enum error recovery_open(struct recovery *recovery, struct port *port, const cha
                                    recovery->fault, sizeof recovery->fault);
 }
 
-void recovery_close(struct recovery *recovery)
+static void close_journal(struct recovery_journal *journal)
 {
     uint32_t position = 0;
-    for (struct redo *redo; (redo = map_next(&recovery->redos, &position));) {
-        redo_done(redo);
-    }
-    map_done(&recovery->redos);
-    position = 0;
-    for (struct recovery_bound *bound; (bound = map_next(&recovery->bound, &position));)
+    for (struct recovery_bound *bound; (bound = map_next(&journal->bound, &position));)
         memory_free(bound);
-    map_done(&recovery->bound);
-    for (int i = 0; i < recovery->journal_count; i++) {
-        if (recovery->journals[i].loaded)
-            journal_content_done(&recovery->journals[i].content);
-        memory_free(recovery->journals[i].path);
-    }
+    map_done(&journal->bound);
+    if (journal->loaded)
+        journal_content_done(&journal->content);
+    memory_free(journal->path);
+}
+
+void recovery_close(struct recovery *recovery)
+{
+    for (int i = 0; i < recovery->journal_count; i++)
+        close_journal(&recovery->journals[i]);
     memory_free(recovery->journals);
     log_starts_done(&recovery->starts);
     if (recovery->directory_handle >= 0) {
@@ -72,32 +67,112 @@ void recovery_close(struct recovery *recovery)
     }
 }
 
-/* ---- one journal -------------------------------------------------------------------------- */
+/* ---- reading ------------------------------------------------------------------------------- */
 
-/* What the ids of one journal mean: null for logs that are not of this pass. */
-struct bindings {
-    struct redo **redos;
-    uint32_t count;
+/* Which ids of a journal mean something so far. */
+struct ids {
     bool *bound;
+    uint32_t count;
 };
 
-static void note_bound(struct recovery *recovery, const struct journal_entry *entry, int32_t number)
+static void note_id(struct ids *ids, uint32_t id)
 {
-    struct recovery_bound key = {entry->topic_id, entry->partition, number};
-    if (map_get(&recovery->bound, &key, sizeof key))
-        return;
+    if (id >= ids->count) {
+        uint32_t count = id + 64;
+        ids->bound = memory_resized(ids->bound, count * sizeof(bool));
+        memset(ids->bound + ids->count, 0, (count - ids->count) * sizeof(bool));
+        ids->count = count;
+    }
+    ids->bound[id] = true;
+}
+
+/* True: it was not known of this journal. */
+static bool note_bound(struct recovery_journal *journal, const struct journal_entry *entry)
+{
+    struct recovery_bound_key key = {entry->topic_id, entry->partition};
+    if (map_get(&journal->bound, &key, sizeof key))
+        return false;
     struct recovery_bound *bound = memory_zeroed(sizeof *bound);
-    *bound = key;
-    map_put(&recovery->bound, bound, sizeof *bound, bound);
+    bound->key = key;
+    map_put(&journal->bound, &bound->key, sizeof bound->key, bound);
+    return true;
+}
+
+/* Of which logs a block tells; that its entries can be read, by whoever comes over them later. */
+static enum error look_at_block(struct recovery_journal *journal, struct ids *ids,
+                                struct bytes entries, uint64_t *ret_news)
+{
+    struct reader reader;
+    reader_init(&reader, entries.data, (size_t)entries.size);
+    struct journal_entry entry;
+    while (entry_decode(&reader, &entry)) {
+        if (entry.kind == ENTRY_BIND) {
+            note_id(ids, entry.id);
+            *ret_news += note_bound(journal, &entry);
+        } else if (entry.id >= ids->count || !ids->bound[entry.id]) {
+            return ERROR_MALFORMED;
+        }
+    }
+    return reader.error;
+}
+
+static void read_journal(struct recovery *recovery, struct recovery_journal *journal,
+                         struct port *port)
+{
+    struct journal_content *content = &journal->content;
+    struct ids ids = {0};
+    uint64_t news = 0;
+    journal->loaded = true;
+    journal->error = journal_content_load(content, port, journal->path, recovery->progress);
+    for (int32_t i = 0; i < content->count && !journal->error; i++)
+        journal->error = look_at_block(journal, &ids, content->blocks[i].entries, &news);
+    memory_free(ids.bound);
+    recovery_moved(recovery->progress, port, RECOVERY_LOGS, news);
+    recovery_moved(recovery->progress, port, RECOVERY_JOURNALS_READ, 1);
+}
+
+void recovery_read(struct recovery *recovery, struct port *port, int share, int shares)
+{
+    check(share >= 0 && share < shares);
+    for (int i = 0; i < recovery->journal_count; i++) {
+        struct recovery_journal *journal = &recovery->journals[i];
+        if (!journal->loaded && (uint32_t)journal->number % (uint32_t)shares == (uint32_t)share)
+            read_journal(recovery, journal, port);
+    }
+}
+
+enum error recovery_is_read(struct recovery *recovery)
+{
+    for (int i = 0; i < recovery->journal_count; i++) {
+        const struct recovery_journal *journal = &recovery->journals[i];
+        check(journal->loaded);
+        if (journal->error) {
+            recovery_blame(recovery->fault, journal, journal->error);
+            return journal->error;
+        }
+    }
+    return ERROR_NONE;
+}
+
+/* ---- what was read ------------------------------------------------------------------------- */
+
+const struct recovery_bound *recovery_next_bound(const struct recovery *recovery, int32_t *journal,
+                                                 uint32_t *place)
+{
+    for (; *journal < recovery->journal_count; (*journal)++, *place = 0) {
+        const struct recovery_bound *bound = map_next(&recovery->journals[*journal].bound, place);
+        if (bound)
+            return bound;
+    }
+    return NULL;
 }
 
 bool recovery_holds(const struct recovery *recovery, struct uuid topic_id, int32_t partition)
 {
-    for (int i = 0; i < recovery->journal_count; i++) {
-        struct recovery_bound key = {topic_id, partition, recovery->journals[i].number};
-        if (map_get(&recovery->bound, &key, sizeof key))
+    struct recovery_bound_key key = {topic_id, partition};
+    for (int i = 0; i < recovery->journal_count; i++)
+        if (map_get(&recovery->journals[i].bound, &key, sizeof key))
             return true;
-    }
     return false;
 }
 
@@ -110,124 +185,16 @@ bool recovery_may_resume(const struct recovery *recovery, int core_count,
         if (!reader->fresh && reader->anchor.alignment != reader->direct_alignment)
             return false; /* it came from another kind of disk */
     }
-    uint32_t position = 0;
-    for (const struct recovery_bound *bound; (bound = map_next(&recovery->bound, &position));) {
-        int32_t owner = core(context, bound->topic_id, bound->partition);
-        if (bound->journal >= core_count || (owner >= 0 && owner != bound->journal))
+    int32_t journal = 0;
+    uint32_t place = 0;
+    for (const struct recovery_bound *bound;
+         (bound = recovery_next_bound(recovery, &journal, &place));) {
+        int32_t owner = core(context, bound->key.topic_id, bound->key.partition);
+        int32_t number = recovery->journals[journal].number;
+        if (number >= core_count || (owner >= 0 && owner != number))
             return false;
     }
     return true;
-}
-
-static enum error bind(struct recovery *recovery, const struct recovery_names *names,
-                       struct bindings *bindings, const struct journal_entry *entry)
-{
-    if (entry->id >= bindings->count) {
-        uint32_t count = entry->id + 64;
-        bindings->redos = memory_resized(bindings->redos, count * sizeof(struct redo *));
-        bindings->bound = memory_resized(bindings->bound, count * sizeof(bool));
-        for (uint32_t i = bindings->count; i < count; i++) {
-            bindings->redos[i] = NULL;
-            bindings->bound[i] = false;
-        }
-        bindings->count = count;
-    }
-    struct redo_key key = {entry->topic_id, entry->partition};
-    struct redo *redo = map_get(&recovery->redos, &key, sizeof key);
-    char folder[1024];
-    bindings->bound[entry->id] = true;
-    if (!redo) {
-        bindings->redos[entry->id] = NULL;
-        if (!names->folder(names->context, entry->topic_id, entry->partition, folder,
-                           sizeof folder))
-            return ERROR_NONE;
-        redo = memory_zeroed(sizeof *redo);
-        redo->key = key;
-        snprintf(redo->folder, sizeof redo->folder, "%s", folder);
-        map_put(&recovery->redos, &redo->key, sizeof redo->key, redo);
-        recovery->flush_all = recovery->redos.count > FLUSH_ALL_LOGS;
-        enum error error =
-            redo_begin(redo, recovery, entry->segment_base == 0 && entry->position == 0);
-        if (error && !redo_aside_begin(redo, error))
-            return error;
-    }
-    bindings->redos[entry->id] = redo;
-    if (!redo->aside) {
-        enum error error = redo_bind(redo, entry->segment_base, entry->position);
-        if (!error || !redo_aside_begin(redo, error))
-            return error;
-    }
-    return redo_aside_take(redo, entry);
-}
-
-/* An entry of a log that is bound. */
-static enum error replay_entry(struct redo *redo, const struct journal_entry *entry)
-{
-    if (entry->kind == ENTRY_APPEND && !redo->aside) {
-        enum error error = redo_append(redo, entry->batches);
-        if (!error || !redo_aside_begin(redo, error))
-            return error;
-        error = redo_aside_take_place(redo);
-        if (error)
-            return error;
-    }
-    if (entry->kind == ENTRY_START) {
-        struct recovery *recovery = redo->recovery;
-        recovery->starts_moved |= log_starts_note(&recovery->starts, redo->key.topic_id,
-                                                  redo->key.partition, entry->offset);
-        return redo->aside ? redo_aside_take(redo, entry) : ERROR_NONE;
-    }
-    if (redo->aside)
-        return redo_aside_take(redo, entry);
-    if (entry->kind == ENTRY_CUT)
-        return redo_cut(redo, entry->segment_base, entry->position, entry->offset);
-    return ERROR_MALFORMED; /* a kind that nobody has written yet */
-}
-
-static enum error replay_block(struct recovery *recovery, const struct recovery_names *names,
-                               struct bindings *bindings, struct bytes entries, int32_t number)
-{
-    struct reader reader;
-    reader_init(&reader, entries.data, (size_t)entries.size);
-    struct journal_entry entry;
-    while (entry_decode(&reader, &entry)) {
-        enum error error = ERROR_NONE;
-        if (entry.kind == ENTRY_BIND) {
-            note_bound(recovery, &entry, number);
-            error = bind(recovery, names, bindings, &entry);
-        } else if (entry.id >= bindings->count || !bindings->bound[entry.id]) {
-            error = ERROR_MALFORMED;
-        } else if (bindings->redos[entry.id]) {
-            error = replay_entry(bindings->redos[entry.id], &entry);
-        }
-        if (error)
-            return error;
-    }
-    return reader.error;
-}
-
-static enum error replay_journal(struct recovery *recovery, const struct recovery_names *names,
-                                 struct recovery_journal *journal)
-{
-    struct journal_content *content = &journal->content;
-    struct bindings bindings = {0};
-    enum error error = ERROR_NONE;
-    if (!journal->loaded)
-        error = journal_content_load(content, recovery->port, journal->path);
-    journal->loaded = true;
-    for (int32_t i = 0; i < content->count && !error; i++)
-        error =
-            replay_block(recovery, names, &bindings, content->blocks[i].entries, journal->number);
-    recovery->blocks += (uint64_t)content->count;
-    if (error && recovery->fault[0] == 0)
-        snprintf(recovery->fault, sizeof recovery->fault,
-                 "%s: %s; it is kept as it is: restore it from a copy, or move it away to start "
-                 "without what it alone held",
-                 journal->path,
-                 content->reader.fault[0] ? content->reader.fault : error_text(error));
-    memory_free(bindings.redos);
-    memory_free(bindings.bound);
-    return error;
 }
 
 struct journal_content *recovery_journal(const struct recovery *recovery, int32_t number)
@@ -238,35 +205,32 @@ struct journal_content *recovery_journal(const struct recovery *recovery, int32_
     return NULL;
 }
 
+void recovery_count_resumed(const struct recovery *recovery, struct port *port, int32_t number)
+{
+    uint64_t news = 0;
+    for (int i = 0; i < recovery->journal_count; i++) {
+        if (recovery->journals[i].number != number)
+            continue;
+        uint32_t position = 0;
+        for (struct recovery_bound *bound;
+             (bound = map_next(&recovery->journals[i].bound, &position));) {
+            news += !bound->recovered;
+            bound->recovered = true;
+        }
+    }
+    recovery_moved(recovery->progress, port, RECOVERY_LOGS_RECOVERED, news);
+}
+
 enum error recovery_replay(struct recovery *recovery, const struct recovery_names *names)
 {
-    enum error error = ERROR_NONE;
-    for (int i = 0; i < recovery->journal_count && !error; i++)
-        error = replay_journal(recovery, names, &recovery->journals[i]);
-    uint32_t position = 0;
-    for (struct redo *redo; !error && (redo = map_next(&recovery->redos, &position));)
-        error = redo_end(redo);
-    bool any = recovery->redos.count > 0;
-    position = 0;
-    for (struct redo *redo; (redo = map_next(&recovery->redos, &position));) {
-        if (redo->handle >= 0) {
-            struct op close = {.kind = OP_CLOSE, .handle = redo->handle};
-            (void)port_call(recovery->port, &close); /* the error above counts */
-        }
-        redo_done(redo);
-    }
-    map_done(&recovery->redos);
-    map_init(&recovery->redos, 0);
-    if (!error && any && !MUTANT(skip_directory_fsync)) {
-        struct op flush = {.kind = recovery->flush_all ? OP_FLUSH_ALL : OP_FLUSH,
-                           .handle = recovery->directory_handle};
-        error = op_error(port_call(recovery->port, &flush));
-    }
-    recovery->flush_all = false;
-    if (!error && recovery->starts_moved)
-        error = log_starts_save(&recovery->starts, recovery->port, recovery->directory);
-    recovery->starts_moved = false;
-    return error;
+    recovery_read(recovery, recovery->port, 0, 1);
+    enum error error = recovery_is_read(recovery);
+    if (error)
+        return error;
+    struct recovery_pass pass;
+    recovery_pass_init(&pass, recovery, recovery->port, names);
+    recovery_pass_run(&pass);
+    return recovery_pass_join(recovery, &pass, 1);
 }
 
 /* ---- what no topic names any more --------------------------------------------------------- */
@@ -305,12 +269,13 @@ static enum error note_folder(void *context, char kind, const char *name)
 enum error recovery_clean(struct recovery *recovery, const struct recovery_names *names,
                           int core_count)
 {
+    struct recovery_pass pass = {.recovery = recovery, .port = recovery->port};
     struct cleaning cleaning = {.recovery = recovery, .names = names};
     enum error error = redo_list(recovery->port, recovery->directory, note_folder, &cleaning);
     for (int i = 0; i < cleaning.count; i++) {
         if (!error) {
             REACHED("folder of a deleted topic");
-            error = redo_remove_folder(recovery, cleaning.folders[i]);
+            error = redo_remove_folder(&pass, cleaning.folders[i]);
         }
         memory_free(cleaning.folders[i]);
     }

@@ -5,7 +5,7 @@
 #include "base/reached.h"
 #include "storage/folder.h"
 #include "storage/log_epochs.h"
-#include "storage/recovery.h"
+#include "storage/recovery_pass.h"
 #include "storage/redo_aside.h"
 #include "storage/redo_epochs.h"
 #include "storage/redo_index.h"
@@ -20,15 +20,15 @@ enum {
 
 static const int64_t every_file = INT64_MIN;
 
-static int64_t call(struct recovery *recovery, struct op op)
+static int64_t call(struct recovery_pass *pass, struct op op)
 {
-    return port_call(recovery->port, &op);
+    return port_call(pass->port, &op);
 }
 
 static enum error fault(struct redo *redo, int64_t result, const char *what)
 {
     enum error error = result < 0 ? op_error(result) : ERROR_INPUT_OUTPUT;
-    snprintf(redo->recovery->fault, sizeof redo->recovery->fault,
+    snprintf(redo->pass->fault, sizeof redo->pass->fault,
              "%s: %s (segment %lld, position %lld): %s", redo->folder, what,
              (long long)redo->segment_base, (long long)redo->written, error_text(error));
     return error;
@@ -62,7 +62,7 @@ enum error redo_list(struct port *port, const char *folder,
 /* ---- the folder --------------------------------------------------------------------------- */
 
 struct removal {
-    struct recovery *recovery;
+    struct recovery_pass *pass;
     const char *folder;
     int64_t beyond; /* only segments whose base is above; or every_file */
     bool found;
@@ -81,46 +81,44 @@ static enum error remove_file(void *context, char kind, const char *name)
     }
     removal->found = true;
     snprintf(removal->victim, sizeof removal->victim, "%s/%s", removal->folder, name);
-    return op_error(
-        call(removal->recovery, (struct op){.kind = OP_REMOVE, .path = removal->victim}));
+    return op_error(call(removal->pass, (struct op){.kind = OP_REMOVE, .path = removal->victim}));
 }
 
 /* Removal changes what a listing walks over: list again until nothing is found. */
-static enum error remove_files(struct recovery *recovery, const char *folder, int64_t beyond,
+static enum error remove_files(struct recovery_pass *pass, const char *folder, int64_t beyond,
                                int64_t snapshots_end)
 {
     struct removal removal = {
-        .recovery = recovery, .folder = folder, .beyond = beyond, .snapshots_end = snapshots_end};
+        .pass = pass, .folder = folder, .beyond = beyond, .snapshots_end = snapshots_end};
     enum error error;
     do {
         removal.found = false;
-        error = redo_list(recovery->port, folder, remove_file, &removal);
+        error = redo_list(pass->port, folder, remove_file, &removal);
     } while (!error && removal.found);
     return error;
 }
 
-static enum error flush_folder(struct recovery *recovery, const char *folder)
+static enum error flush_folder(struct recovery_pass *pass, const char *folder)
 {
-    int64_t handle =
-        call(recovery,
-             (struct op){.kind = OP_OPEN, .path = folder, .flags = OPEN_READ | OPEN_DIRECTORY});
+    int64_t handle = call(
+        pass, (struct op){.kind = OP_OPEN, .path = folder, .flags = OPEN_READ | OPEN_DIRECTORY});
     if (handle < 0)
         return op_error(handle);
-    int64_t result = call(recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle});
-    (void)call(recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
+    int64_t result = call(pass, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle});
+    (void)call(pass, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
     return op_error(result);
 }
 
-enum error redo_remove_folder(struct recovery *recovery, const char *folder)
+enum error redo_remove_folder(struct recovery_pass *pass, const char *folder)
 {
-    enum error error = remove_files(recovery, folder, every_file, -1);
+    enum error error = remove_files(pass, folder, every_file, -1);
     if (!error)
-        error = flush_folder(recovery, folder);
+        error = flush_folder(pass, folder);
     if (!error)
-        error = op_error(call(recovery, (struct op){.kind = OP_REMOVE, .path = folder}));
+        error = op_error(call(pass, (struct op){.kind = OP_REMOVE, .path = folder}));
     if (!error)
         error = op_error(
-            call(recovery, (struct op){.kind = OP_FLUSH, .handle = recovery->directory_handle}));
+            call(pass, (struct op){.kind = OP_FLUSH, .handle = pass->recovery->directory_handle}));
     return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
 }
 
@@ -131,20 +129,20 @@ static enum error read_owner(struct redo *redo, struct uuid *ret_owner)
     char path[1100];
     snprintf(path, sizeof path, "%s/partition.metadata", redo->folder);
     int64_t handle =
-        call(redo->recovery, (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_READ});
+        call(redo->pass, (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_READ});
     if (handle < 0)
         return op_error(handle);
     uint8_t text[PARTITION_METADATA_SIZE];
     int64_t size = 0, got;
     do {
-        got = call(redo->recovery, (struct op){.kind = OP_READ,
-                                               .handle = (int32_t)handle,
-                                               .data = text + size,
-                                               .size = sizeof text - (size_t)size,
-                                               .offset = size});
+        got = call(redo->pass, (struct op){.kind = OP_READ,
+                                           .handle = (int32_t)handle,
+                                           .data = text + size,
+                                           .size = sizeof text - (size_t)size,
+                                           .offset = size});
         size += got > 0 ? got : 0;
     } while (got > 0 && size < (int64_t)sizeof text);
-    (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
+    (void)call(redo->pass, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
     if (got < 0)
         return op_error(got);
     struct bytes word = {text, (int32_t)size};
@@ -163,19 +161,19 @@ static enum error note_segment(void *context, char kind, const char *name)
 static bool has_segments(struct redo *redo)
 {
     bool any = false;
-    return redo_list(redo->recovery->port, redo->folder, note_segment, &any) == ERROR_NONE && any;
+    return redo_list(redo->pass->port, redo->folder, note_segment, &any) == ERROR_NONE && any;
 }
 
-enum error redo_write(struct recovery *recovery, int32_t handle, const void *data, int64_t size,
+enum error redo_write(struct recovery_pass *pass, int32_t handle, const void *data, int64_t size,
                       int64_t offset)
 {
     struct iovec vector = {(void *)(uintptr_t)data, (size_t)size};
     while (vector.iov_len > 0) {
-        int64_t written = call(recovery, (struct op){.kind = OP_WRITE,
-                                                     .handle = handle,
-                                                     .vectors = &vector,
-                                                     .vector_count = 1,
-                                                     .offset = offset});
+        int64_t written = call(pass, (struct op){.kind = OP_WRITE,
+                                                 .handle = handle,
+                                                 .vectors = &vector,
+                                                 .vector_count = 1,
+                                                 .offset = offset});
         if (written <= 0)
             return written ? op_error(written) : ERROR_INPUT_OUTPUT;
         vector.iov_base = (uint8_t *)vector.iov_base + written;
@@ -187,30 +185,30 @@ enum error redo_write(struct recovery *recovery, int32_t handle, const void *dat
 
 static enum error create_folder(struct redo *redo)
 {
-    struct recovery *recovery = redo->recovery;
-    int64_t result = call(recovery, (struct op){.kind = OP_MAKE_DIRECTORY, .path = redo->folder});
+    struct recovery_pass *pass = redo->pass;
+    int64_t result = call(pass, (struct op){.kind = OP_MAKE_DIRECTORY, .path = redo->folder});
     if (result < 0 && op_error(result) != ERROR_ALREADY_EXISTS)
         return fault(redo, result, "the folder can't be created");
     char path[1100], text[PARTITION_METADATA_SIZE];
     snprintf(path, sizeof path, "%s/partition.metadata", redo->folder);
-    int64_t handle = call(
-        recovery, (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE});
+    int64_t handle =
+        call(pass, (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE});
     if (handle < 0)
         return fault(redo, handle, "partition.metadata can't be created");
     size_t size = partition_metadata_encode(redo->key.topic_id, text);
-    enum error error = redo_write(recovery, (int32_t)handle, text, (int64_t)size, 0);
+    enum error error = redo_write(pass, (int32_t)handle, text, (int64_t)size, 0);
     if (!error && result < 0) /* a flush that failed may have lost the size of one that was there */
-        error = op_error(call(
-            recovery, (struct op){.kind = OP_TRUNCATE, .handle = (int32_t)handle, .size = size}));
-    if (!error && !redo->recovery->flush_all)
-        error = op_error(call(recovery, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
-    (void)call(recovery, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
+        error = op_error(
+            call(pass, (struct op){.kind = OP_TRUNCATE, .handle = (int32_t)handle, .size = size}));
+    if (!error && !redo->pass->flush_all)
+        error = op_error(call(pass, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
+    (void)call(pass, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
     return error ? fault(redo, -(int64_t)error, "partition.metadata can't be written") : error;
 }
 
-enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole)
+enum error redo_begin(struct redo *redo, struct recovery_pass *pass, bool whole)
 {
-    redo->recovery = recovery;
+    redo->pass = pass;
     redo->handle = -1;
     struct uuid owner;
     enum error error = redo_epochs_begin(redo, whole);
@@ -232,7 +230,7 @@ enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole)
         return fault(redo, -(int64_t)(error ? error : ERROR_CHECKSUM),
                      "partition.metadata is not that of the log whose end the journal holds");
     if (!MUTANT(recreated_topic_sees_old_files)) {
-        error = redo_remove_folder(recovery, redo->folder);
+        error = redo_remove_folder(pass, redo->folder);
         if (error)
             return fault(redo, -(int64_t)error, "an earlier topic's folder can't be removed");
     }
@@ -245,8 +243,8 @@ static enum error write_gathered(struct redo *redo)
 {
     if (redo->gathered_size == 0)
         return ERROR_NONE;
-    enum error error = redo_write(redo->recovery, redo->handle, redo->gathered, redo->gathered_size,
-                                  redo->written);
+    enum error error =
+        redo_write(redo->pass, redo->handle, redo->gathered, redo->gathered_size, redo->written);
     if (error)
         return fault(redo, -(int64_t)error, "the segment can't be written");
     redo->written += redo->gathered_size;
@@ -265,11 +263,10 @@ static enum error end_segment(struct redo *redo)
         end -= redo->last_entry_size;
     struct op cut = {.kind = OP_TRUNCATE, .handle = redo->handle, .size = (size_t)end};
     if (!error && !MUTANT(cut_too_little))
-        error = op_error(call(redo->recovery, cut));
-    if (!error && !redo->recovery->flush_all)
-        error =
-            op_error(call(redo->recovery, (struct op){.kind = OP_FLUSH, .handle = redo->handle}));
-    (void)call(redo->recovery, (struct op){.kind = OP_CLOSE, .handle = redo->handle});
+        error = op_error(call(redo->pass, cut));
+    if (!error && !redo->pass->flush_all)
+        error = op_error(call(redo->pass, (struct op){.kind = OP_FLUSH, .handle = redo->handle}));
+    (void)call(redo->pass, (struct op){.kind = OP_CLOSE, .handle = redo->handle});
     redo->handle = -1;
     if (!error)
         error = redo_index_end(redo);
@@ -284,7 +281,7 @@ static enum error remove_sidecar(struct redo *redo, int64_t segment_base)
     char path[1100], name[SEGMENT_NAME_SIZE];
     segment_name(segment_base, SIDECAR_SUFFIX, name);
     snprintf(path, sizeof path, "%s/%s", redo->folder, name);
-    enum error error = op_error(call(redo->recovery, (struct op){.kind = OP_REMOVE, .path = path}));
+    enum error error = op_error(call(redo->pass, (struct op){.kind = OP_REMOVE, .path = path}));
     return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
 }
 
@@ -301,14 +298,13 @@ static enum error open_bound(struct redo *redo)
     redo->segment_base = redo->bound_base;
     redo->written = redo->bound_position;
     uint32_t flags = OPEN_READ | OPEN_WRITE | (redo->bound_position ? 0 : OPEN_CREATE);
-    int64_t handle =
-        call(redo->recovery, (struct op){.kind = OP_OPEN, .path = path, .flags = flags});
+    int64_t handle = call(redo->pass, (struct op){.kind = OP_OPEN, .path = path, .flags = flags});
     if (handle < 0)
         return fault(redo, handle, "the segment can't be opened");
     redo->handle = (int32_t)handle;
     struct file_stat stat = {0};
     int64_t result =
-        call(redo->recovery, (struct op){.kind = OP_STAT, .handle = redo->handle, .data = &stat});
+        call(redo->pass, (struct op){.kind = OP_STAT, .handle = redo->handle, .data = &stat});
     if (result < 0)
         return fault(redo, result, "the size of the segment can't be read");
     if (stat.size_bytes < redo->written)
@@ -350,7 +346,7 @@ enum error redo_cut(struct redo *redo, int64_t segment_base, int64_t position, i
     redo->last_entry_size = 0;
     enum error error = end_segment(redo);
     if (!error)
-        error = remove_files(redo->recovery, redo->folder, segment_base, anew ? -1 : end_offset);
+        error = remove_files(redo->pass, redo->folder, segment_base, anew ? -1 : end_offset);
     if (!error && !anew)
         error = remove_sidecar(redo, segment_base);
     if (error)
@@ -402,7 +398,7 @@ enum error redo_append(struct redo *redo, struct bytes batches)
     memcpy(redo->gathered + redo->gathered_size, batches.data, (size_t)batches.size);
     redo->gathered_size += batches.size;
     redo->last_entry_size = batches.size;
-    redo->recovery->replayed_bytes += (uint64_t)batches.size;
+    redo->pass->replayed_bytes += (uint64_t)batches.size;
     return ERROR_NONE;
 }
 
@@ -422,11 +418,11 @@ enum error redo_end(struct redo *redo)
     if (!error)
         /* Snapshots may be all that tells of producers in segments that have gone; those beyond the
          * end go when the log is opened. */
-        error = remove_files(redo->recovery, redo->folder, last, INT64_MAX);
+        error = remove_files(redo->pass, redo->folder, last, INT64_MAX);
     if (!error)
         error = redo_epochs_end(redo);
-    if (!error && !MUTANT(skip_directory_fsync) && !redo->recovery->flush_all)
-        error = flush_folder(redo->recovery, redo->folder);
+    if (!error && !MUTANT(skip_directory_fsync) && !redo->pass->flush_all)
+        error = flush_folder(redo->pass, redo->folder);
     memory_free(redo->gathered);
     redo->gathered = NULL;
     return error;

@@ -5,7 +5,7 @@
 #include "reactor/port.h"
 #include <stdbool.h>
 
-struct recovery;
+struct recovery_pass;
 struct segment;
 
 struct redo {
@@ -13,7 +13,7 @@ struct redo {
         struct uuid topic_id;
         int32_t partition;
     } key;
-    struct recovery *recovery;
+    struct recovery_pass *pass;
     char folder[1024];
     int64_t segment_base;
     bool bind_pending; /* what comes next goes to a place where nothing was opened yet: */
@@ -42,7 +42,7 @@ struct redo {
 /* Begins with a log: makes sure its folder is there and of this topic. `whole`: the journal holds
  * the log from its first byte on, so that a folder of somebody else's is a leftover and is removed.
  */
-enum error redo_begin(struct redo *redo, struct recovery *recovery, bool whole);
+enum error redo_begin(struct redo *redo, struct recovery_pass *pass, bool whole);
 
 /* From here on bytes go to this segment and position, if any do. */
 enum error redo_bind(struct redo *redo, int64_t segment_base, int64_t position);
@@ -60,11 +60,11 @@ void redo_done(struct redo *redo);
 enum error redo_end(struct redo *redo);
 
 /* Writes `size` bytes of a file that is open. */
-enum error redo_write(struct recovery *recovery, int32_t handle, const void *data, int64_t size,
+enum error redo_write(struct recovery_pass *pass, int32_t handle, const void *data, int64_t size,
                       int64_t offset);
 
 /* Removes `folder` with its files and flushes the removal. */
-enum error redo_remove_folder(struct recovery *recovery, const char *folder);
+enum error redo_remove_folder(struct recovery_pass *pass, const char *folder);
 
 /* Lists a folder and calls `each` with kind ('d', 'f') and name, until it returns an error. */
 enum error redo_list(struct port *port, const char *folder,

@@ -5,30 +5,30 @@
 #include "protocol/batch.h"
 #include "storage/aside.h"
 #include "storage/journal_format.h"
-#include "storage/recovery.h"
+#include "storage/recovery_pass.h"
 #include "storage/segment.h"
 #include <stdio.h>
 
 static int64_t call(struct redo *redo, struct op op)
 {
-    return port_call(redo->recovery->port, &op);
+    return port_call(redo->pass->port, &op);
 }
 
 bool redo_aside_begin(struct redo *redo, enum error error)
 {
-    struct recovery *recovery = redo->recovery;
+    struct recovery_pass *pass = redo->pass;
     bool files = error == ERROR_CHECKSUM || error == ERROR_MALFORMED || error == ERROR_NOT_FOUND;
-    if (!files || redo->bound || recovery->strict)
+    if (!files || redo->bound || pass->strict)
         return false;
     REACHED("log set aside by a replay");
     redo->aside = true;
-    size_t size = strlen(recovery->fault) + 1;
+    size_t size = strlen(pass->fault) + 1;
     redo->aside_reason = memory_zeroed(size);
-    memcpy(redo->aside_reason, recovery->fault, size);
-    recovery->set_aside++;
-    if (!recovery->warning[0])
-        snprintf(recovery->warning, sizeof recovery->warning, "set aside: %s", recovery->fault);
-    recovery->fault[0] = 0;
+    memcpy(redo->aside_reason, pass->fault, size);
+    pass->set_aside++;
+    if (!pass->warning[0])
+        snprintf(pass->warning, sizeof pass->warning, "set aside: %s", pass->fault);
+    pass->fault[0] = 0;
     return true;
 }
 
@@ -98,8 +98,8 @@ static enum error flush_folder(struct redo *redo)
     int64_t result = call(redo, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle});
     (void)call(redo, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
     if (result >= 0)
-        result =
-            call(redo, (struct op){.kind = OP_FLUSH, .handle = redo->recovery->directory_handle});
+        result = call(
+            redo, (struct op){.kind = OP_FLUSH, .handle = redo->pass->recovery->directory_handle});
     return op_error(result);
 }
 
@@ -114,7 +114,7 @@ static enum error write_file(struct redo *redo, const uint8_t *data, size_t size
         redo, (struct op){.kind = OP_OPEN, .path = temporary, .flags = OPEN_WRITE | OPEN_CREATE});
     if (handle < 0)
         return op_error(handle);
-    enum error error = redo_write(redo->recovery, (int32_t)handle, data, (int64_t)size, 0);
+    enum error error = redo_write(redo->pass, (int32_t)handle, data, (int64_t)size, 0);
     if (!error)
         error = op_error(
             call(redo, (struct op){.kind = OP_TRUNCATE, .handle = (int32_t)handle, .size = size}));
@@ -138,7 +138,7 @@ enum error redo_aside_end(struct redo *redo)
     enum error error = write_file(redo, data, at + redo->aside_size);
     memory_free(data);
     if (error)
-        snprintf(redo->recovery->fault, sizeof redo->recovery->fault,
+        snprintf(redo->pass->fault, sizeof redo->pass->fault,
                  "%s: what the journal holds of it can't be set aside: %s", redo->folder,
                  error_text(error));
     return error;

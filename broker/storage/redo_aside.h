@@ -5,7 +5,7 @@
 
 struct journal_entry;
 
-/* After `error`, with its reason in recovery->fault: may the log be set aside, as what its files
+/* After `error`, with its reason in pass->fault: may the log be set aside, as what its files
  * hold is to blame and nothing was written yet? True: it is from now on. A disk that can't be read
  * is another matter: the next start may find all well. */
 bool redo_aside_begin(struct redo *redo, enum error error);

@@ -2,13 +2,13 @@
 #include "base/memory.h"
 #include "protocol/batch.h"
 #include "storage/log_epochs.h"
-#include "storage/recovery.h"
+#include "storage/recovery_pass.h"
 #include "storage/redo.h"
 #include <stdio.h>
 
 static int64_t call(struct redo *redo, struct op op)
 {
-    return port_call(redo->recovery->port, &op);
+    return port_call(redo->pass->port, &op);
 }
 
 static void file_path(struct redo *redo, const char *suffix, char *path, size_t size)
@@ -79,8 +79,8 @@ static enum error replace(struct redo *redo, const char *text, size_t size)
     struct op cut = {.kind = OP_TRUNCATE, .handle = (int32_t)handle};
     enum error error = op_error(call(redo, cut));
     if (!error)
-        error = redo_write(redo->recovery, (int32_t)handle, text, (int64_t)size, 0);
-    if (!error && !redo->recovery->flush_all)
+        error = redo_write(redo->pass, (int32_t)handle, text, (int64_t)size, 0);
+    if (!error && !redo->pass->flush_all)
         error = op_error(call(redo, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
     (void)call(redo, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
     if (!error)

@@ -2,7 +2,7 @@
 #include "base/memory.h"
 #include "base/reached.h"
 #include "protocol/batch.h"
-#include "storage/recovery.h"
+#include "storage/recovery_pass.h"
 #include "storage/redo.h"
 #include "storage/segment.h"
 #include "storage/txn_index.h"
@@ -16,7 +16,7 @@ static enum error write_file(struct redo *redo, const char *suffix, const uint8_
 
 static int64_t call(struct redo *redo, struct op op)
 {
-    return port_call(redo->recovery->port, &op);
+    return port_call(redo->pass->port, &op);
 }
 
 static int64_t open_file(struct redo *redo, const char *suffix, uint32_t flags)
@@ -243,12 +243,12 @@ static enum error write_file(struct redo *redo, const char *suffix, const uint8_
     int64_t handle = open_file(redo, suffix, OPEN_WRITE | OPEN_CREATE);
     if (handle < 0)
         return op_error(handle);
-    enum error error = redo_write(redo->recovery, (int32_t)handle, bytes, size, kept);
+    enum error error = redo_write(redo->pass, (int32_t)handle, bytes, size, kept);
     if (!error)
         error = op_error(call(redo, (struct op){.kind = OP_TRUNCATE,
                                                 .size = (size_t)(kept + size),
                                                 .handle = (int32_t)handle}));
-    if (!error && !redo->recovery->flush_all)
+    if (!error && !redo->pass->flush_all)
         error = op_error(call(redo, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle}));
     (void)call(redo, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
     return error;
