@@ -288,6 +288,7 @@ bool broker_machine_stop(struct broker_machine *machine)
             clean = clean && !broker->shards[i].stores[d]->fenced;
     for (int i = 0; ended && i < machine->cores; i++)
         check_idle(machine, &broker->shards[i]);
+    machine->state = BROKER_CLOSING; /* what it consists of goes piece by piece */
     if (ended && machine_begin(machine->machine) == 0) {
         api_close(broker);
         broker_close(broker);

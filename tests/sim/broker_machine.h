@@ -2,7 +2,7 @@
 /* A simulated machine that runs a whole broker: net, api, cluster and storage on ports of the
  * world.
  *
- *   down -> booting -> up -> stopping -> down     [broker_machine_boot, _stop]
+ *   down -> booting -> up -> stopping -> closing -> down   [broker_machine_boot, _stop]
  *   any  -> down                                  [broker_machine_crash, _kill]
  *
  * Invariants
@@ -12,7 +12,7 @@
 #include "cluster/broker.h"
 #include "sim/world.h"
 
-enum broker_state { BROKER_DOWN, BROKER_BOOTING, BROKER_UP, BROKER_STOPPING };
+enum broker_state { BROKER_DOWN, BROKER_BOOTING, BROKER_UP, BROKER_STOPPING, BROKER_CLOSING };
 
 enum { BROKER_PORT = 9092 };
 

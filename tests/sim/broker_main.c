@@ -70,6 +70,10 @@ static const char *const wanted_marks[] = {
     "a duplicate of an appended batch",
     "a directory fenced alone",
     "partitions of an absent directory",
+    "records deleted by a client",
+    "a read below the log start",
+    "log starts saved",
+    "segments below the log start have gone",
 };
 
 /* Not killed here but by the crash tests of storage, which see every cut; and by a unit test, which
@@ -80,7 +84,6 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_time_index_not_monotonic,
                                              MUTANT_index_entry_believed,
                                              MUTANT_forget_epoch_cache,
-                                             MUTANT_start_forgotten_at_checkpoint,
                                              MUTANT_retention_trusts_clock_step,
                                              MUTANT_decompress_unbounded,
                                              MUTANT_decided_on_committed_only,

@@ -22,11 +22,13 @@
 #include "net/net.h"
 #include "protocol/batch.h"
 #include "sim/broker_sim.h"
+#include "sim/client_start.h"
 #include "sim/machine_memory.h"
 #include "sim/reached.h"
 #include "storage/folder.h"
 #include "storage/journal_format.h"
 #include "storage/log_state.h"
+#include "storage/offset_checkpoint.h"
 #include "storage/store.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,6 +55,7 @@ static void check_partition(struct simulation *sim, const struct partition *part
                         (long long)log->durable_end, (long long)log->appended_end);
     if (!model)
         return;
+    model_start_seen(&sim->model, model, log->log_start);
     if (mark < model->high_watermark_seen)
         world_violation(world, "%s-%d: high watermark went back from %lld to %lld", name,
                         model->index, (long long)model->high_watermark_seen, (long long)mark);
@@ -203,29 +206,45 @@ static void check_directories(struct simulation *sim)
             world_violation(sim->world, "%s has failed, and no fault was there", sim_directory(d));
 }
 
+/* What holds while it stops, too, and answers its last requests. */
+static void check_shard(struct simulation *sim, const struct shard *shard)
+{
+    uint32_t position = 0;
+    for (struct partition *partition; (partition = map_next(&shard->partitions, &position));)
+        check_partition(sim, partition);
+    for (int d = 0; d < sim->broker.broker.directory_count; d++)
+        check_journal_ends(sim, shard, shard->stores[d]);
+}
+
 void oracle_event(struct world *world, void *argument)
 {
     struct simulation *sim = argument;
-    if (sim->broker.state != BROKER_UP || world->violation_count > 0)
+    bool is_up = sim->broker.state == BROKER_UP;
+    if ((!is_up && sim->broker.state != BROKER_STOPPING) || world->violation_count > 0)
         return;
     for (int i = 0; i < sim->broker.cores; i++) {
-        struct shard *shard = &sim->broker.broker.shards[i];
-        uint32_t position = 0;
-        for (struct partition *partition; (partition = map_next(&shard->partitions, &position));)
-            check_partition(sim, partition);
-        for (int d = 0; d < sim->broker.broker.directory_count; d++)
-            check_journal_ends(sim, shard, shard->stores[d]);
-        check_bounds(sim, shard);
+        check_shard(sim, &sim->broker.broker.shards[i]);
+        if (is_up)
+            check_bounds(sim, &sim->broker.broker.shards[i]);
     }
+    if (!is_up)
+        return;
     check_directories(sim);
     check_metadata(sim);
+}
+
+static void begin_incarnation(struct model_partition *partition)
+{
+    partition->high_watermark_seen = -1;
+    partition->start_now = 0;
+    partition->purges_to_end = 0;
 }
 
 void oracle_incarnation(struct simulation *sim)
 {
     for (int32_t i = 0; i < sim->model.topic_count; i++)
         for (int j = 0; j < MODEL_PARTITIONS_MAX; j++)
-            sim->model.topics[i]->partitions[j].high_watermark_seen = -1;
+            begin_incarnation(&sim->model.topics[i]->partitions[j]);
 }
 
 /* ---- the disk after a clean stop ---- */
@@ -320,20 +339,27 @@ static void check_index(struct simulation *sim, const char *path, struct bytes l
     memory_free((void *)index.data);
 }
 
-static void check_log(struct simulation *sim, struct model_partition *partition, const char *folder)
+/* `start`: what the file of log starts says; -1 nothing, so it begins with its first segment. */
+static void check_log(struct simulation *sim, struct model_partition *partition, const char *folder,
+                      int64_t start)
 {
     struct entries *entries = memory_zeroed(sizeof *entries);
     list_folder(sim, folder, entries);
-    int64_t next = 0;
+    int64_t next = -1, missing = -1;
     for (int i = 0; i < entries->count; i++) {
         int64_t base;
         char path[256];
         if (!segment_name_parse(entries->names[i], ".log", &base))
             continue;
         snprintf(path, sizeof path, "%s/%s", folder, entries->names[i]);
-        if (base != next)
+        if (next < 0)
+            start = max_i64(start, base);
+        else if (base != next)
             world_violation(sim->world, "%s: a segment at %lld, expected %lld", folder,
                             (long long)base, (long long)next);
+        if (base > start && next < 0)
+            world_violation(sim->world, "%s: begins at %lld, its first segment at %lld", folder,
+                            (long long)start, (long long)base);
         struct bytes log = read_file(sim, path);
         next = base;
         model_read_batches(&sim->model, partition, log, &next, false);
@@ -341,10 +367,13 @@ static void check_log(struct simulation *sim, struct model_partition *partition,
         check_index(sim, path, log, base);
         memory_free((void *)log.data);
     }
-    if (next < partition->promised_end || !model_verified(partition))
-        world_violation(sim->world, "%s ends at %lld; promised: end %lld, %lld records, %lld there",
-                        folder, (long long)next, (long long)partition->promised_end,
-                        (long long)partition->promised_count, (long long)partition->verified_count);
+    start = max_i64(start, 0);
+    partition->start_now = start;
+    model_start_told(&sim->model, partition, partition->start_promised, start, "disk");
+    if (next < partition->promised_end || !model_verified(partition, start, &missing))
+        world_violation(sim->world, "%s: %lld to %lld; promised: end %lld, and %lld is not there",
+                        folder, (long long)start, (long long)next,
+                        (long long)partition->promised_end, (long long)missing);
     memory_free(entries);
 }
 
@@ -360,8 +389,12 @@ static struct model_topic *topic_of_folder(struct simulation *sim, const char *f
 }
 
 static void check_folder(struct simulation *sim, const char *directory, const char *name,
-                         int32_t index)
+                         const struct offset_checkpoint *starts)
 {
+    struct string named;
+    int32_t index;
+    if (!folder_name_parse(name, &named, &index) || string_equal(named, METADATA_TOPIC))
+        return;
     char folder[128];
     snprintf(folder, sizeof folder, "%s/%s", directory, name);
     struct model_topic *topic = topic_of_folder(sim, folder);
@@ -371,7 +404,7 @@ static void check_folder(struct simulation *sim, const char *directory, const ch
     }
     if (topic->deleted_ns != INT64_MAX)
         world_violation(sim->world, "%s: the topic was deleted, its folder is there", folder);
-    check_log(sim, &topic->partitions[index], folder);
+    check_log(sim, &topic->partitions[index], folder, offset_checkpoint_get(starts, named, index));
 }
 
 static void check_journal(struct simulation *sim, const char *directory, const char *name)
@@ -401,20 +434,26 @@ static void check_journal(struct simulation *sim, const char *directory, const c
 static void check_directory(struct simulation *sim, const char *directory)
 {
     struct entries *entries = memory_zeroed(sizeof *entries);
+    struct offset_checkpoint starts;
+    char path[128];
     bool marked = false;
+    snprintf(path, sizeof path, "%s/log-start-offset-checkpoint", directory);
+    struct bytes text = read_file(sim, path);
+    enum error error = offset_checkpoint_read(&starts, text);
+    if (error)
+        world_violation(sim->world, "%s: %s", path, error_text(error));
     list_folder(sim, directory, entries);
     for (int i = 0; i < entries->count; i++) {
-        struct string topic;
-        int32_t index;
         if (strncmp(entries->names[i], "journal-", 8) == 0)
             check_journal(sim, directory, entries->names[i]);
-        else if (entries->kinds[i] == 'd' && folder_name_parse(entries->names[i], &topic, &index) &&
-                 !string_equal(topic, METADATA_TOPIC))
-            check_folder(sim, directory, entries->names[i], index);
+        else if (entries->kinds[i] == 'd')
+            check_folder(sim, directory, entries->names[i], &starts);
         marked = marked || strcmp(entries->names[i], ".kafka_cleanshutdown") == 0;
     }
     if (!marked)
         world_violation(sim->world, "%s: a clean stop left no mark", directory);
+    offset_checkpoint_done(&starts);
+    memory_free((void *)text.data);
     memory_free(entries);
 }
 
@@ -427,10 +466,12 @@ void oracle_disk(struct simulation *sim)
     const struct model *model = &sim->model;
     for (int32_t i = 0; i < model->topic_count; i++)
         for (int j = 0; !model->topics[i]->delete_asked && j < model->topics[i]->partition_count;
-             j++)
-            if (!model_verified(&model->topics[i]->partitions[j]))
-                world_violation(sim->world, "%s-%d: not on the disk, with %lld records promised",
-                                model->topics[i]->name, j,
-                                (long long)model->topics[i]->partitions[j].promised_count);
+             j++) {
+            const struct model_partition *partition = &model->topics[i]->partitions[j];
+            int64_t missing;
+            if (!model_verified(partition, partition->start_now, &missing))
+                world_violation(sim->world, "%s-%d: not on the disk, with %lld promised",
+                                model->topics[i]->name, j, (long long)missing);
+        }
     world_stop_machine(sim->world, sim->broker.machine);
 }

@@ -173,6 +173,8 @@ static void draw_clients(struct simulation *sim)
                          kind == 0 ? kind_of_producer(sim) : kinds[kind], sim);
     if (random_once_in(&sim->random, 2))
         hostile_start(sim);
+    for (int i = (int)random_below(&sim->extra, 3); i > 0; i--)
+        client_start(&sim->clients[sim->client_count++], &purger_kind, sim);
 }
 
 /* ---- faults ---- */
@@ -452,6 +454,7 @@ struct sim_result sim_run(uint64_t seed, uint64_t events, bool verbose)
     sim->verbose = verbose;
     sim->unblock = WORLD_ACTION(unblock);
     random_seed(&sim->random, seed ^ 0xb01e);
+    random_seed(&sim->extra, seed ^ 0xde1e7e);
     struct world_settings settings = draw_world(sim);
     sim->world = world_create(seed, &settings);
     sim->world->quiet = true;

@@ -20,6 +20,7 @@ struct simulation {
     uint64_t seed, events_wanted;
     struct world *world;
     struct random random; /* the scenario's: settings, faults, when */
+    struct random extra;  /* the same, of what came later: so the draws before stay what they are */
     struct broker_machine broker;
     struct model model;
     struct client clients[SIM_CLIENTS_MAX];

@@ -62,7 +62,7 @@ void client_reconnect(struct client *client);
 struct now client_now(const struct client *client);
 
 extern const struct client_kind producer_kind, idempotent_kind, consumer_kind, fetcher_kind,
-    admin_kind;
+    admin_kind, purger_kind;
 
 /* client_topics.c: asks for all topics, and takes the answer, of all or of one. */
 struct metadata_response_topic;

@@ -6,6 +6,7 @@
 #include "protocol/messages.h"
 #include "sim/broker_sim.h"
 #include "sim/client_describe.h"
+#include "sim/client_start.h"
 #include <stdio.h>
 
 struct admin {
@@ -13,7 +14,8 @@ struct admin {
     enum api_key key;
     char name[MODEL_NAME_SIZE]; /* of what was asked for */
     struct model_topic *topic;
-    int64_t timestamp, promised_end;
+    int64_t timestamp, promised_start, promised_end;
+    const struct model_partition *partition;
     bool all_topics;
     int32_t grown;
     struct client_describe describe;
@@ -176,7 +178,9 @@ static bool list_offsets(struct client *client)
                                                    : client->core.now.wall_ms -
                                                          random_between(&client->random, 0, 20000);
     admin->timestamp = partition.timestamp;
-    admin->promised_end = admin->topic->partitions[partition.partition_index].promised_end;
+    admin->partition = &admin->topic->partitions[partition.partition_index];
+    admin->promised_start = admin->partition->start_promised;
+    admin->promised_end = admin->partition->promised_end;
     topic.name = string_of(admin->topic->name);
     topic.partitions = &partition;
     topic.partitions_count = 1;
@@ -300,8 +304,13 @@ static void take_offsets(struct client *client, const struct list_offsets_respon
     bool faults = !client->sim->calm || client->sim->world->now_ns <= client->sim->calm_ns;
     if (error == ERROR_KAFKA_STORAGE_ERROR && faults)
         return;
+    if (!error && (admin->timestamp == -2 || (admin->timestamp >= 0 && got->offset >= 0))) {
+        int64_t start = admin->timestamp == -2 ? got->offset : admin->promised_start;
+        model_start_told(&client->sim->model, admin->partition, admin->promised_start, start,
+                         "list offsets");
+    }
     if (error || (admin->timestamp == -1 && got->offset < admin->promised_end) ||
-        (admin->timestamp == -2 && got->offset != 0))
+        (admin->timestamp >= 0 && got->offset >= 0 && got->offset < admin->promised_start))
         world_violation(client->sim->world,
                         "list offsets: %s, time %lld: %s, offset %lld, promised %lld",
                         admin->topic->name, (long long)admin->timestamp, error_name(error),

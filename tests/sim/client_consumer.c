@@ -6,6 +6,7 @@
 #include "protocol/batch.h"
 #include "protocol/messages.h"
 #include "sim/broker_sim.h"
+#include "sim/client_start.h"
 
 enum { PARTS_MAX = 4 };
 
@@ -14,7 +15,7 @@ struct consumer {
     int part_count;
     struct consumer_part {
         struct model_partition *partition;
-        int64_t offset, promised_end; /* at the time of asking */
+        int64_t offset, promised_start, promised_end; /* at the time of asking */
     } parts[PARTS_MAX];
     bool asked, asks_topics;
     int32_t max_bytes, max_wait_ms;
@@ -56,7 +57,7 @@ static bool verify_next(struct client *client)
         struct model_partition *partition = &topic->partitions[consumer->verify_partition++];
         consumer->topic = topic;
         consumer->part_count = 1;
-        consumer->parts[0] = (struct consumer_part){partition, 0, 0};
+        consumer->parts[0] = (struct consumer_part){.partition = partition};
         consumer->rounds = INT32_MAX;
         return true;
     }
@@ -87,7 +88,7 @@ static bool pick(struct client *client)
         int64_t offset = random_once_in(&client->random, 2)
                              ? 0
                              : random_between(&client->random, 0, partition->promised_end);
-        consumer->parts[i] = (struct consumer_part){partition, offset, 0};
+        consumer->parts[i] = (struct consumer_part){.partition = partition, .offset = offset};
     }
     consumer->rounds = (int)random_between(&client->random, 1, 30);
     return true;
@@ -110,6 +111,7 @@ static void fetch(struct client *client)
         parts[i].partition = consumer->parts[i].partition->index;
         parts[i].fetch_offset = consumer->parts[i].offset;
         parts[i].partition_max_bytes = consumer->max_bytes;
+        consumer->parts[i].promised_start = consumer->parts[i].partition->start_promised;
         consumer->parts[i].promised_end = consumer->parts[i].partition->promised_end;
     }
     topic.topic = string_of(consumer->topic->name);
@@ -168,13 +170,24 @@ static void take_part(struct client *client, struct consumer_part *part,
         consumer->rounds = 0;
         return;
     }
-    if (error) {
-        world_violation(sim->world, "fetch: %s-%d at %lld (promised %lld): %s", topic->name,
+    bool explained =
+        model_start_explains(part->partition, part->offset, part->promised_start, error);
+    if (explained && error == ERROR_OFFSET_OUT_OF_RANGE) {
+        part->offset =
+            answer->log_start_offset >= 0 ? answer->log_start_offset : part->partition->start_seen;
+        return; /* goes on there */
+    }
+    if (error || !explained) {
+        world_violation(sim->world, "fetch: %s-%d at %lld (promised %lld to %lld): %s", topic->name,
                         answer->partition_index, (long long)part->offset,
-                        (long long)part->promised_end, error_name(error));
+                        (long long)part->promised_start, (long long)part->promised_end,
+                        error_name(error));
         consumer->rounds = 0;
         return;
     }
+    if (answer->log_start_offset >= 0)
+        model_start_told(&sim->model, part->partition, part->promised_start,
+                         answer->log_start_offset, "fetch");
     if (answer->high_watermark < part->promised_end)
         world_violation(sim->world, "fetch: %s-%d has high watermark %lld, promised was %lld",
                         topic->name, answer->partition_index, (long long)answer->high_watermark,

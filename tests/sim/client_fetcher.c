@@ -14,6 +14,7 @@
 #include "base/memory.h"
 #include "protocol/messages.h"
 #include "sim/broker_sim.h"
+#include "sim/client_start.h"
 
 enum { PARTS_MAX = 12, SESSIONS_FROM = 7, IDS_FROM = 13 };
 
@@ -24,15 +25,16 @@ enum fetcher_ask { ASK_FULL, ASK_INCREMENTAL, ASK_COMPARE, ASK_BAD_EPOCH, ASK_BA
 struct fetcher_part {
     struct model_partition *partition;
     int64_t offset;
-    bool changed;         /* since the session was told */
-    bool told;            /* in this session */
-    bool failed;          /* the last it was told was an error */
-    bool gave;            /* records, in the last answer */
-    bool in_answer;       /* the one that is being taken */
-    int hungry;           /* answers with no records for it, though there were some */
-    int64_t watermark;    /* believed; -1 nothing */
-    int64_t compared;     /* what a full fetch said since; -1 */
-    int64_t promised_end; /* when it was asked for */
+    bool changed;      /* since the session was told */
+    bool told;         /* in this session */
+    bool failed;       /* the last it was told was an error */
+    bool gave;         /* records, in the last answer */
+    bool in_answer;    /* the one that is being taken */
+    int hungry;        /* answers with no records for it, though there were some */
+    int64_t watermark; /* believed; -1 nothing */
+    int64_t compared;  /* what a full fetch said since; -1 */
+    int64_t log_start; /* believed; -1 nothing */
+    int64_t promised_start, promised_end; /* when it was asked for */
 };
 
 struct fetcher {
@@ -76,7 +78,7 @@ static void drop_session(struct fetcher *fetcher)
         struct fetcher_part *part = &fetcher->parts[i];
         part->changed = part->told = part->failed = false;
         part->hungry = 0;
-        part->watermark = part->compared = -1;
+        part->watermark = part->compared = part->log_start = -1;
     }
 }
 
@@ -109,7 +111,8 @@ static void add(struct client *client)
                               .offset = random_between(&client->random, 0, partition->promised_end),
                               .changed = true,
                               .watermark = -1,
-                              .compared = -1};
+                              .compared = -1,
+                              .log_start = -1};
 }
 
 static void forget(struct fetcher *fetcher, int index)
@@ -238,8 +241,10 @@ static void fetch(struct client *client)
     request.max_wait_ms = at_once ? 0 : fetcher->max_wait_ms;
     request.min_bytes = 1;
     request.max_bytes = fetcher->max_bytes;
-    for (int i = 0; i < fetcher->part_count; i++)
+    for (int i = 0; i < fetcher->part_count; i++) {
+        fetcher->parts[i].promised_start = fetcher->parts[i].partition->start_promised;
         fetcher->parts[i].promised_end = fetcher->parts[i].partition->promised_end;
+    }
     fetcher->asked = client_ask(client, API_FETCH, &request, true);
 }
 
@@ -317,6 +322,10 @@ static bool error_is_sound(struct client *client, const struct fetcher_part *par
                            int64_t asked_ns)
 {
     const struct model_partition *partition = part->partition;
+    if (!model_start_explains(partition, part->offset, part->promised_start, error))
+        return false;
+    if (error == ERROR_NONE || error == ERROR_OFFSET_OUT_OF_RANGE)
+        return true;
     if (error == ERROR_KAFKA_STORAGE_ERROR) /* of before the last start, it may come late */
         return !client->sim->calm || asked_ns < client->sim->calm_ns;
     return (error == ERROR_UNKNOWN_TOPIC_ID || error == ERROR_UNKNOWN_TOPIC_OR_PARTITION ||
@@ -353,12 +362,13 @@ static void take_part(struct client *client, struct fetcher_part *part,
     const char *name = part->partition->topic->name;
     enum error error = (enum error)answer->error_code;
     bool is_news = error != ERROR_NONE || answer->records.whole.size > 0 || !part->told ||
-                   part->failed || answer->high_watermark != part->watermark;
+                   part->failed || answer->high_watermark != part->watermark ||
+                   answer->log_start_offset != part->log_start;
     if (part->in_answer || (fetcher->ask == ASK_INCREMENTAL && !is_news))
         world_violation(client->sim->world, "session: %s-%d is told again, and nothing is new",
                         name, part->partition->index);
     part->in_answer = true;
-    if (error && !error_is_sound(client, part, error, asked_ns))
+    if (!error_is_sound(client, part, error, asked_ns))
         world_violation(client->sim->world, "session: %s-%d at %lld: %s", name,
                         part->partition->index, (long long)part->offset, error_name(error));
     int64_t next = error ? -1 : read_records(client, part, answer);
@@ -374,6 +384,14 @@ static void take_part(struct client *client, struct fetcher_part *part,
     part->told = true;
     part->failed = error != ERROR_NONE;
     part->watermark = error ? -1 : answer->high_watermark;
+    part->log_start = error ? -1 : answer->log_start_offset;
+    if (part->log_start >= 0)
+        model_start_told(&client->sim->model, part->partition, part->promised_start,
+                         part->log_start, "session");
+    if (error == ERROR_OFFSET_OUT_OF_RANGE) {
+        part->offset = max_i64(answer->log_start_offset, part->partition->start_promised);
+        part->changed = true;
+    }
     part->gave = next >= 0;
     if (next >= 0) {
         part->offset = next;

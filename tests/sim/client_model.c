@@ -275,7 +275,6 @@ static struct model_slot *place(struct model *model, uint64_t uid, int64_t offse
 
 static void promise(struct model_partition *partition, struct model_slot *slot, int64_t offset)
 {
-    partition->promised_count += !slot->is_promised;
     slot->is_promised = true;
     partition->promised_end = max_i64(partition->promised_end, offset + 1);
 }
@@ -332,8 +331,7 @@ static void note_read(struct model *model, struct model_partition *partition, in
     model->read++;
     if (promises)
         promise(partition, slot, offset);
-    partition->verified_count += slot->is_promised && !slot->is_verified;
-    slot->is_verified = slot->is_promised;
+    slot->is_verified = true;
 }
 
 void model_read(struct model *model, struct model_partition *partition, const struct record *record,
@@ -359,15 +357,19 @@ void model_verify_begin(struct model *model)
     for (int32_t i = 0; i < model->topic_count; i++)
         for (int j = 0; j < model->topics[i]->partition_count; j++) {
             struct model_partition *partition = &model->topics[i]->partitions[j];
-            partition->verified_count = 0;
             for (int64_t k = 0; k < partition->capacity; k++)
                 partition->slots[k].is_verified = false;
         }
 }
 
-bool model_verified(const struct model_partition *partition)
+bool model_verified(const struct model_partition *partition, int64_t start, int64_t *ret_missing)
 {
-    return partition->verified_count == partition->promised_count;
+    for (int64_t offset = start; offset < partition->promised_end; offset++)
+        if (partition->slots[offset].is_promised && !partition->slots[offset].is_verified) {
+            *ret_missing = offset;
+            return false;
+        }
+    return true;
 }
 
 /* Codec, kind of time and size are what the topic's rules say; max_timestamp is what Kafka says. */

@@ -5,7 +5,7 @@
  *  1. A record (uid) is sent once, to one partition of one topic id; it appears at one offset at
  * most.
  *  2. What was acknowledged, or read by a consumer, stays at its offset with its bytes for as long
- * as the topic lives: `promised_end` is the end of all that.
+ * as the topic lives and the log start is below it: `promised_end` is the end of all that.
  *  3. What was refused for good appears nowhere.
  *  4. Key, value, headers, timestamp and codec are what was sent, or what the topic's rules say.
  *  5. A topic never shrinks, and never grows beyond what was asked for.
@@ -55,9 +55,13 @@ struct model_partition {
     struct model_topic *topic;
     int32_t index;
     struct model_slot *slots; /* by offset */
-    int64_t capacity, promised_end, verified_count, promised_count;
+    int64_t capacity, promised_end;
     int64_t high_watermark_seen; /* in this incarnation of the broker; -1 */
-    int64_t seen_ns;             /* when it was known to exist */
+    /* log starts (client_start.h): acknowledged; ever seen; seen last, in this incarnation; asked
+     */
+    int64_t start_promised, start_seen, start_now, start_asked;
+    int32_t purges_to_end; /* asked in this incarnation, to whatever the high watermark is then */
+    int64_t seen_ns;       /* when it was known to exist */
 };
 
 struct model_topic {
@@ -146,10 +150,10 @@ void model_acknowledge(struct model *model, uint64_t uid, int64_t offset, int64_
 void model_read(struct model *model, struct model_partition *partition, const struct record *record,
                 bool promises);
 
-/* From now on reads are counted: model_verified says whether all promised offsets of a partition
- * were read since. */
+/* From now on reads are noted: model_verified says whether all promised offsets of a partition,
+ * from `start` on, were read since; if not, *ret_missing is the first that was not. */
 void model_verify_begin(struct model *model);
-bool model_verified(const struct model_partition *partition);
+bool model_verified(const struct model_partition *partition, int64_t start, int64_t *ret_missing);
 
 /* Checks one fetched or stored run of whole batches: CRCs, dense offsets, every record. Offsets go
  * on from *next; -1: anywhere. */
