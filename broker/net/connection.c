@@ -6,10 +6,19 @@
 #include "base/reached.h"
 
 enum {
-    PROGRESS_BYTES = 65536, /* of a frame, for another frame_ms */
-    RETRY_NS = 1000000,     /* after NO_BUFFERS while this net holds none */
-    QUEUED_BYTES = 1 << 20, /* of answers that the peer has not taken: then nothing is decided */
+    PROGRESS_BYTES = 65536,         /* of a frame, for another frame_ms */
+    QUEUED_BYTES = 1 << 20,         /* of answers not taken: then nothing is decided */
+    SMALL_BYTES = BUFFER_ALIGNMENT, /* a frame that is always let in where none is under way */
 };
+
+/* Needs the frame that has begun no room in the budget? */
+static bool is_let_in(const struct connection *c)
+{
+    if (MUTANT(no_back_pressure))
+        return true;
+    return c->frame_size <= SMALL_BYTES && c->in_flight == 0 &&
+           !MUTANT(small_requests_wait_for_room);
+}
 
 static void pause_reading(struct connection *c)
 {
@@ -20,8 +29,11 @@ static void pause_reading(struct connection *c)
 
 void connection_wake(struct connection *c)
 {
-    if (!c->paused)
+    if (!c->paused) {
+        if (c->wants_buffer && is_let_in(c))
+            waiter_cancel(&c->waiter);
         return;
+    }
     c->paused = false;
     flow_release(&c->flow);
 }
@@ -39,7 +51,6 @@ void connection_close(struct connection *c)
     owing_forget(c);
     c->closed = true;
     waiter_cancel(&c->waiter);
-    timer_cancel(&c->retry, c->net->core);
     if (!list_is_empty(&c->flow.link)) /* about to run: a flow in the run queue takes no hold */
         c->shutdown_due = true;
     else if (c->receiving || c->send)
@@ -151,7 +162,7 @@ static void take_received(struct connection *c)
         if (op->pool_buffer >= 0)
             net_give_back(net, op->pool_buffer);
         if (op_error(op->result) == ERROR_NO_BUFFERS && !c->closed)
-            c->wants_pool = true;
+            c->without_pool = true;
         else
             connection_close(c); /* the end, or cut: nobody is left to answer */
         return;
@@ -161,6 +172,11 @@ static void take_received(struct connection *c)
     if (c->frame) {
         c->frame_have += (int32_t)op->result;
         check(c->frame_have <= c->frame_size);
+        return;
+    }
+    if (c->without_pool) {
+        c->next = c->head;
+        c->input_end = c->head + op->result;
         return;
     }
     struct pool_slot *slot = free_slot(c);
@@ -192,13 +208,21 @@ static bool read_length(struct connection *c)
     return !c->closed;
 }
 
-/* Gives the frame a buffer of its own and moves there what has arrived. False: no room now. */
+/* Gives the frame a buffer of its own and moves there what has arrived. False: no room now. A small
+ * one needs none if it is the only one of its connection: whoever asks for little is not to wait
+ * until the disk has taken what others have sent. */
 static bool start_own_buffer(struct connection *c)
 {
-    c->frame = buffers_take(&c->net->core->buffers, (size_t)c->frame_size);
+    struct buffers *buffers = &c->net->core->buffers;
+    c->frame = buffers_take(buffers, (size_t)c->frame_size);
+    if (!c->frame && is_let_in(c)) {
+        REACHED("a small frame past the budget");
+        c->frame = buffers_take_always(buffers, (size_t)c->frame_size);
+    }
     c->wants_buffer = !c->frame;
     if (!c->frame)
         return false;
+    c->without_pool = false;
     c->frame_have = (int32_t)(c->input_end - c->next);
     if (c->frame_have)
         memcpy(c->frame->data, c->next, (size_t)c->frame_have);
@@ -225,7 +249,8 @@ static bool next_frame(struct connection *c, struct bytes *ret_frame, struct poo
     int64_t left = c->input_end - c->next;
     if (left < c->frame_size) {
         /* Where nothing of it is here yet a small one may still arrive in one piece. */
-        if (left > 0 || (uint32_t)c->frame_size > c->net->core->port->pool_buffer_size)
+        if (left > 0 || c->without_pool ||
+            (uint32_t)c->frame_size > c->net->core->port->pool_buffer_size)
             start_own_buffer(c);
         else
             drop_input(c);
@@ -281,17 +306,6 @@ static void wait_for_more(struct connection *c)
         waiter_park(&c->waiter, &net->core->buffers.waiters, &c->flow);
         return;
     }
-    if (c->wants_pool) {
-        c->wants_pool = false;
-        /* Some are on their way or free again: nobody may give one back that would wake us. */
-        if (net->pool_held >= (int32_t)net->core->port->pool_buffer_count) {
-            REACHED("pool empty");
-            waiter_park(&c->waiter, &net->pool_waiters, &c->flow);
-        } else {
-            timer_start(&c->retry, net->core, &c->flow, net->core->now.monotonic_ns + RETRY_NS);
-        }
-        return;
-    }
     if (!c->frame && !free_slot(c)) {
         pause_reading(c);
         return;
@@ -300,6 +314,11 @@ static void wait_for_more(struct connection *c)
     if (c->frame) {
         c->receive.data = c->frame->data + c->frame_have;
         c->receive.size = (size_t)(c->frame_size - c->frame_have);
+    } else if (c->without_pool) {
+        if (net->pool_held >= (int32_t)net->core->port->pool_buffer_count)
+            REACHED("pool empty");
+        c->receive.data = c->head;
+        c->receive.size = sizeof c->length - (size_t)c->length_have;
     }
     c->receiving = true;
     op_start(net->core->port, &c->receive);
@@ -308,7 +327,8 @@ static void wait_for_more(struct connection *c)
 /* May the next request be decided, as far as those before it go? */
 static bool may_decide(const struct connection *c)
 {
-    return !c->deciding && c->in_flight < c->net->limits.in_flight_max &&
+    return !c->deciding &&
+           (c->in_flight < c->net->limits.in_flight_max || MUTANT(no_back_pressure)) &&
            c->queued_bytes < QUEUED_BYTES && owing_has_room(c) && owing_has_room_at_all(c->net);
 }
 
@@ -385,7 +405,7 @@ static enum step connection_end(struct flow *flow)
 static enum step connection_gone(struct flow *flow)
 {
     struct connection *c = CONTAINER_OF(flow, struct connection, flow);
-    check(list_is_empty(&c->requests) && !c->flush.queued && !c->waiter.flow && !c->retry.flow);
+    check(list_is_empty(&c->requests) && !c->flush.queued && !c->waiter.flow);
     list_remove(&c->link);
     net_connection_ended(c);
     return STEP_NEXT;

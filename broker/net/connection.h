@@ -8,10 +8,12 @@
  *  2. A frame that lies whole in a receive buffer of the port is handed on in place; such buffers
  * are counted (pool_slot) and a connection holds two at most. Every other frame gets one buffer of
  *     its own from the core's budget; what has arrived is copied there and the rest received into
- * it.
+ * it. Where no receive buffer is free, since those who have them wait for the disk, only the length
+ * is received, and then the frame into a buffer of its own.
  *  3. Nothing is read while a request is being decided, while in_flight_max are under way, while a
  *     megabyte of answers waits to be sent, or too much on this core (owing.h), or while the budget
- *     has no room: the peer feels it through TCP.
+ *     has no room: the peer feels it through TCP. But of a connection with no request under way a
+ *     frame of 4 KiB is let in past the budget: what asks for little waits for nobody's disk.
  *  4. A closed connection waits for its operations and requests; no other is touched by it. */
 #include "net/request.h"
 
@@ -54,9 +56,10 @@ struct connection {
     struct op receive, end; /* end: shutdown and close */
     bool receiving, paused, closed, cancelled;
     bool shutdown_due; /* by the flow itself, which was about to run when it was closed */
-    bool wants_buffer, wants_pool;
-    struct waiter waiter; /* for the budget, or for a receive buffer */
-    struct timer retry;
+    bool wants_buffer;
+    bool without_pool;    /* no receive buffer was free: the next frame does without */
+    uint8_t head[4];      /* what such a one begins with, as it arrives */
+    struct waiter waiter; /* for the budget, or until others take their answers */
     struct pool_slot slots[CONNECTION_SLOTS];
     struct pool_slot *input; /* what next..end lie in; null: nothing is left */
     const uint8_t *next, *input_end;

@@ -103,7 +103,6 @@ void net_give_back(struct net *net, int32_t pool_buffer)
     net->pool_held--;
     struct port *port = net->core->port;
     port->operations->give_back(port, pool_buffer);
-    waiters_wake(&net->pool_waiters); /* all: the first may have nothing to receive */
 }
 
 /* -- accepting (home) ---------------------------------------------------------------------- */
@@ -153,7 +152,6 @@ static void hand_over(struct acceptor *acceptor, int32_t handle)
     list_init(&c->owing);
     list_init(&c->requests);
     list_init(&c->waiter.link);
-    c->retry = TIMER_INIT;
     c->flush.run = connection_flush;
     list_init(&c->flush.link);
     for (int i = 0; i < CONNECTION_SLOTS; i++)
@@ -418,7 +416,6 @@ void net_init(struct net *net, struct core *core, const struct net_options *opti
                         .watch_timer = TIMER_INIT};
     list_init(&net->connections);
     list_init(&net->halves);
-    list_init(&net->pool_waiters);
     list_init(&net->owing);
     list_init(&net->owed_waiters);
     list_init(&net->kept_requests);

@@ -7,9 +7,7 @@
  *  1. Counts of connections, in all and by address, are kept on the home core only: a connection is
  *     allocated there, lives on its core, and comes back as mail to be counted out and freed.
  *  2. `connections` is in order of last activity, `halves` in order of the last progress of a frame
- *     that has begun: the watch looks at the first of each only.
- *  3. A connection that parks in pool_waiters does so only while every buffer of the pool is held,
- *     so that one given back wakes it. */
+ *     that has begun: the watch looks at the first of each only. */
 #include "base/map.h"
 #include "net/address.h"
 #include "reactor/core.h"
@@ -60,7 +58,6 @@ struct net {
     struct list connections;
     struct list halves;
     int32_t connection_count; /* that live on this core */
-    struct list pool_waiters;
     struct list owing; /* connections with answers that wait, longest without progress first */
     struct list owed_waiters;
     size_t owed_bytes;

@@ -58,6 +58,7 @@ static const char *const wanted_marks[] = {
     "budget wait",
     "session partition forgotten",
     "let through alone",
+    "a small frame past the budget",
     "credit wait",
     "recompressed",
     "gzip decompressed",
@@ -76,8 +77,8 @@ static const char *const wanted_marks[] = {
     "segments below the log start have gone",
 };
 
-/* Not killed here but by the crash tests of storage, which see every cut; and by a unit test, which
- * has a batch that grows a thousandfold. */
+/* Not killed here but by the crash tests of storage, which see every cut; by a unit test, which has
+ * a batch that grows a thousandfold; or by the scene of a slow disk. */
 static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_files,
                                              MUTANT_resume_forgets_live_blocks,
                                              MUTANT_snapshot_ahead_of_log_believed,
@@ -101,6 +102,8 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_truncate_keeps_producers,
                                              MUTANT_full_disk_fences,
                                              MUTANT_retry_failed_flush,
+                                             MUTANT_no_back_pressure,
+                                             MUTANT_small_requests_wait_for_room,
                                              MUTANT_set_aside_cuts};
 
 /* For on_crash, which has no argument of ours. */

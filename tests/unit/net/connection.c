@@ -363,8 +363,8 @@ TEST(connection, who_takes_a_little_is_not_closed)
 }
 
 /* Requests that hold their frames: two buffers per connection at most, and those who find the pool
- * empty go on when one is given back. */
-TEST(connection, an_empty_pool_is_waited_for)
+ * empty get buffers of their own, and wait for nobody. */
+TEST(connection, an_empty_pool_is_done_without)
 {
     struct bench *bench = bench_open(64, 1);
     int32_t first = connect_one(bench), second = connect_one(bench);
@@ -373,13 +373,23 @@ TEST(connection, an_empty_pool_is_waited_for)
     /* Both have bytes at once: the second finds the pool empty. */
     fake_feed(&bench->fake, first, stream, size);
     fake_feed(&bench->fake, second, stream, size);
-    for (int i = 0; i < 4; i++) {
-        fake_settle(&bench->fake, &bench->core);
-        fake_pass_ms(&bench->fake, 2);
-    }
+    fake_settle(&bench->fake, &bench->core);
     EQ(bench->fake.sockets[first].out_size, size);
     EQ(bench->fake.sockets[second].out_size, size);
     EQ(bench->fake.no_buffers, 1);
+    /* And however long the first holds its buffer. */
+    size_t held_size = put_frame(stream, "w", 40);
+    fake_feed(&bench->fake, first, stream, held_size);
+    fake_settle(&bench->fake, &bench->core);
+    (void)put_frame(stream, "e", 40);
+    for (size_t at = 0; at < 3 * size; at++) { /* byte by byte, across their borders */
+        fake_feed(&bench->fake, second, stream + at % size, 1);
+        fake_settle(&bench->fake, &bench->core);
+    }
+    EQ(bench->fake.sockets[second].out_size, 4 * size);
+    release_held(bench, 0);
+    fake_settle(&bench->fake, &bench->core);
+    EQ(bench->fake.sockets[first].out_size, 2 * size);
     bench_close(bench);
 }
 
@@ -387,17 +397,44 @@ TEST(connection, the_budget_is_waited_for)
 {
     struct bench *bench = bench_open(64, 4);
     bench->core.buffers.budget_bytes = 8192;
+    bench->net.limits.request_bytes_max = 10000;
     struct buffer *taken = buffers_take(&bench->core.buffers, 8192);
-    int32_t handle = connect_one(bench);
-    uint8_t stream[256];
-    size_t size = put_frame(stream, "e", 200);
+    int32_t handle = connect_one(bench), other = connect_one(bench);
+    uint8_t stream[5004];
+    size_t size = put_frame(stream, "e", 5000);
     fake_feed(&bench->fake, handle, stream, size);
     fake_settle(&bench->fake, &bench->core);
     EQ(bench->decided, 0);
     EQ(bench->fake.sockets[handle].in_taken, 64);
+    size_t small = put_frame(stream, "e", 200); /* the only one of its connection */
+    fake_feed(&bench->fake, other, stream, small);
+    fake_settle(&bench->fake, &bench->core);
+    EQ(bench->fake.sockets[other].out_size, small);
+    EQ(bench->fake.sockets[handle].in_taken, 64);
     buffer_release(taken);
     fake_settle(&bench->fake, &bench->core);
     EQ(bench->fake.sockets[handle].out_size, size);
+    bench_close(bench);
+}
+
+/* A small frame behind a request that waits waits too, until that is answered. */
+TEST(connection, a_small_frame_waits_for_the_budget_behind_another)
+{
+    struct bench *bench = bench_open(64, 4);
+    bench->core.buffers.budget_bytes = 8192;
+    struct buffer *taken = buffers_take(&bench->core.buffers, 8192);
+    int32_t handle = connect_one(bench);
+    uint8_t stream[256];
+    fake_feed(&bench->fake, handle, stream, put_frame(stream, "w", 20));
+    fake_settle(&bench->fake, &bench->core);
+    size_t size = put_frame(stream, "e", 200);
+    fake_feed(&bench->fake, handle, stream, size);
+    fake_settle(&bench->fake, &bench->core);
+    EQ(bench->decided, 1);
+    release_held(bench, 0);
+    fake_settle(&bench->fake, &bench->core);
+    EQ(bench->decided, 2);
+    buffer_release(taken);
     bench_close(bench);
 }
 
