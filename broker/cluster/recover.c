@@ -50,6 +50,15 @@ static bool folder_is_named(void *context, struct uuid topic_id, int32_t partiti
     return found && image_partition(found, partition) && !whereabouts_is_stray(broker, folder);
 }
 
+/* For cleaning: has any topic this log, wherever it lies? */
+static bool log_exists(void *context, struct uuid topic_id, int32_t partition)
+{
+    const struct recover *recover = context;
+    const struct image_topic *topic =
+        image_topic_by_id(&recover->broker->shards[0].image, topic_id);
+    return uuid_equal(topic_id, metadata_topic_id) || (topic && image_partition(topic, partition));
+}
+
 static int32_t core_of_log(void *context, struct uuid topic_id, int32_t partition)
 {
     const struct recover *recover = context;
@@ -113,7 +122,8 @@ static enum error replay_metadata(struct recover *recover, struct port *port)
     recover->recovery.strict = true; /* nothing goes on without this log */
     if (!error)
         error =
-            recovery_replay(&recover->recovery, &(struct recovery_names){metadata_folder, recover});
+            recovery_replay(&recover->recovery, &(struct recovery_names){.folder = metadata_folder,
+                                                                         .context = recover});
     recover->recovery.strict = false;
     return error;
 }
@@ -201,7 +211,8 @@ static enum error replay_logs(struct recover *recover, struct port *port)
     enum error error = ERROR_NONE;
     recover->resumes = recovery_may_resume(recovery, broker->core_count, core_of_log, recover);
     if (!recover->resumes)
-        error = recovery_replay(recovery, &(struct recovery_names){topic_folder, recover});
+        error = recovery_replay(
+            recovery, &(struct recovery_names){.folder = topic_folder, .context = recover});
     if (!error)
         error = kafka_starts_take(broker, recover->directory, port, recovery);
     struct broker *told = recover->broker;
@@ -209,8 +220,11 @@ static enum error replay_logs(struct recover *recover, struct port *port)
         snprintf(told->warning, sizeof told->warning, "%llu partitions are offline; %.500s",
                  (unsigned long long)recovery->set_aside, recovery->warning);
     if (!error)
-        error = recovery_clean(recovery, &(struct recovery_names){folder_is_named, recover},
-                               broker->core_count);
+        error =
+            recovery_clean(recovery,
+                           &(struct recovery_names){
+                               .folder = folder_is_named, .exists = log_exists, .context = recover},
+                           broker->core_count);
     return error;
 }
 

@@ -136,7 +136,7 @@ static enum error note_folder(void *context, char kind, const char *name)
 static bool read_topic_id(struct port *port, const char *folder, struct uuid *ret)
 {
     char path[PATH_BYTES], text[PARTITION_METADATA_SIZE];
-    snprintf(path, sizeof path, "%s/partition.metadata", folder);
+    snprintf(path, sizeof path, "%s/" PARTITION_METADATA_FILE, folder);
     struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ};
     int64_t handle = port_call(port, &open), size = 0, got = 1;
     if (handle < 0)

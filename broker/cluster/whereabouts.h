@@ -9,8 +9,9 @@
  * Invariants
  *  1. A partition that belongs to a directory which is not here, or can't be used, is offline: it
  * is never made anew in another one (KAFKA-16234).
- *  2. A folder is removed only if no topic has its name, or if its partition.metadata names another
- *     topic id than the topic has now. */
+ *  2. A folder is removed only if no topic has its name, if its partition.metadata names another
+ *     topic id than the topic has now, or if a journal holds all that lies there of a deleted
+ *     topic (storage/orphans.h). */
 #include "cluster/recover.h"
 #include "logic/image.h"
 

@@ -10,6 +10,7 @@
 #include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/drain.h"
+#include "storage/folder_clear.h"
 #include "storage/handles.h"
 #include "storage/log_close.h"
 #include "storage/log_epochs.h"
@@ -426,6 +427,8 @@ static enum step checkpoint_anchor(struct flow *flow)
         waiter_park(&checkpoint->waiter, &store->journal.durable_waiters, flow);
         return STEP_AGAIN;
     }
+    if (folder_clear_await_names(store, &checkpoint->waiter, flow))
+        return STEP_AGAIN;
     struct anchor anchor;
     journal_anchor_at_mark(&store->journal, &anchor);
     checkpoint->slot = buffers_take_always(&store->core->buffers, JOURNAL_ANCHOR_SLOT);

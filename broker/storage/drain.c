@@ -186,7 +186,7 @@ static enum step drain_folder(struct flow *flow)
         if (drain->op.result < 0 && op_error(drain->op.result) != ERROR_ALREADY_EXISTS)
             return drain_give_up(drain, "a partition's folder could not be created");
         drain->remade = drain->op.result < 0;
-        snprintf(drain->path, sizeof drain->path, "%s/partition.metadata", log->folder);
+        snprintf(drain->path, sizeof drain->path, "%s/" PARTITION_METADATA_FILE, log->folder);
         drain_start_op(
             drain,
             (struct op){.kind = OP_OPEN, .path = drain->path, .flags = OPEN_WRITE | OPEN_CREATE});

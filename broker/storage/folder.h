@@ -4,6 +4,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define PARTITION_METADATA_FILE "partition.metadata"
+
 enum { PARTITION_METADATA_SIZE = 128, UUID_TEXT_SIZE = 23 };
 
 /* "version: 0\ntopic_id: <22 characters>\n" (Kafka leaves the last newline out) into

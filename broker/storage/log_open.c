@@ -16,8 +16,6 @@
 #include "base/mutant.h"
 #include "base/reached.h"
 #include "protocol/batch.h"
-#include "storage/aside.h"
-#include "storage/folder.h"
 #include "storage/folder_clear.h"
 #include "storage/leftovers.h"
 #include "storage/log_batch.h"
@@ -31,12 +29,10 @@
 #include <stdio.h>
 
 /* Each of those at work may hold one descriptor while it waits for another. */
-enum { SMALL_FILE_BYTES = 64 << 20, OPENINGS_MOST = 16, FAULT_BYTES = ASIDE_REASON_MOST + 1 };
+enum { SMALL_FILE_BYTES = 64 << 20, OPENINGS_MOST = 16 };
 
 static enum step open_folder(struct flow *flow);
 static enum step open_list(struct flow *flow);
-static enum step open_metadata(struct flow *flow);
-static enum step open_aside(struct flow *flow);
 static enum step open_leftovers(struct flow *flow);
 static enum step open_epochs(struct flow *flow);
 static enum step open_older(struct flow *flow);
@@ -94,8 +90,8 @@ enum step opening_give_up(struct log_opening *opening, const char *what)
         error = opening->read_error ? opening->read_error : log->error;
     log->unreadable = !is_of_files(error);
     if (!log->fault) {
-        log->fault = memory_zeroed(FAULT_BYTES);
-        snprintf(log->fault, FAULT_BYTES, "%s, position %lld: %s (%s)", opening->path,
+        log->fault = memory_zeroed(OPENING_FAULT_BYTES);
+        snprintf(log->fault, OPENING_FAULT_BYTES, "%s, position %lld: %s (%s)", opening->path,
                  (long long)opening->position, what, error_text(op_error(opening->op.result)));
     }
     event_write(&core->events, &core->now, EVENT_ERROR, "log_failed",
@@ -289,74 +285,6 @@ bool opening_read_file(struct log_opening *opening, int64_t *ret_size)
         opening->position = 0;
         return false;
     }
-}
-
-static enum step open_metadata(struct flow *flow)
-{
-    struct log_opening *opening = opening_of(flow);
-    struct log *log = opening->log;
-    if (opening->phase == 0)
-        snprintf(opening->path, sizeof opening->path, "%s/partition.metadata", log->folder);
-    int64_t size;
-    if (opening_read_file(opening, &size))
-        return STEP_AGAIN;
-    if (size == -2)
-        return opening_give_up(opening, "the file can't be read");
-    struct uuid id;
-    struct bytes text = {opening->buffer->data, (int32_t)size};
-    bool ours = false, says = size >= 0 && !partition_metadata_is_torn(text);
-    /* Torn it is of a deleted topic that no checkpoint has seen: recovery made ours whole. */
-    if (says) {
-        if (!partition_metadata_decode(text, &id))
-            return opening_give_up(opening, "it is damaged");
-        ours = uuid_equal(id, log->topic_id);
-        if (uuid_is_nearly(id, log->topic_id)) /* all records would go with an earlier topic's */
-            return opening_give_up(opening, "its topic id is damaged");
-    }
-    if (!ours && !MUTANT(recreated_topic_sees_old_files)) {
-        if (!resumed_is_whole(log) && says)
-            return opening_give_up(opening,
-                                   "it is not that of the log whose end the journal holds");
-        if (!resumed_is_whole(log)) { /* a checkpoint has seen the log: the folder is its own */
-            REACHED("partition.metadata is lost");
-            log->owner_lost = true;
-            return STEP_NEXT;
-        }
-        REACHED("folder of an earlier topic");
-        opening->stale = true;
-        return STEP_FAIL;
-    }
-    return STEP_NEXT;
-}
-
-/* Set aside before, and not put in order: it stays offline, for the reason of that time. What an
- * earlier topic of this name has left is none of ours. */
-static enum step open_aside(struct flow *flow)
-{
-    struct log_opening *opening = opening_of(flow);
-    struct log *log = opening->log;
-    if (opening->aside < 0)
-        return STEP_NEXT;
-    if (opening->phase == 0) {
-        char name[SEGMENT_NAME_SIZE];
-        segment_name(opening->aside, ASIDE_SUFFIX, name);
-        snprintf(opening->path, sizeof opening->path, "%s/%s", log->folder, name);
-    }
-    int64_t size;
-    if (opening_read_file(opening, &size))
-        return STEP_AGAIN;
-    struct aside aside;
-    struct bytes file = {opening->buffer->data, size > 0 ? (int32_t)size : 0};
-    if (aside_decode(file, &aside))
-        return opening_give_up(opening, "what was set aside of it can't be read");
-    if (!uuid_equal(aside.topic_id, log->topic_id))
-        return STEP_NEXT;
-    log->fault = memory_zeroed(FAULT_BYTES);
-    snprintf(log->fault, FAULT_BYTES, "%.*s", aside.reason.size, (const char *)aside.reason.data);
-    char what[FAULT_BYTES + 40];
-    snprintf(what, sizeof what, "it was set aside, since %s", log->fault);
-    opening->op.result = 0;
-    return opening_give_up(opening, what);
 }
 
 static enum step open_epochs(struct flow *flow)
@@ -624,6 +552,7 @@ static enum step open_finish(struct flow *flow)
     log->epochs_lost = false;
     bool complete = !active || active->size == 0 ||
                     (segment_indexes_are_complete(active) && !log_epochs_lag(log));
+    complete &= !log->owner_lost;
     if (!complete && list_is_empty(&log->unsettled))
         list_push(&log->store->unsettled,
                   &log->unsettled); /* the next checkpoint writes the rest */

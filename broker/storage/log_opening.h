@@ -1,12 +1,13 @@
 #pragma once
 /* The inside of the opening of a log, shared by log_open.c and log_open_newest.c. */
+#include "storage/aside.h"
 #include "storage/file_replace.h"
 #include "storage/folder_script.h"
 #include "storage/log_scan.h"
 #include "storage/producer_load.h"
 #include "storage/log_state.h"
 
-enum { SCAN_BATCHES = 256 /* in one step */ };
+enum { SCAN_BATCHES = 256 /* in one step */, OPENING_FAULT_BYTES = ASIDE_REASON_MOST + 1 };
 
 struct log_opening {
     struct flow flow;
@@ -57,6 +58,10 @@ void opening_segment_path(struct log_opening *opening, const struct segment *seg
  * False: it has ended; then *ret_size is the bytes read, -1 if there is no such file, -2 if it
  * can't be read. */
 bool opening_read_file(struct log_opening *opening, int64_t *ret_size);
+
+/* Steps: was it set aside, and is the folder its own (log_open_owner.c)? */
+enum step open_aside(struct flow *flow);
+enum step open_metadata(struct flow *flow);
 
 /* Step: cuts off the files where the journal says that the log ended (log_open_cut.c). */
 enum step open_cut(struct flow *flow);

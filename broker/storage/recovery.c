@@ -4,6 +4,7 @@
 #include "base/reached.h"
 #include "storage/folder.h"
 #include "storage/journal_reader.h"
+#include "storage/orphans.h"
 #include "storage/recovery_pass.h"
 #include "storage/redo.h"
 #include <stdio.h>
@@ -238,6 +239,7 @@ enum error recovery_replay(struct recovery *recovery, const struct recovery_name
 struct cleaning {
     struct recovery *recovery;
     const struct recovery_names *names;
+    struct orphans orphans;
     char **folders;
     int32_t count, capacity;
 };
@@ -253,8 +255,11 @@ static enum error note_folder(void *context, char kind, const char *name)
     char path[1024];
     snprintf(path, sizeof path, "%s/%s", cleaning->recovery->directory, name);
     if (!deleted && cleaning->names->folder(cleaning->names->context, (struct uuid){{0}}, partition,
-                                            path, sizeof path))
-        return ERROR_NONE;
+                                            path, sizeof path)) {
+        if (!orphans_left(&cleaning->orphans, cleaning->recovery->port, path, partition))
+            return ERROR_NONE;
+        REACHED("a new topic's folder with a deleted one's segments");
+    }
     if (cleaning->count == cleaning->capacity) {
         cleaning->capacity = cleaning->capacity ? 2 * cleaning->capacity : 8;
         cleaning->folders =
@@ -271,7 +276,9 @@ enum error recovery_clean(struct recovery *recovery, const struct recovery_names
 {
     struct recovery_pass pass = {.recovery = recovery, .port = recovery->port};
     struct cleaning cleaning = {.recovery = recovery, .names = names};
+    orphans_find(&cleaning.orphans, recovery, names);
     enum error error = redo_list(recovery->port, recovery->directory, note_folder, &cleaning);
+    orphans_done(&cleaning.orphans);
     for (int i = 0; i < cleaning.count; i++) {
         if (!error) {
             REACHED("folder of a deleted topic");

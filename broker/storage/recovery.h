@@ -50,6 +50,8 @@ struct recovery {
 struct recovery_names {
     bool (*folder)(void *context, struct uuid topic_id, int32_t partition, char *folder,
                    size_t size);
+    /* For recovery_clean: does any topic have this log, in whatever directory? */
+    bool (*exists)(void *context, struct uuid topic_id, int32_t partition);
     void *context;
 };
 
@@ -101,8 +103,9 @@ void recovery_count_resumed(const struct recovery *recovery, struct port *port, 
  * for the logs that `names` knows. An error leaves recovery->fault. Nothing is cut then. */
 enum error recovery_replay(struct recovery *recovery, const struct recovery_names *names);
 
-/* Removes the folders of partitions that `names` does not know (deleted topics), and journals of
- * cores from `core_count` on. Only after the last pass. */
+/* Removes the folders of partitions that `names` does not know (deleted topics), what deleted
+ * topics have left in folders of others (orphans.h), and journals of cores from `core_count` on.
+ * Only after the last pass. */
 enum error recovery_clean(struct recovery *recovery, const struct recovery_names *names,
                           int core_count);
 

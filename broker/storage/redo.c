@@ -73,6 +73,8 @@ struct removal {
 static enum error remove_file(void *context, char kind, const char *name)
 {
     struct removal *removal = context;
+    if (removal->beyond == every_file && strcmp(name, PARTITION_METADATA_FILE) == 0)
+        return ERROR_NONE; /* it goes last */
     if (removal->beyond != every_file) {
         int64_t base;
         if (!segment_name_parse(name, NULL, &base) || base <= removal->beyond ||
@@ -111,10 +113,14 @@ static enum error flush_folder(struct recovery_pass *pass, const char *folder)
 
 enum error redo_remove_folder(struct recovery_pass *pass, const char *folder)
 {
+    char path[1100];
+    snprintf(path, sizeof path, "%s/" PARTITION_METADATA_FILE, folder);
     enum error error = remove_files(pass, folder, every_file, -1);
     if (!error)
         error = flush_folder(pass, folder);
-    if (!error)
+    if (!error) /* the last file, see folder_clear.h */
+        error = op_error(call(pass, (struct op){.kind = OP_REMOVE, .path = path}));
+    if (!error || error == ERROR_NOT_FOUND)
         error = op_error(call(pass, (struct op){.kind = OP_REMOVE, .path = folder}));
     if (!error)
         error = op_error(
@@ -127,7 +133,7 @@ enum error redo_remove_folder(struct recovery_pass *pass, const char *folder)
 static enum error read_owner(struct redo *redo, struct uuid *ret_owner)
 {
     char path[1100];
-    snprintf(path, sizeof path, "%s/partition.metadata", redo->folder);
+    snprintf(path, sizeof path, "%s/" PARTITION_METADATA_FILE, redo->folder);
     int64_t handle =
         call(redo->pass, (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_READ});
     if (handle < 0)
@@ -190,7 +196,7 @@ static enum error create_folder(struct redo *redo)
     if (result < 0 && op_error(result) != ERROR_ALREADY_EXISTS)
         return fault(redo, result, "the folder can't be created");
     char path[1100], text[PARTITION_METADATA_SIZE];
-    snprintf(path, sizeof path, "%s/partition.metadata", redo->folder);
+    snprintf(path, sizeof path, "%s/" PARTITION_METADATA_FILE, redo->folder);
     int64_t handle =
         call(pass, (struct op){.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE});
     if (handle < 0)

@@ -257,18 +257,23 @@ void owner_run(struct owner_run *run)
     oracle_init(&oracle, 1, settings.slots, settings.batch_most);
     rig_init(rig, &settings, &oracle);
     script_begin(&state.script, rig);
-    script_do(&state.script, run->whole ? OPERATION_delete_topic : OPERATION_checkpoint);
+    bool all = run->journal == JOURNAL_HOLDS_ALL;
+    script_do(&state.script, all ? OPERATION_delete_topic : OPERATION_checkpoint);
     for (int i = 0; i < ARRAY_COUNT(operations); i++)
         script_do(&state.script, operations[i]);
+    if (run->journal == JOURNAL_HOLDS_NOTHING)
+        script_do(&state.script, OPERATION_checkpoint);
     if (!rig->failure[0]) {
         rig_crash(rig, false);
         lose_owner(&state, run->damage);
+        rig->unowned = 1;
     }
     if (run->crash_at && !rig->failure[0])
         crash_a_start(rig, run->crash_at);
     for (int life = 0; life < 2 && !rig->failure[0]; life++) {
         rig_start(rig);
         script_do(&state.script, OPERATION_checkpoint);
+        rig->unowned = 0; /* it is there again, durably */
         if (!rig->failure[0] && life == 0)
             lose_power(rig);
     }

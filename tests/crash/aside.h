@@ -25,6 +25,7 @@ struct aside_run {
 void aside_run(struct aside_run *run);
 
 enum owner_damage { OWNER_MISSING, OWNER_EMPTY, OWNER_CUT, OWNER_ZERO, OWNER_DAMAGES };
+enum owner_journal { JOURNAL_HOLDS_ALL, JOURNAL_HOLDS_END, JOURNAL_HOLDS_NOTHING, OWNER_JOURNALS };
 
 /* The same store, in which partition.metadata of one log was lost: it is made anew, and nothing of
  * the log is missing. */
@@ -32,8 +33,8 @@ struct owner_run {
     /* arguments */
     enum owner_damage damage;
     enum rig_starts starts;
-    bool whole;   /* the journal holds all of the log; else segments hold its beginning alone */
-    int crash_at; /* as above */
+    enum owner_journal journal; /* of the log; the rest lies in segments alone */
+    int crash_at;               /* as above */
     /* results */
     char failure[700];
 };

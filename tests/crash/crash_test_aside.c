@@ -26,16 +26,16 @@ TEST(aside, a_log_that_does_not_join_is_kept_whole_and_others_serve)
 
 TEST(aside, is_not_what_a_log_needs_whose_partition_metadata_is_lost)
 {
-    for (int number = 0; number < 4 * OWNER_DAMAGES; number++)
+    for (int number = 0; number < 2 * OWNER_JOURNALS * OWNER_DAMAGES; number++)
         for (int crashes = 0; crashes < 20; crashes++) {
-            struct owner_run run = {.damage = (enum owner_damage)(number / 4),
+            struct owner_run run = {.damage = (enum owner_damage)(number / 2 / OWNER_JOURNALS),
                                     .starts = number % 2 ? STARTS_CLASSIC : STARTS_RESUME,
-                                    .whole = number % 4 > 1,
+                                    .journal = (enum owner_journal)(number / 2 % OWNER_JOURNALS),
                                     .crash_at = crashes * 25};
             owner_run(&run);
             if (!test_expect(run.failure[0] == 0, __FILE__, __LINE__,
-                             "damage %d, starts %d, whole %d, crash %d: %s", run.damage, run.starts,
-                             run.whole, run.crash_at, run.failure))
+                             "damage %d, starts %d, journal %d, crash %d: %s", run.damage,
+                             run.starts, run.journal, run.crash_at, run.failure))
                 return;
         }
 }

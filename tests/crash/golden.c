@@ -163,6 +163,12 @@ static struct log *log_of(void *context, struct uuid topic_id, int32_t partition
     return place < 0 ? NULL : process->readers[place].log;
 }
 
+static bool exists(void *context, struct uuid topic_id, int32_t partition)
+{
+    const struct process *process = context;
+    return place_of(process->start, topic_id, partition) >= 0;
+}
+
 static bool recover(struct process *process)
 {
     struct golden_start *start = process->start;
@@ -170,9 +176,13 @@ static bool recover(struct process *process)
     struct port *port = world_port(process->world, 0, 0);
     enum error error = recovery_open(recovery, port, "data");
     if (!error)
-        error = recovery_replay(recovery, &(struct recovery_names){folder_of, process});
+        error = recovery_replay(recovery,
+                                &(struct recovery_names){.folder = folder_of, .context = process});
     if (!error)
-        error = recovery_clean(recovery, &(struct recovery_names){is_named, process}, start->cores);
+        error = recovery_clean(
+            recovery,
+            &(struct recovery_names){.folder = is_named, .exists = exists, .context = process},
+            start->cores);
     if (!error)
         return true;
     start->refused = true;

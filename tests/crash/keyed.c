@@ -376,7 +376,8 @@ static bool no_folder(void *context, struct uuid topic_id, int32_t partition, ch
 
 static void recover(struct keyed *keyed, struct recovery *recovery)
 {
-    struct recovery_names names = {keyed->resumes ? no_folder : folder_of_log, keyed};
+    struct recovery_names names = {.folder = keyed->resumes ? no_folder : folder_of_log,
+                                   .context = keyed};
     enum error error = recovery_open(recovery, world_port(keyed->world, 0, 0), "data");
     if (!error)
         error = recovery_replay(recovery, &names);

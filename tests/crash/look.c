@@ -343,7 +343,7 @@ void rig_look(struct rig *rig, bool clean, int64_t ends[SLOTS_MAX])
         }
         struct look *look = memory_zeroed(sizeof *look);
         *look = (struct look){.rig = rig, .slot = i, .clean = clean};
-        if (is_ours(rig, i))
+        if (is_ours(rig, i) || (!clean && rig->unowned & 1u << i))
             look_at_slot(look);
         if (look->offset < rig->promises[i].acknowledged_end)
             rig_fail(rig, "%s ends at %lld, %lld was acknowledged", look->folder,

@@ -147,6 +147,12 @@ static bool folder_is_named(void *context, struct uuid topic_id, int32_t partiti
     return false;
 }
 
+static bool log_exists(void *context, struct uuid topic_id, int32_t partition)
+{
+    char folder[64];
+    return folder_of_log(context, topic_id, partition, folder, sizeof folder);
+}
+
 static bool no_folder(void *context, struct uuid topic_id, int32_t partition, char *folder,
                       size_t size)
 {
@@ -158,8 +164,9 @@ bool rig_recover(struct rig *rig)
 {
     struct port *port = world_port(rig->world, 0, 0);
     struct recovery *recovery = &rig->recovery;
-    struct recovery_names names = {rig->resumes ? no_folder : folder_of_log, rig};
-    struct recovery_names named = {folder_is_named, rig};
+    struct recovery_names names = {.folder = rig->resumes ? no_folder : folder_of_log,
+                                   .context = rig};
+    struct recovery_names named = {.folder = folder_is_named, .exists = log_exists, .context = rig};
     enum error error = recovery_open(recovery, port, "data");
     if (!error)
         error = recovery_replay(recovery, &names);

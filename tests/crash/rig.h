@@ -78,11 +78,12 @@ struct rig {
     bool serves, stopping, damaged; /* damaged: rot was put in; refusing is right */
     bool faulty;                    /* an operation fails in this life: errors are right */
     uint32_t offline;               /* slots, by bits, whose logs a start may set aside */
-    bool refused;                   /* a start has refused for it */
-    bool unsettled;                 /* the last stop met a full disk: the journal is not empty */
-    bool told;                      /* somebody was told of an error */
-    uint64_t refusals;              /* appends, since the disk was full */
-    bool sidecar_damaged;           /* only one of these */
+    uint32_t unowned;  /* slots, by bits, whose partition.metadata was lost; the rest is theirs */
+    bool refused;      /* a start has refused for it */
+    bool unsettled;    /* the last stop met a full disk: the journal is not empty */
+    bool told;         /* somebody was told of an error */
+    uint64_t refusals; /* appends, since the disk was full */
+    bool sidecar_damaged; /* only one of these */
     struct rig_core cores[2];
     struct worker workers[SLOTS_MAX];
     struct random random;
