@@ -7,11 +7,8 @@
 kafka_pid=
 kafka_log=$scratch/kafka.log
 kafka_logging=$scratch/log4j2.xml
-
-kafka_java() {
-    java -Xmx512m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC \
-        "-Dlog4j2.configurationFile=$kafka_logging" "$@"
-}
+kafka_java=(java -Xmx512m -XX:TieredStopAtLevel=1 -XX:+UseSerialGC
+    "-Dlog4j2.configurationFile=$kafka_logging")
 
 # kafka_configure DIR: the settings of a broker on DIR, into $scratch/kafka.properties; its
 # controller listens on the port after that of `address`.
@@ -45,8 +42,9 @@ END
 
 kafka_format() {
     local id
-    id=$(kafka_java kafka.tools.StorageTool random-uuid 2>"$said") &&
-        kafka_java kafka.tools.StorageTool format --standalone -t "$id" \
+    "${kafka_java[@]}" kafka.tools.StorageTool random-uuid >"$said" 2>&1 &&
+        id=$(tail -n 1 "$said") &&
+        "${kafka_java[@]}" kafka.tools.StorageTool format --standalone -t "$id" \
             -c "$scratch/kafka.properties" >"$said" 2>&1
 }
 
@@ -54,7 +52,7 @@ kafka_format() {
 # limit_s: then its last lines are the reason.
 kafka_start() {
     local until=$((SECONDS + limit_s))
-    kafka_java kafka.Kafka "$scratch/kafka.properties" >"$kafka_log" 2>&1 </dev/null &
+    "${kafka_java[@]}" kafka.Kafka "$scratch/kafka.properties" >"$kafka_log" 2>&1 </dev/null &
     kafka_pid=$!
     until python3 "$clients/records.py" apis "$address" >"$scratch/kafka.apis" 2>/dev/null; do
         if [ $SECONDS -ge $until ] || ! kill -0 $kafka_pid 2>/dev/null; then
@@ -160,15 +158,13 @@ check_ours_made() {
 }
 
 check_dump_tool() {
-    local files metadata
-    cd "$scratch/ours" || return
-    files=$(ls ./*/*.log ./*/*.index ./*/*.timeindex ./*/*.snapshot | grep -v __cluster |
-        paste -sd ,)
-    metadata=$(ls ./__cluster_metadata-0/*.log ./__cluster_metadata-0/*.checkpoint 2>/dev/null |
-        paste -sd ,)
-    kafka_java org.apache.kafka.tools.DumpLogSegments --deep-iteration --files "$files" \
+    local files metadata dir=$scratch/ours
+    files=$(ls "$dir"/*/*.log "$dir"/*/*.index "$dir"/*/*.timeindex "$dir"/*/*.snapshot |
+        grep -v __cluster | paste -sd ,)
+    metadata=$(find "$dir/__cluster_metadata-0" -name '*.log' -o -name '*.checkpoint' | paste -sd ,)
+    "${kafka_java[@]}" org.apache.kafka.tools.DumpLogSegments --deep-iteration --files "$files" \
         >"$got" 2>"$said" &&
-        kafka_java org.apache.kafka.tools.DumpLogSegments --cluster-metadata-decoder \
+        "${kafka_java[@]}" org.apache.kafka.tools.DumpLogSegments --cluster-metadata-decoder \
             --files "$metadata" >>"$got" 2>>"$said" || return
     # What it has found wrong it says, and ends with 0.
     grep -E 'isvalid: false|[Mm]ismatch|out of order|[Nn]on-consecutive|Found|Exception' "$got" \
@@ -209,6 +205,24 @@ check_theirs_made() {
     "$bole" topic alter -b "$address" keyed -c cleanup.policy=compact -c retention.ms=999999 \
         >"$got" 2>"$said" && call group readers theirs-none >"$got" && call delete gone &&
         read_into "$scratch/theirs.read" "${theirs[@]}" && call offsets txn >"$scratch/txn.offsets"
+}
+
+# Of a broker that was killed, with torn ends: there is no journal, so Bole looks for the ends.
+check_bole_reads_killed() {
+    local log=keyed-0/00000000000000000000.log
+    kafka_stop KILL
+    cp -a "$scratch/theirs" "$scratch/killed" &&
+        head -c 100 /dev/zero >>"$scratch/killed/$log" &&
+        head -c 99 /dev/zero >>"$scratch/killed/__cluster_metadata-0/00000000000000000000.log" &&
+        check_bole_reads_theirs "$scratch/killed" && bole_stop &&
+        [ -e "$scratch/killed.bole/.kafka_cleanshutdown" ] &&
+        grep "bole/$log, position .* 100 bytes are cut" "$scratch/broker.log" >"$said" &&
+        grep "metadata-0/.*, position .* 99 bytes are cut" "$scratch/broker.log" >>"$said"
+}
+
+check_kafka_stops() {
+    kafka_configure "$scratch/theirs"
+    kafka_start && kafka_stop && [ -e "$scratch/theirs/.kafka_cleanshutdown" ]
 }
 
 check_bole_reads_theirs() {
@@ -277,7 +291,7 @@ step() {
 kafka_end() {
     kafka_stop KILL
     [ -z "$broker_pid" ] || broker_stop KILL
-    rm -rf "$scratch"/ours* "$scratch"/theirs* "$scratch/killed"
+    rm -rf "$scratch"/ours* "$scratch"/theirs* "$scratch"/killed*
 }
 
 run_kafka() {
@@ -290,7 +304,9 @@ run_kafka() {
         step "it complains of nothing" content &&
         step "Bole goes on after it" bole_after_kafka
     kafka_end
-    step "a directory of Kafka's is made" theirs_made && kafka_stop &&
+    step "a directory of Kafka's is made" theirs_made &&
+        try "Bole reads it after a kill -9" bole_reads_killed &&
+        step "the Kafka broker stops in order" kafka_stops &&
         step "Bole reads what is committed" bole_reads_theirs "$scratch/theirs" &&
         try "with its settings" their_settings &&
         step "takes more, and starts again" bole_writes_theirs &&
