@@ -29,12 +29,17 @@ int file_open_flags(uint32_t flags)
     return result;
 }
 
-/* Takes the lock, and closes the file if it can't be had. */
+/* Takes the lock, and closes the file if it can't be had. Java's locks are of the other kind that
+ * Linux has, of ranges of bytes; where the file is not open for writing, or can't have one, the
+ * first is all. */
 static int64_t take_lock(int32_t handle)
 {
-    if (flock(handle, LOCK_EX | LOCK_NB) == 0)
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    bool taken = flock(handle, LOCK_EX | LOCK_NB) == 0;
+    if (taken && (fcntl(handle, F_OFD_SETLK, &range) == 0 || (errno != EAGAIN && errno != EACCES)))
         return handle;
-    int64_t result = errno == EWOULDBLOCK ? -(int64_t)ERROR_NO_PERMISSION : result_of_errno();
+    int64_t result =
+        taken || errno == EWOULDBLOCK ? -(int64_t)ERROR_NO_PERMISSION : result_of_errno();
     close(handle);
     return result;
 }

@@ -1,11 +1,15 @@
 /* What the scripts can't see through the port: addresses as the kernel has them, options of
  * sockets, the table of errors. */
+#include "reactor/files.h"
 #include "reactor/system.h"
 #include "base/check.h"
 #include "support/test.h"
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 typedef enum error (*port_opener)(const struct port_options *options, struct port **ret_port,
@@ -30,6 +34,39 @@ TEST(system, names_errors)
     };
     for (int i = 0; i < ARRAY_COUNT(rows); i++)
         EQ(error_of_errno(rows[i].number), rows[i].error);
+}
+
+/* As Java's FileChannel.tryLock does it, so a Kafka broker, in another process. */
+static bool another_locks_it(const char *path)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+        int file = open(path, O_RDWR | O_CLOEXEC);
+        _exit(file >= 0 && fcntl(file, F_SETLK, &range) == 0 ? 0 : 1);
+    }
+    int status = -1;
+    TRUE_(child > 0 && waitpid(child, &status, 0) == child);
+    return status == 0;
+}
+
+TEST(system, locks_out_those_who_lock_ranges)
+{
+    char path[] = "/tmp/bole-lock-XXXXXX";
+    int plain = mkstemp(path), file = open(path, O_RDWR | O_CLOEXEC);
+    TRUE_(plain >= 0 && file >= 0);
+    struct flock range = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    TRUE_(another_locks_it(path));
+    EQ(fcntl(plain, F_OFD_SETLK, &range), 0);
+    EQ(file_opened(file, OPEN_LOCK), -(int64_t)ERROR_NO_PERMISSION);
+    range.l_type = F_UNLCK;
+    EQ(fcntl(plain, F_OFD_SETLK, &range), 0);
+    file = open(path, O_RDWR | O_CLOEXEC);
+    EQ(file_opened(file, OPEN_LOCK), file);
+    TRUE_(!another_locks_it(path));
+    close(file);
+    close(plain);
+    unlink(path);
 }
 
 TEST(system, translates_addresses)
