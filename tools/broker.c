@@ -21,6 +21,7 @@
 #include "config/listeners.h"
 #include "config/settings.h"
 #include "tools/options.h"
+#include "tools/start_said.h"
 #include <netdb.h>
 #include <pthread.h>
 #include <sched.h>
@@ -544,19 +545,6 @@ static void await_cores(struct runner *runner)
     pthread_mutex_unlock(&runner->mutex);
 }
 
-/* What the start has read of the metadata log. */
-static void note_metadata(struct broker *broker)
-{
-    const struct metadata_read *read = &broker->metadata_read;
-    event_write(&broker->shards[0].core.events, &broker->shards[0].core.now, EVENT_INFO,
-                "metadata_read",
-                "snapshot_end=%lld snapshot_records=%llu snapshot_bytes=%llu log_records=%llu "
-                "log_bytes=%llu",
-                (long long)read->snapshot_end, (unsigned long long)read->snapshot_records,
-                (unsigned long long)read->snapshot_bytes, (unsigned long long)read->log_records,
-                (unsigned long long)read->log_bytes);
-}
-
 static enum exit_code run(struct runner *runner, int64_t started_ms)
 {
     struct broker *broker = &runner->broker;
@@ -565,26 +553,18 @@ static enum exit_code run(struct runner *runner, int64_t started_ms)
         seed = (uint64_t)now_ms() ^ (uint64_t)getpid() << 32;
     if (broker_open(broker, &runner->settings, runner->ports, runner->core_count, seed, runner->why,
                     sizeof runner->why) != ERROR_NONE) {
+        start_say_sentences(broker);
+        memory_free(broker->sentences);
         say("broker", "%s", runner->why);
         return EXIT_FAILED;
     }
     broker->stopped = broker_stop_cores; /* once the last connection is gone */
     broker->fenced = on_fenced;
     broker->root = working_folder(runner);
-    if (broker->replayed_bytes > 0)
-        say("broker", "recovered: %llu bytes of records from the journals",
-            (unsigned long long)broker->replayed_bytes);
-    if (broker->metadata_read.warning[0])
-        say("broker", "%s", broker->metadata_read.warning);
-    for (int i = 0; i < broker->directory_count; i++)
-        if (broker->directories[i].absent)
-            say("broker", "starting without %s: %s", broker->directories[i].path,
-                broker->directories[i].reason);
-    if (broker->warning[0])
-        say("broker", "%s", broker->warning);
+    start_say(broker);
     for (int i = 0; i < runner->core_count; i++)
         broker->shards[i].core.events.write = write_line;
-    note_metadata(broker);
+    start_note_metadata(broker);
     api_open(broker);
     char address[ADDRESS_TEXT_BYTES] = "";
     bool takes_signals = pthread_create(&runner->signals, NULL, signals_main, runner) == 0;

@@ -25,11 +25,10 @@ static const struct usage usage = {
     "(*.snapshot), aborted transactions (*.txnindex), sidecars (*.sidecar, whose segment and\n"
     "indexes are judged by them), snapshots of the metadata log (*.checkpoint), journals\n"
     "(journal-N), what was set aside of one (*.journal), partition.metadata, meta.properties,\n"
-    "*-offset-checkpoint, the mark of a clean stop, the lock; of a folder, all that is in it.\n"
-    "Lines that begin with sound, left and fault say what each file is\n"
-    "worth; left is what the broker's next start writes or cuts by its journal. Exit code 1 if "
-    "there is a fault. To be\n"
-    "used on the directory of a broker that does not run.",
+    "*-offset-checkpoint, the marks of a clean stop and of a running broker, the lock; of a\n"
+    "folder, all that is in it. Lines that begin with sound, left and fault say what each file is\n"
+    "worth; left is what the broker's next start writes or cuts by its journal. Exit code 1 if\n"
+    "there is a fault. To be used on the directory of a broker that does not run.",
     rows};
 
 /* --- judgements and events ------------------------------------------------------------------- */
@@ -127,7 +126,9 @@ bool dump_path(struct dump *dump, const char *path)
     else if (strcmp(name, "meta.properties") == 0)
         dump_meta_properties(dump, path);
     else if (strcmp(name, ".kafka_cleanshutdown") == 0)
-        dump_clean_mark(dump, path);
+        dump_mark(dump, path, "the broker was stopped in order");
+    else if (strcmp(name, ".bole_running") == 0)
+        dump_mark(dump, path, "a broker runs, or has died");
     else if (dump_is_offsets(name))
         dump_offsets(dump, path);
     else if (strcmp(name, ".lock") == 0)

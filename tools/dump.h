@@ -97,7 +97,8 @@ void dump_journal(struct dump *dump, const char *path);
 void dump_aside(struct dump *dump, const char *path);
 void dump_partition_metadata(struct dump *dump, const char *path);
 void dump_meta_properties(struct dump *dump, const char *path);
-void dump_clean_mark(struct dump *dump, const char *path);
+/* `says`: what it stands for. */
+void dump_mark(struct dump *dump, const char *path, const char *says);
 void dump_offsets(struct dump *dump, const char *path);
 
 /* Is it the name of such a file: Kafka's, of offsets? */

@@ -84,7 +84,7 @@ void dump_meta_properties(struct dump *dump, const char *path)
     dump_end(dump, path, "cluster_id=%s node_id=%s", cluster, node);
 }
 
-void dump_clean_mark(struct dump *dump, const char *path)
+void dump_mark(struct dump *dump, const char *path, const char *says)
 {
     char text[SMALL_FILE_BYTES];
     dump_begin(dump, path);
@@ -92,7 +92,7 @@ void dump_clean_mark(struct dump *dump, const char *path)
         return;
     if (strncmp(text, "{\"version\":0", 12) != 0)
         dump_fault(dump, path, 0, "it does not begin with {\"version\":0");
-    dump_end(dump, path, "the broker was stopped in order");
+    dump_end(dump, path, "%s", says);
 }
 
 /* Of no content: what counts is who holds it. */

@@ -79,9 +79,9 @@ static enum error open_directories(struct broker *broker, struct port *port, cha
             continue;
         error = cleaned_take(directory, port);
         if (!error)
-            error = kafka_starts_keep(directory, port);
+            error = kafka_starts_keep_clean(directory, port);
         if (!error)
-            error = directory_unmark_clean(directory, port);
+            error = directory_unmark_clean(directory, port, &directory->unmarked);
         if (error)
             error = directories_give_up(broker, d, error, "its marks can't be taken away", why,
                                         why_size);
@@ -190,4 +190,6 @@ void broker_close(struct broker *broker)
     memory_free(cleaned);
     directories_close(broker, port);
     free_all(broker);
+    memory_free(broker->sentences);
+    broker->sentences = NULL;
 }

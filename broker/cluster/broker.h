@@ -51,6 +51,7 @@ struct directory {
     bool holds_partitions;            /* log.dirs names it; else metadata.log.dir alone does */
     enum error absent;                /* NONE, or why it could not be used at the start */
     char reason[400];                 /* a sentence about that */
+    bool unmarked;                    /* the start found no mark (cluster/directory.h) */
     bool settled;                     /* at shard_close: nothing was left in its journals */
     struct offset_checkpoint cleaned; /* while the broker opens: how far logs were compacted */
     char *cleaned_text;
@@ -98,6 +99,7 @@ struct broker {
     struct offline *offline;         /* of each directory, on core 0 (cluster/offline.h) */
     struct whereabouts *whereabouts; /* while it opens (cluster/whereabouts.h) */
     char warning[600]; /* of the start, about directories: a sentence for the operator; or empty */
+    char *sentences;   /* what the start did to logs that a Kafka node left, a line each; or null */
     uint64_t replayed_bytes;  /* by recovery, and found in journals that were resumed */
     struct metadata_read {    /* by the start, of the metadata log */
         int64_t snapshot_end; /* -1: there was none */
@@ -113,7 +115,7 @@ struct broker {
  * be used by the thread that opened it only. No core may run before this has returned: an old
  * journal that came back after a crash would be replayed over newer data. `seed` is from the
  * system's randomness. On an error `why` says it in a sentence, with what to do, and nothing is
- * left to close. */
+ * left to close, but broker->sentences to be freed (memory_free). */
 enum error broker_open(struct broker *broker, const struct settings *settings, struct port **ports,
                        int core_count, uint64_t seed, char *why, size_t why_size);
 

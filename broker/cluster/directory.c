@@ -3,8 +3,13 @@
 #include "base/memory.h"
 #include "base/mutant.h"
 #include "storage/folder.h"
+#include "storage/start_files.h"
 #include <stdio.h>
 #include <stdlib.h>
+
+#define CLEAN_MARK   ".kafka_cleanshutdown"
+#define CLEAN_TEXT   "{\"version\":0,\"brokerEpoch\":-1}"
+#define RUNNING_MARK ".bole_running"
 
 enum { PATH_BYTES = 1100, TEXT_BYTES = 1024 };
 
@@ -13,22 +18,9 @@ static void path_of(const struct directory *directory, const char *name, char *p
     snprintf(path, PATH_BYTES, "%s/%s", directory->path, name);
 }
 
-static enum error flush_folder(struct port *port, const char *folder)
-{
-    struct op open = {.kind = OP_OPEN, .path = folder, .flags = OPEN_READ | OPEN_DIRECTORY};
-    int64_t handle = port_call(port, &open);
-    if (handle < 0)
-        return op_error(handle);
-    struct op flush = {.kind = OP_FLUSH, .handle = (int32_t)handle};
-    int64_t result = port_call(port, &flush);
-    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
-    (void)port_call(port, &close); /* the flush's result is what counts */
-    return op_error(result);
-}
-
 enum error directory_flush(const struct directory *directory, struct port *port)
 {
-    return flush_folder(port, directory->path);
+    return start_folder_flush(port, directory->path);
 }
 
 /* The directory's own name lies in its parent. */
@@ -38,9 +30,9 @@ static enum error flush_parent(const struct directory *directory, struct port *p
     snprintf(parent, sizeof parent, "%s", directory->path);
     char *slash = strrchr(parent, '/');
     if (!slash)
-        return flush_folder(port, ".");
+        return start_folder_flush(port, ".");
     slash[slash == parent ? 1 : 0] = 0;
-    return flush_folder(port, parent);
+    return start_folder_flush(port, parent);
 }
 
 bool directory_read_file(const struct directory *directory, struct port *port, const char *name,
@@ -236,19 +228,42 @@ void directory_close(struct directory *directory, struct port *port)
     directory->lock_handle = -1;
 }
 
-enum error directory_mark_clean(const struct directory *directory, struct port *port)
-{
-    return directory_write_file(directory, port, ".kafka_cleanshutdown",
-                                "{\"version\":0,\"brokerEpoch\":-1}");
-}
-
-enum error directory_unmark_clean(const struct directory *directory, struct port *port)
+static bool is_there(const struct directory *directory, struct port *port, const char *name)
 {
     char path[PATH_BYTES];
-    path_of(directory, ".kafka_cleanshutdown", path);
-    struct op op = {.kind = OP_REMOVE, .path = path};
-    enum error error = op_error(port_call(port, &op));
+    struct file_stat stat;
+    path_of(directory, name, path);
+    struct op op = {.kind = OP_STAT, .path = path, .data = &stat};
+    return port_call(port, &op) >= 0;
+}
+
+enum error directory_mark_clean(const struct directory *directory, struct port *port)
+{
+    enum error error = directory_write_file(directory, port, CLEAN_MARK, CLEAN_TEXT);
+    char path[PATH_BYTES];
+    path_of(directory, RUNNING_MARK, path);
+    struct op remove = {.kind = OP_REMOVE, .path = path};
+    if (!error)
+        error = op_error(port_call(port, &remove));
+    return error == ERROR_NOT_FOUND ? ERROR_NONE : error ? error : directory_flush(directory, port);
+}
+
+/* By one rename: no crash leaves it without either. */
+enum error directory_unmark_clean(const struct directory *directory, struct port *port,
+                                  bool *ret_unmarked)
+{
+    char path[PATH_BYTES], path_to[PATH_BYTES];
+    path_of(directory, CLEAN_MARK, path);
+    path_of(directory, RUNNING_MARK, path_to);
+    struct op rename = {.kind = OP_RENAME, .path = path, .path_to = path_to};
+    enum error error = op_error(port_call(port, &rename));
+    *ret_unmarked = error == ERROR_NOT_FOUND && !is_there(directory, port, RUNNING_MARK);
     if (error == ERROR_NOT_FOUND)
         return ERROR_NONE;
     return error ? error : directory_flush(directory, port);
+}
+
+enum error directory_mark_running(const struct directory *directory, struct port *port)
+{
+    return directory_write_file(directory, port, RUNNING_MARK, CLEAN_TEXT);
 }

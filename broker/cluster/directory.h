@@ -1,6 +1,11 @@
 #pragma once
-/* What marks a log directory as this broker's: `.lock`, `meta.properties`, `.kafka_cleanshutdown`.
- * Kafka's names and formats. All block (port_call). */
+/* What marks a log directory as this broker's: `.lock`, `meta.properties`, `.kafka_cleanshutdown`,
+ * in Kafka's names and formats; and `.bole_running`, which tells whose death has left it:
+ *
+ *   neither mark, of a Kafka node that runs or died -> (recovered) -> running [mark_running]
+ *   clean -> running [unmark_clean] -> clean [mark_clean]
+ *
+ * Where both are, it is clean. All block (port_call). */
 #include "cluster/broker.h"
 
 /* What meta.properties says. */
@@ -45,5 +50,12 @@ enum error directory_flush(const struct directory *directory, struct port *port)
 /* Marks the directory as stopped in order, flushed. */
 enum error directory_mark_clean(const struct directory *directory, struct port *port);
 
-/* Takes the mark away, flushed; at every start. */
-enum error directory_unmark_clean(const struct directory *directory, struct port *port);
+/* Makes the mark of a clean stop that of a running broker, flushed; at every start. *ret_unmarked:
+ * there is neither, so if anything lies there its last user was a Kafka node that died, or a
+ * version of ours that had no such mark. */
+enum error directory_unmark_clean(const struct directory *directory, struct port *port,
+                                  bool *ret_unmarked);
+
+/* Marks it as a running broker's, flushed: once nothing is left to be done that rests on its being
+ * unmarked. */
+enum error directory_mark_running(const struct directory *directory, struct port *port);

@@ -27,10 +27,13 @@ static bool was_stopped_by_kafka(const struct directory *directory, struct port 
     return kafka;
 }
 
+enum error kafka_starts_keep_clean(const struct directory *directory, struct port *port)
+{
+    return was_stopped_by_kafka(directory, port) ? kafka_starts_keep(directory, port) : ERROR_NONE;
+}
+
 enum error kafka_starts_keep(const struct directory *directory, struct port *port)
 {
-    if (!was_stopped_by_kafka(directory, port))
-        return ERROR_NONE;
     char from[PATH_BYTES], to[PATH_BYTES];
     snprintf(from, sizeof from, "%s/%s", directory->path, KAFKAS_FILE);
     snprintf(to, sizeof to, "%s/%s", directory->path, KEPT_FILE);

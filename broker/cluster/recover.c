@@ -2,12 +2,15 @@
 #include "cluster/recover.h"
 #include "cluster/catalogue.h"
 #include "cluster/directories.h"
+#include "cluster/directory.h"
 #include "cluster/kafka_starts.h"
 #include "cluster/metadata_load.h"
 #include "cluster/snapshots.h"
 #include "cluster/whereabouts.h"
 #include "logic/alone.h"
+#include "base/memory.h"
 #include "storage/folder.h"
+#include "storage/kafka_ends.h"
 #include "storage/redo.h"
 #include <stdio.h>
 
@@ -128,6 +131,35 @@ static enum error replay_metadata(struct recover *recover, struct port *port)
     return error;
 }
 
+static void add_sentences(struct broker *broker, struct kafka_ends *ends)
+{
+    if (!ends->sentences)
+        return;
+    size_t size = broker->sentences ? strlen(broker->sentences) : 0;
+    broker->sentences = memory_resized(broker->sentences, size + ends->sentences_size + 1);
+    memcpy(broker->sentences + size, ends->sentences, ends->sentences_size + 1);
+    memory_free(ends->sentences);
+}
+
+/* A Kafka node died here: its logs are made whole. Where a journal holds anything it was ours, of a
+ * version that left no mark. */
+static enum error take_over(struct recover *recover, struct port *port)
+{
+    struct recovery *recovery = &recover->recovery;
+    const struct directory *directory = &recover->broker->directories[recover->directory];
+    struct kafka_ends ends;
+    int32_t journal = 0;
+    uint32_t place = 0;
+    if (!directory->unmarked || recovery_next_bound(recovery, &journal, &place))
+        return ERROR_NONE;
+    enum error error = kafka_ends_cut(port, directory->path, &ends);
+    recovery->is_kafkas = ends.logs > 0;
+    add_sentences(recover->broker, &ends);
+    if (error)
+        snprintf(recovery->fault, sizeof recovery->fault, "%s", ends.fault);
+    return error;
+}
+
 static bool has_metadata(const struct recover *recover, struct port *port)
 {
     char path[1100];
@@ -207,12 +239,15 @@ static enum error check_alone(const struct broker *broker, char *why, size_t why
 static enum error replay_logs(struct recover *recover, struct port *port)
 {
     const struct broker *broker = recover->broker;
+    const struct directory *directory = &broker->directories[recover->directory];
     struct recovery *recovery = &recover->recovery;
     enum error error = ERROR_NONE;
     recover->resumes = recovery_may_resume(recovery, broker->core_count, core_of_log, recover);
     if (!recover->resumes)
         error = recovery_replay(
             recovery, &(struct recovery_names){.folder = topic_folder, .context = recover});
+    if (!error && recovery->is_kafkas)
+        error = kafka_starts_keep(directory, port);
     if (!error)
         error = kafka_starts_take(broker, recover->directory, port, recovery);
     struct broker *told = recover->broker;
@@ -225,6 +260,8 @@ static enum error replay_logs(struct recover *recover, struct port *port)
                            &(struct recovery_names){
                                .folder = folder_is_named, .exists = log_exists, .context = recover},
                            broker->core_count);
+    if (!error && directory->unmarked) /* what rests on that is done */
+        error = directory_mark_running(directory, port);
     return error;
 }
 
@@ -251,6 +288,8 @@ enum error recover_all(struct broker *broker, struct recover *recovers, struct p
         recovers[d].directory = d;
         if (!broker->directories[d].absent)
             error = replay_metadata(&recovers[d], port);
+        if (!broker->directories[d].absent && !error)
+            error = take_over(&recovers[d], port);
         if (error)
             error = give_up(&recovers[d], error, why, why_size);
     }

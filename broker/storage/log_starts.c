@@ -4,6 +4,7 @@
 #include "storage/folder.h"
 #include "storage/offset_checkpoint.h"
 #include "storage/redo.h"
+#include "storage/start_files.h"
 #include <stdio.h>
 
 enum { PATH_BYTES = 1100, FILE_BYTES_MAX = 256 << 20, CRC_LINE_BYTES = 4 + 8 + 1 };
@@ -114,40 +115,12 @@ struct loading {
     size_t fault_size;
 };
 
-static enum error read_all(struct port *port, int32_t handle, struct bytes *ret)
-{
-    struct file_stat stat = {0};
-    struct op look = {.kind = OP_STAT, .handle = handle, .data = &stat};
-    int64_t got = port_call(port, &look), size = 0;
-    if (got < 0 || stat.size_bytes > FILE_BYTES_MAX)
-        return got < 0 ? op_error(got) : ERROR_MALFORMED;
-    uint8_t *data = memory_zeroed((size_t)stat.size_bytes + 1);
-    do {
-        struct op read = {.kind = OP_READ,
-                          .handle = handle,
-                          .data = data + size,
-                          .size = (size_t)(stat.size_bytes - size),
-                          .offset = size};
-        got = size < stat.size_bytes ? port_call(port, &read) : 0;
-        size += got > 0 ? got : 0;
-    } while (got > 0);
-    *ret = (struct bytes){data, (int32_t)size};
-    return op_error(got);
-}
-
 static enum error load_file(struct loading *loading, const char *name)
 {
     char path[PATH_BYTES];
+    struct bytes text;
     snprintf(path, sizeof path, "%s/%s", loading->directory, name);
-    struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ};
-    int64_t handle = port_call(loading->port, &open);
-    struct bytes text = BYTES_NULL;
-    enum error error = op_error(handle);
-    if (!error) {
-        error = read_all(loading->port, (int32_t)handle, &text);
-        struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
-        (void)port_call(loading->port, &close); /* only read */
-    }
+    enum error error = start_file_read(loading->port, path, FILE_BYTES_MAX, &text);
     if (!error)
         error = log_starts_decode(loading->starts, text, &loading->news);
     memory_free((void *)(uintptr_t)text.data);
@@ -184,62 +157,13 @@ enum error log_starts_load(struct log_starts *starts, struct port *port, const c
     return error;
 }
 
-static enum error flush_directory(struct port *port, const char *directory)
-{
-    struct op open = {.kind = OP_OPEN, .path = directory, .flags = OPEN_READ | OPEN_DIRECTORY};
-    int64_t handle = port_call(port, &open);
-    if (handle < 0)
-        return op_error(handle);
-    struct op flush = {.kind = OP_FLUSH, .handle = (int32_t)handle};
-    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
-    enum error error = op_error(port_call(port, &flush));
-    (void)port_call(port, &close); /* nothing was written through it */
-    return error;
-}
-
-/* Writes the whole text into a file of its own, flushed. */
-static enum error write_file(struct port *port, const char *path, struct bytes text)
-{
-    struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE};
-    int64_t handle = port_call(port, &open);
-    if (handle < 0)
-        return op_error(handle);
-    struct op cut = {.kind = OP_TRUNCATE, .handle = (int32_t)handle};
-    enum error error = op_error(port_call(port, &cut));
-    struct iovec vector = {(void *)(uintptr_t)text.data, (size_t)text.size};
-    for (int64_t at = 0; !error && vector.iov_len > 0;) {
-        struct op write = {.kind = OP_WRITE,
-                           .handle = (int32_t)handle,
-                           .vectors = &vector,
-                           .vector_count = 1,
-                           .offset = at};
-        int64_t written = port_call(port, &write);
-        error = written > 0 ? ERROR_NONE : written ? op_error(written) : ERROR_INPUT_OUTPUT;
-        if (error)
-            break;
-        at += written;
-        vector =
-            (struct iovec){(uint8_t *)vector.iov_base + written, vector.iov_len - (size_t)written};
-    }
-    struct op flush = {.kind = OP_FLUSH, .handle = (int32_t)handle};
-    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
-    if (!error)
-        error = op_error(port_call(port, &flush));
-    (void)port_call(port, &close); /* flushed, or the error above counts */
-    return error;
-}
-
 enum error log_starts_save(const struct log_starts *starts, struct port *port,
                            const char *directory)
 {
-    char path[PATH_BYTES], temporary[PATH_BYTES];
+    char path[PATH_BYTES];
     snprintf(path, sizeof path, "%s/%s", directory, LOG_STARTS_FILE);
-    snprintf(temporary, sizeof temporary, "%s/%s.tmp", directory, LOG_STARTS_FILE);
     struct bytes text = log_starts_encode(starts);
-    enum error error = write_file(port, temporary, text);
+    enum error error = start_file_write(port, path, text);
     memory_free((void *)(uintptr_t)text.data);
-    struct op name = {.kind = OP_RENAME, .path = temporary, .path_to = path};
-    if (!error)
-        error = op_error(port_call(port, &name));
-    return error ? error : flush_directory(port, directory);
+    return error ? error : start_folder_flush(port, directory);
 }

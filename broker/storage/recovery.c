@@ -7,6 +7,7 @@
 #include "storage/orphans.h"
 #include "storage/recovery_pass.h"
 #include "storage/redo.h"
+#include "storage/start_files.h"
 #include <stdio.h>
 
 static enum error note_journal(void *context, char kind, const char *name)
@@ -271,6 +272,23 @@ static enum error note_folder(void *context, char kind, const char *name)
     return ERROR_NONE;
 }
 
+/* Under the name of its topic's id and partition it meets no other. */
+static enum error keep_stray(struct recovery *recovery, const char *folder)
+{
+    char path[1024], to[1100];
+    struct bytes text;
+    struct uuid id = {{0}};
+    snprintf(path, sizeof path, "%.950s/partition.metadata", folder);
+    if (start_file_read(recovery->port, path, PARTITION_METADATA_SIZE, &text) == ERROR_NONE)
+        (void)partition_metadata_decode(text, &id); /* none is as good as zero here */
+    memory_free((void *)(uintptr_t)text.data);
+    snprintf(to, sizeof to, "%.950s.%016llx%016llx-stray", folder,
+             (unsigned long long)load_be64(id.bytes), (unsigned long long)load_be64(id.bytes + 8));
+    REACHED("a stray folder of a Kafka node");
+    struct op rename = {.kind = OP_RENAME, .path = folder, .path_to = to};
+    return op_error(port_call(recovery->port, &rename));
+}
+
 enum error recovery_clean(struct recovery *recovery, const struct recovery_names *names,
                           int core_count)
 {
@@ -280,7 +298,10 @@ enum error recovery_clean(struct recovery *recovery, const struct recovery_names
     enum error error = redo_list(recovery->port, recovery->directory, note_folder, &cleaning);
     orphans_done(&cleaning.orphans);
     for (int i = 0; i < cleaning.count; i++) {
-        if (!error) {
+        bool deleted = folder_name_is_deleted(strrchr(cleaning.folders[i], '/') + 1);
+        if (!error && recovery->is_kafkas && !deleted) {
+            error = keep_stray(recovery, cleaning.folders[i]);
+        } else if (!error) {
             REACHED("folder of a deleted topic");
             error = redo_remove_folder(&pass, cleaning.folders[i]);
         }

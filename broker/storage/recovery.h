@@ -43,6 +43,7 @@ struct recovery {
     uint64_t set_aside; /* logs whose files did not join: the start goes on without them */
     char warning[600];  /* about the first of them; or empty */
     struct recovery_progress *progress; /* the caller's, set after recovery_open; or null */
+    bool is_kafkas; /* a Kafka node died here: folders that no topic names stay, as strays */
 };
 
 /* Tells the folder of a log in this pass: its path into folder[size]; false: not in this pass, or
@@ -104,8 +105,9 @@ void recovery_count_resumed(const struct recovery *recovery, struct port *port, 
 enum error recovery_replay(struct recovery *recovery, const struct recovery_names *names);
 
 /* Removes the folders of partitions that `names` does not know (deleted topics), what deleted
- * topics have left in folders of others (orphans.h), and journals of cores from `core_count` on.
- * Only after the last pass. */
+ * topics have left in folders of others (orphans.h), and journals of cores from `core_count` on. Of
+ * a Kafka node's directory it renames those folders, as Kafka does, to
+ * `<topic>-<partition>.<32 hexadecimal digits>-stray`. Only after the last pass. */
 enum error recovery_clean(struct recovery *recovery, const struct recovery_names *names,
                           int core_count);
 

@@ -497,6 +497,7 @@ TEST(dump, judges_small_files)
         {"meta.properties", "version=2\nnode.id=x\n", 3},
         {".kafka_cleanshutdown", "{\"version\":0,\"brokerEpoch\":-1}", 0},
         {".kafka_cleanshutdown", "{}", 1},
+        {".bole_running", "{\"version\":0,\"brokerEpoch\":-1}", 0},
         {".lock", "", 0},
         {".lock", "x", 1},
     };
