@@ -162,9 +162,19 @@ static void hand_over(struct acceptor *acceptor, int32_t handle)
     mail_start(&c->mail, home->core, c->net->core, &c->flow, &connection_kind);
 }
 
-/* A socket that is not wanted is closed by an operation nobody waits for but itself. */
+/* One connection less: was it the last that the stop waits for? */
+static void look_at_stop(struct net *home)
+{
+    if (!home->stop_parked || home->assigned_total > 0 || home->turned_away > 0)
+        return;
+    home->stop_parked = false;
+    flow_release(&home->stop_all);
+}
+
+/* A socket that is not wanted is closed by an operation nobody waits for but itself, and a stop. */
 struct farewell {
     struct flow flow;
+    struct net *home;
     struct op op;
 };
 
@@ -178,7 +188,10 @@ static enum step farewell_close(struct flow *flow)
 
 static enum step farewell_done(struct flow *flow)
 {
-    memory_free(CONTAINER_OF(flow, struct farewell, flow));
+    struct farewell *farewell = CONTAINER_OF(flow, struct farewell, flow);
+    farewell->home->turned_away--;
+    look_at_stop(farewell->home);
+    memory_free(farewell);
     return STEP_NEXT;
 }
 
@@ -188,7 +201,9 @@ static const struct flow_kind farewell_kind = {
 static void turn_away(struct net *home, int32_t handle)
 {
     struct farewell *farewell = memory_zeroed(sizeof *farewell);
+    farewell->home = home;
     farewell->op = (struct op){.kind = OP_CLOSE, .handle = handle};
+    home->turned_away++;
     flow_start(&farewell->flow, &farewell_kind, home->core);
 }
 
@@ -309,10 +324,7 @@ static enum step ended_count(struct flow *flow)
     waiters_wake_first(&home->room_waiters);
     memory_free(c->lanes);
     memory_free(c);
-    if (home->stopping && home->assigned_total == 0 && home->stop_parked) {
-        home->stop_parked = false;
-        flow_release(&home->stop_all);
-    }
+    look_at_stop(home);
     return STEP_NEXT;
 }
 
@@ -370,7 +382,7 @@ static enum step stop_connections(struct flow *flow)
 static enum step stop_wait(struct flow *flow)
 {
     struct net *home = CONTAINER_OF(flow, struct net, stop_all);
-    if (home->assigned_total == 0)
+    if (home->assigned_total == 0 && home->turned_away == 0)
         return STEP_NEXT;
     home->stop_parked = true;
     flow_hold(flow);

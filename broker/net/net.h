@@ -71,7 +71,7 @@ struct net {
     bool stopping;
     struct flow stop;
     struct mail stop_mail;
-    bool stop_parked; /* stop_all waits for the last connection */
+    bool stop_parked; /* stop_all waits for the last connection or socket */
     /* counted on this core, for whoever shows them */
     uint64_t accepted, requests, received_bytes, sent_bytes, refused;
     /* home only */
@@ -79,6 +79,7 @@ struct net {
     int32_t net_count;
     int32_t *assigned; /* connections by core */
     int32_t assigned_total;
+    int32_t turned_away; /* sockets that nobody wanted, being closed */
     struct map by_address;
     struct list room_waiters;
     struct acceptor acceptors[NET_LISTENERS_MAX];

@@ -117,6 +117,8 @@ static bool is_ready(struct fake_port *fake, struct op *op, int64_t *ret)
         socket->shut = true;
         return true;
     case OP_CLOSE:
+        if (fake->holds_close && op->handle == fake->holds_close)
+            return false;
         check(socket->open);
         socket->open = false;
         return true;

@@ -32,6 +32,7 @@ struct fake_port {
     size_t receive_limit; /* bytes a receive takes */
     int no_buffers;       /* times NO_BUFFERS was answered */
     bool holds_work;      /* OP_WORK waits until this is false */
+    int32_t holds_close;  /* OP_CLOSE of this handle waits; 0, a listener's: of none */
     int work_count;       /* OP_WORK that was done */
 };
 

@@ -508,6 +508,26 @@ TEST(net, limits_connections_of_one_address)
     bench_close(bench);
 }
 
+TEST(net, a_stop_waits_for_a_socket_that_is_turned_away)
+{
+    struct bench *bench = bench_open(256, 2);
+    for (int i = 0; i < 3; i++)
+        connect_one(bench);
+    int32_t last = fake_connect(&bench->fake);
+    TRUE_(last > 0);
+    bench->fake.holds_close = last;
+    fake_settle(&bench->fake, &bench->core);
+    net_stop(&bench->net);
+    fake_settle(&bench->fake, &bench->core);
+    EQ(bench->stopped, 0);
+    TRUE_(bench->fake.sockets[last].open);
+    bench->fake.holds_close = 0;
+    fake_settle(&bench->fake, &bench->core);
+    EQ(bench->stopped, 1);
+    TRUE_(!bench->fake.sockets[last].open);
+    bench_close(bench);
+}
+
 TEST(net, pauses_accepting_at_max_connections)
 {
     struct bench *bench = bench_open(256, 2);
