@@ -44,12 +44,13 @@ struct log {
     struct segment **segments; /* by base offset; the last one is active */
     int32_t segment_count, segment_capacity;
     int64_t log_start, durable_end, appended_end; /* log_start of a closed one: as far as told */
-    uint64_t start_sequence;  /* of the block that tells of log_start (log_start.h) */
-    struct list start_link;   /* in store->starts */
-    struct list retained;     /* in retention->logs or ->pending (retention.h) */
-    int64_t retention_due_ms; /* while it is closed nothing of it is due before, by age */
-    struct list retire_link;  /* with its store's retirer (retire.h) */
-    int32_t retiring;         /* segments below log_start whose names have not gone for good */
+    uint64_t start_sequence;   /* of the block that tells of log_start (log_start.h) */
+    struct list start_link;    /* in store->starts */
+    struct list retained;      /* in retention->logs or ->pending (retention.h) */
+    int64_t retention_due_ms;  /* while it is closed nothing of it is due before, by age, */
+    int64_t retention_due_end; /* if it still ends here: what came later may be older */
+    struct list retire_link;   /* with its store's retirer (retire.h) */
+    int32_t retiring;          /* segments below log_start whose names have not gone for good */
     struct epochs epochs;
     int32_t epochs_written;    /* of them, the first so many are in the file */
     bool epochs_cut;           /* the file has some that hold no longer */

@@ -152,6 +152,7 @@ static void carry_out(struct retention *retention, const struct retention_decisi
         REACHED("records gone by retention");
     retire_request(log);
     log->retention_due_ms = retention->clock_holds ? decision->due_ms : INT64_MIN;
+    log->retention_due_end = log->appended_end;
 }
 
 /* Works on retention->log. False: it waits. */
@@ -162,7 +163,8 @@ static bool look_at_log(struct retention *retention)
     if (is_over(log) && !retention->segment)
         return true;
     if (log->state != LOG_OPEN) {
-        if (retention->store->core->now.wall_ms < log->retention_due_ms)
+        bool same = log->was_closed && log->closed_end == log->retention_due_end;
+        if (same && retention->store->core->now.wall_ms < log->retention_due_ms)
             return true;
         return log_open(log, &retention->waiter, flow) != ERROR_WOULD_WAIT;
     }
