@@ -75,6 +75,10 @@ static const char *const wanted_marks[] = {
     "a read below the log start",
     "log starts saved",
     "segments below the log start have gone",
+    "the wall clock stepped by hours",
+    "a steady clock for long",
+    "records gone by size in the simulator",
+    "records gone by age in the simulator",
 };
 
 /* Not killed here but by the crash tests of storage, which see every cut; by a unit test, which has
@@ -85,7 +89,6 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_time_index_not_monotonic,
                                              MUTANT_index_entry_believed,
                                              MUTANT_forget_epoch_cache,
-                                             MUTANT_retention_trusts_clock_step,
                                              MUTANT_decompress_unbounded,
                                              MUTANT_decided_on_committed_only,
                                              MUTANT_close_dirty_handle,

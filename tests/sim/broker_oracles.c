@@ -22,6 +22,7 @@
 #include "net/net.h"
 #include "protocol/batch.h"
 #include "sim/broker_sim.h"
+#include "sim/broker_quiet.h"
 #include "sim/client_start.h"
 #include "sim/machine_memory.h"
 #include "sim/reached.h"
@@ -55,6 +56,7 @@ static void check_partition(struct simulation *sim, const struct partition *part
                         (long long)log->durable_end, (long long)log->appended_end);
     if (!model)
         return;
+    oracle_retention(sim, log, model);
     model_start_seen(&sim->model, model, log->log_start);
     if (mark < model->high_watermark_seen)
         world_violation(world, "%s-%d: high watermark went back from %lld to %lld", name,
@@ -197,11 +199,7 @@ struct buffer *__wrap_buffers_take(struct buffers *buffers, size_t size)
 /* A directory that breaks takes no other with it. */
 static void check_directories(struct simulation *sim)
 {
-    const struct world_settings *settings = &sim->world->settings;
-    bool by_chance = settings->read_error_once_in || settings->write_error_once_in ||
-                     settings->flush_error_once_in || settings->name_error_once_in ||
-                     sim->by_number;
-    for (int d = 0; d < sim->directories && !by_chance; d++)
+    for (int d = 0; d < sim->directories && !sim->by_chance; d++)
         if (!sim->has_broken[d] && broker_machine_has_failed(&sim->broker, d))
             world_violation(sim->world, "%s has failed, and no fault was there", sim_directory(d));
 }

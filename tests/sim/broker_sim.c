@@ -6,6 +6,7 @@
  * All draws come from the seed; time is the world's. The broker is started, stopped and crashed
  * here, from outside of any turn, but for crashes that come while it boots or stops. */
 #include "sim/broker_sim.h"
+#include "sim/broker_quiet.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "sim/machine_memory.h"
@@ -26,16 +27,6 @@ static int64_t draw_power(struct simulation *sim, int low, int high)
     return (int64_t)1 << draw(sim, low, high);
 }
 
-#define SAY(sim, ...)                                                                              \
-    do {                                                                                           \
-        if ((sim)->verbose) {                                                                      \
-            printf("[%9.3f s, event %llu] ", (double)(sim)->world->now_ns / 1e9,                   \
-                   (unsigned long long)(sim)->world->events);                                      \
-            printf(__VA_ARGS__);                                                                   \
-            printf("\n");                                                                          \
-        }                                                                                          \
-    } while (0)
-
 const char *sim_directory(int directory)
 {
     static const char *const names[] = {"data", "data-1", "data-2"};
@@ -52,7 +43,7 @@ static struct world_settings draw_world(struct simulation *sim)
     settings.cut_once_in = random_once_in(&sim->random, 2) ? 0 : (uint64_t)draw(sim, 500, 20000);
     settings.read_error_once_in = settings.write_error_once_in = 0;
     settings.flush_error_once_in = settings.name_error_once_in = 0;
-    sim->disk_faults = random_once_in(&sim->random, 4);
+    sim->disk_faults = sim->by_chance = random_once_in(&sim->random, 4);
     if (sim->disk_faults) {
         settings.read_error_once_in = (uint64_t)draw_power(sim, 8, 14);
         settings.write_error_once_in = (uint64_t)draw_power(sim, 10, 15);
@@ -120,7 +111,15 @@ static void draw_rules(struct simulation *sim, struct model_rules *rules)
         .size_max_bytes =
             random_once_in(&sim->random, 4) ? (int32_t)draw_power(sim, 9, 13) : (int32_t)most,
         .min_insync = random_once_in(&sim->random, 8) ? 2 : 1,
+        .retention_ms = -1,
+        .retention_bytes = -1,
+        .delete_delay_ms = random_below(&sim->extra, 3) * 20000,
     };
+    uint64_t kind = random_below(&sim->extra, 8);
+    if (sim->retains && kind < 3) /* seconds, or a day */
+        rules->retention_ms = kind < 2 ? 1000ll << random_below(&sim->extra, 9) : 86400000;
+    if (sim->retains && kind > 1 && kind < 5)
+        rules->retention_bytes = 1ll << random_between(&sim->extra, 12, 18);
 }
 
 static void set(struct simulation *sim, const char *name, const char *format, ...)
@@ -139,6 +138,7 @@ static void set(struct simulation *sim, const char *name, const char *format, ..
 /* Those of the automatic ones are the broker's own. */
 static void draw_topics(struct simulation *sim)
 {
+    sim->retains = random_once_in(&sim->extra, 2);
     for (int kind = 0; kind < MODEL_KINDS; kind++) {
         sim->topics[kind] = (int32_t)draw(sim, 1, kind == MODEL_FIXED ? 4 : 2);
         for (int i = 0; i < MODEL_NAMES_MAX; i++)
@@ -154,6 +154,9 @@ static void draw_topics(struct simulation *sim)
         rules->old_is_refused ? 3600000ll : (long long)INT64_MAX);
     set(sim, "message.max.bytes", "%d", rules->size_max_bytes);
     set(sim, "min.insync.replicas", "%d", rules->min_insync);
+    set(sim, "log.retention.ms", "%lld", (long long)rules->retention_ms);
+    set(sim, "log.retention.bytes", "%lld", (long long)rules->retention_bytes);
+    set(sim, "log.segment.delete.delay.ms", "%lld", (long long)rules->delete_delay_ms);
 }
 
 static const struct client_kind *kind_of_producer(struct simulation *sim)
@@ -201,7 +204,7 @@ static void break_a_directory(struct simulation *sim)
     world_break(sim->world, sim->broker.machine, sim_directory(sim->broken));
 }
 
-static void boot(struct simulation *sim)
+void sim_boot(struct simulation *sim)
 {
     oracle_incarnation(sim);
     for (int i = 0; i < 50 && !failed(sim); i++) {
@@ -216,6 +219,7 @@ static void boot(struct simulation *sim)
         if (broker_machine_boot(&sim->broker)) {
             SAY(sim, "up, %d cores, %llu bytes replayed", sim->broker.cores,
                 (unsigned long long)sim->broker.broker.replayed_bytes);
+            sim->quiet.up_ns = sim->world->now_ns;
             return;
         }
         SAY(sim, "did not come up: %s", sim->broker.has_crashed ? "crashed" : sim->broker.why);
@@ -231,7 +235,7 @@ static void boot(struct simulation *sim)
     world_violation(sim->world, "it does not start: %s", sim->broker.why);
 }
 
-static void crash(struct simulation *sim)
+void sim_crash(struct simulation *sim)
 {
     if (random_once_in(&sim->random, 3)) {
         SAY(sim, "kill");
@@ -288,7 +292,7 @@ static void fail_an_operation(struct simulation *sim)
     if (kind == OP_RECEIVE && random_once_in(&sim->random, 2))
         error = ERROR_NO_BUFFERS;
     SAY(sim, "an operation of kind %d will fail", kind);
-    sim->disk_faults = sim->by_number = true;
+    sim->disk_faults = sim->by_chance = true;
     world_fail(sim->world, sim->broker.machine, kind, (uint64_t)draw(sim, 1, 40), error);
 }
 
@@ -298,7 +302,7 @@ static void fault(struct simulation *sim)
     case 0:
     case 1:
     case 2:
-        crash(sim);
+        sim_crash(sim);
         break;
     case 3:
     case 4:
@@ -309,7 +313,7 @@ static void fault(struct simulation *sim)
         cut(sim);
         break;
     case 7:
-        world_wall_step(sim->world, sim->broker.machine, draw(sim, -100000, 100000));
+        quiet_step_wall(sim, draw(sim, -100000, 100000));
         break;
     case 8:
         if (random_once_in(&sim->random, 2))
@@ -329,8 +333,10 @@ static void run_with_faults(struct simulation *sim)
     uint64_t most = sim->events_wanted / 8;
     while (world->events < sim->events_wanted && !failed(sim)) {
         if (sim->broker.state == BROKER_DOWN)
-            boot(sim);
+            sim_boot(sim);
         world_run(world, (struct world_stop){.events = 1 + random_below(&sim->random, most)});
+        if (!failed(sim))
+            quiet_look(sim);
         if (failed(sim))
             return;
         if (sim->broker.has_crashed) { /* one that was meant for the boot came later */
@@ -360,7 +366,7 @@ static bool all_over(void *argument)
     return true;
 }
 
-static void end_faults(struct simulation *sim)
+void sim_end_faults(struct simulation *sim)
 {
     struct world_settings *settings = &sim->world->settings;
     settings->cut_once_in = 0;
@@ -376,15 +382,15 @@ static void end_faults(struct simulation *sim)
 static void run_calm(struct simulation *sim)
 {
     SAY(sim, "calm");
-    end_faults(sim);
+    sim_end_faults(sim);
     /* What a fault of the disk has failed stays failed until the next start. */
     if (sim->disk_faults || sim->broker.has_crashed || broker_machine_is_fenced(&sim->broker) ||
         random_once_in(&sim->random, 3))
-        crash(sim);
+        sim_crash(sim);
     sim->calm = true;
     sim->calm_ns = INT64_MAX; /* not before it is up */
     if (sim->broker.state == BROKER_DOWN)
-        boot(sim);
+        sim_boot(sim);
     sim->calm_ns = sim->world->now_ns + second_ns;
     if (failed(sim))
         return;
@@ -462,8 +468,9 @@ struct sim_result sim_run(uint64_t seed, uint64_t events, bool verbose)
     broker_machine_init(&sim->broker, sim->world);
     draw_broker(sim);
     draw_topics(sim);
+    quiet_draw(sim);
     world_on_event(sim->world, oracle_event, sim);
-    boot(sim);
+    sim_boot(sim);
     if (!failed(sim)) {
         draw_clients(sim);
         run_with_faults(sim);

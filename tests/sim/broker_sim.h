@@ -3,6 +3,7 @@
  * every event and at the end. See broker_sim.c for the phases. */
 #include "sim/broker_machine.h"
 #include "sim/client.h"
+#include <stdio.h>
 
 enum { SIM_CLIENTS_MAX = 16, SIM_PRODUCER_IDS_MAX = 4096, SIM_GHOST_BYTES_MAX = 3500 };
 
@@ -14,6 +15,20 @@ struct sim_ghost {
     uint64_t first_uid;
     int32_t size, count; /* of bytes, of records */
     uint8_t bytes[SIM_GHOST_BYTES_MAX];
+};
+
+/* Of quiet hours (broker_quiet.h). */
+enum { QUIET_STEPS = 256 };
+struct quiet {
+    uint64_t at_event; /* 0: none, or it is over */
+    bool hush;         /* clients begin nothing new */
+    bool stepped;      /* the wall clock is wrong: only its topics are written to */
+    bool undisturbed;  /* nothing that the world does ends a connection */
+    int64_t up_ns;     /* the broker came up then */
+    struct quiet_step {
+        int64_t since_ns, offset_ms;
+    } steps[QUIET_STEPS];
+    int step_count;
 };
 
 struct simulation {
@@ -38,14 +53,27 @@ struct simulation {
     int directories;    /* of the broker, each a disk that may break */
     int broken;         /* of them; -1: none */
     bool has_broken[3]; /* ever: what was lost may be told later */
-    bool by_number;     /* an operation was made to fail, whosever it is */
+    bool by_chance;     /* operations may have failed, whosever they are */
     /* counted */
     uint64_t crashes, kills, stops, failed_boots, fences, cuts;
     struct world_action unblock;
     int64_t producer_ids[SIM_PRODUCER_IDS_MAX]; /* all that were ever given */
     int producer_id_count;
     struct sim_ghost ghost;
+    struct quiet quiet;
+    bool retains; /* some topics have limits of age or size */
 };
+
+/* Tells what the scenario does. */
+#define SAY(sim, ...)                                                                              \
+    do {                                                                                           \
+        if ((sim)->verbose) {                                                                      \
+            printf("[%9.3f s, event %llu] ", (double)(sim)->world->now_ns / 1e9,                   \
+                   (unsigned long long)(sim)->world->events);                                      \
+            printf(__VA_ARGS__);                                                                   \
+            printf("\n");                                                                          \
+        }                                                                                          \
+    } while (0)
 
 struct sim_result {
     bool failed;
@@ -56,6 +84,12 @@ struct sim_result {
 
 /* The name of a log directory. */
 const char *sim_directory(int directory);
+
+/* Starts the broker, however often it takes; kills it or takes its power; ends what disturbs the
+ * world by chance. */
+void sim_boot(struct simulation *sim);
+void sim_crash(struct simulation *sim);
+void sim_end_faults(struct simulation *sim);
 
 /* Runs one seed. `verbose` prints what the scenario does. */
 struct sim_result sim_run(uint64_t seed, uint64_t events, bool verbose);

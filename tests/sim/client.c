@@ -1,10 +1,12 @@
 #include "sim/client.h"
 #include "base/check.h"
 #include "base/memory.h"
-#include "sim/broker_sim.h"
+#include "sim/broker_quiet.h"
 #include "sim/machine_memory.h"
 
 static const int64_t answer_limit_ns = 30 * 1000000000ll;
+static const int64_t idle_slack_ns = 4 * 1000000000ll; /* an answer is late by so much, at most */
+static const int64_t hush_ns = 1000000000; /* a tick of those that wait for quiet hours to pass */
 
 struct now client_now(const struct client *client)
 {
@@ -22,6 +24,7 @@ bool client_ask(struct client *client, enum api_key key, const void *message, bo
                         error_text(error), session_reason(&client->session));
     if (error)
         return false;
+    client->asks_in_vain |= !answered;
     if (answered) {
         int place = (client->asked_first + client->asked_count++) % CLIENT_ASKED_MAX;
         client->asked_ns[place] = client->core.now.monotonic_ns;
@@ -76,7 +79,8 @@ static enum step sender_run(struct flow *flow)
         send_ended(client);
     if (client->connected && !client->closing) {
         watch(client);
-        if (!client->shut && session_version(&client->session, API_METADATA) >= 0)
+        if (!client->shut && !quiet_is_hushed(client) &&
+            session_version(&client->session, API_METADATA) >= 0)
             client->kind->work(client);
         output = session_output(&client->session);
     }
@@ -93,8 +97,9 @@ static enum step sender_run(struct flow *flow)
         op_start(client->core.port, &client->send);
         return STEP_AGAIN;
     }
+    int64_t tick_ns = client->sim->quiet.hush ? hush_ns : client->tick_ns;
     timer_start(&client->sender_timer, &client->core, flow,
-                client->core.now.monotonic_ns + client->tick_ns);
+                client->core.now.monotonic_ns + tick_ns);
     return STEP_AGAIN;
 }
 
@@ -114,6 +119,8 @@ static enum step reader_connect(struct flow *flow)
 static enum step wait_a_little(struct client *client)
 {
     int64_t wait_ns = random_between(&client->random, 1000000, 50000000);
+    if (client->sim->quiet.hush)
+        wait_ns *= 1000;
     timer_start(&client->reader_timer, &client->core, &client->reader,
                 client->core.now.monotonic_ns + wait_ns);
     client->reader.step = (uint8_t)-1; /* then connect again */
@@ -150,6 +157,8 @@ static enum step reader_connected(struct flow *flow)
     client->connected = true;
     client->closing = client->shut = false;
     client->asked_count = 0;
+    client->used_ns = 0;
+    client->asks_in_vain = false;
     timer_cancel(&client->sender_timer, &client->core);
     return STEP_NEXT;
 }
@@ -175,6 +184,7 @@ static bool take_answers(struct client *client)
         client->asked_first = (client->asked_first + 1) % CLIENT_ASKED_MAX;
         client->asked_count--;
         client->answers++;
+        client->used_ns = client->core.now.monotonic_ns;
         client->kind->answer(client, &response, asked_ns);
     }
     if (error == ERROR_WOULD_WAIT)
@@ -184,11 +194,26 @@ static bool take_answers(struct client *client)
     return false;
 }
 
+/* The connection ends: while nothing disturbs it that is for idling, by the monotonic clock; or
+ * because it asked for no answer, and something was wrong. */
+static void watch_end(const struct client *client)
+{
+    const struct simulation *sim = client->sim;
+    int64_t idle_ns = client->core.now.monotonic_ns - client->used_ns;
+    int64_t least_ns = sim->broker.settings.connections_max_idle_ms * 1000000 - idle_slack_ns;
+    if (sim->quiet.undisturbed && !client->shut && client->used_ns > 0 && !client->asks_in_vain &&
+        idle_ns < least_ns)
+        world_violation(sim->world, "%s: its connection ends %lld ms after its last answer",
+                        client->kind->name, (long long)(idle_ns / 1000000));
+}
+
 static enum step reader_received(struct flow *flow)
 {
     struct client *client = CONTAINER_OF(flow, struct client, reader);
-    if (client->receive.result <= 0)
+    if (client->receive.result <= 0) {
+        watch_end(client);
         return STEP_NEXT;
+    }
     session_received(&client->session, (size_t)client->receive.result);
     if (!take_answers(client))
         return STEP_NEXT;

@@ -36,21 +36,25 @@ static const struct model_rules *draw_name(struct client *client, char *name, en
     return &sim->model.rules[kind][index];
 }
 
-enum { CONFIGS = 5 };
+enum { CONFIGS = 8 };
 
 /* What makes a topic one of these rules. */
 static void write_configs(const struct model_rules *rules, char text[CONFIGS][24],
                           struct create_topics_request_creatable_topic_config *configs)
 {
-    static const char *const names[CONFIGS] = {"compression.type", "message.timestamp.type",
-                                               "message.timestamp.before.max.ms",
-                                               "max.message.bytes", "min.insync.replicas"};
+    static const char *const names[CONFIGS] = {
+        "compression.type",  "message.timestamp.type", "message.timestamp.before.max.ms",
+        "max.message.bytes", "min.insync.replicas",    "retention.ms",
+        "retention.bytes",   "file.delete.delay.ms"};
     snprintf(text[0], sizeof text[0], "%s", model_compression(rules));
     snprintf(text[1], sizeof text[1], "%s", rules->append_time ? "LogAppendTime" : "CreateTime");
     snprintf(text[2], sizeof text[2], "%lld",
              rules->old_is_refused ? 3600000ll : (long long)INT64_MAX);
     snprintf(text[3], sizeof text[3], "%d", rules->size_max_bytes);
     snprintf(text[4], sizeof text[4], "%d", rules->min_insync);
+    snprintf(text[5], sizeof text[5], "%lld", (long long)rules->retention_ms);
+    snprintf(text[6], sizeof text[6], "%lld", (long long)rules->retention_bytes);
+    snprintf(text[7], sizeof text[7], "%lld", (long long)rules->delete_delay_ms);
     for (int i = 0; i < CONFIGS; i++) {
         message_set_defaults(&create_topics_request_creatable_topic_config_message, &configs[i]);
         configs[i].name = string_of(names[i]);

@@ -36,7 +36,8 @@ static enum step sleep_a_little(struct hostile *hostile)
 {
     timer_start(&hostile->timer, &hostile->core, &hostile->flow,
                 hostile->core.now.monotonic_ns +
-                    random_between(&hostile->random, 1000000, 400000000));
+                    random_between(&hostile->random, 1000000, 400000000) *
+                        (hostile->sim->quiet.hush ? 100 : 1));
     return STEP_NEXT;
 }
 

@@ -40,6 +40,8 @@ struct model_rules {
     bool append_time;
     bool old_is_refused; /* message.timestamp.before.max.ms is an hour */
     int32_t size_max_bytes, min_insync;
+    int64_t retention_ms, retention_bytes; /* -1: no limit */
+    int64_t delete_delay_ms;
 };
 
 struct model_topic;

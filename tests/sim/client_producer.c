@@ -4,7 +4,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "protocol/messages.h"
-#include "sim/broker_sim.h"
+#include "sim/broker_quiet.h"
 #include "sim/client_batch.h"
 
 enum { PARTS_MAX = 4, FLIGHTS_MAX = 16, CALM_ASKS = 2 };
@@ -62,6 +62,7 @@ static void init(struct client *client)
 static bool is_wanted(const struct client *client, const struct model_topic *topic)
 {
     return topic->deleted_ns == INT64_MAX &&
+           (!client->sim->quiet.stepped || topic->rules->append_time) &&
            (!asks_by_name(client) || topic->kind != MODEL_PASSING);
 }
 
@@ -157,6 +158,11 @@ static void take_part(struct client *client, const struct client_batch *part, in
         world_violation(sim->world, "produce: %s-%d answered %s to %d bytes of codec %d, lie %d",
                         partition->topic->name, partition->index, error_name(error),
                         part->size_bytes, part->codec, part->lie);
+    if (error == ERROR_NONE && answer->log_append_time_ms >= 0 &&
+        !quiet_is_wall_time(sim, asked_ns, answer->log_append_time_ms))
+        world_violation(sim->world, "produce: %s-%d: append time %lld, which no clock said",
+                        partition->topic->name, partition->index,
+                        (long long)answer->log_append_time_ms);
     for (int32_t i = 0; error == ERROR_NONE && i < part->count; i++)
         model_acknowledge(&sim->model, part->first_uid + (uint64_t)i, answer->base_offset + i,
                           answer->log_append_time_ms);
