@@ -2,6 +2,7 @@
 #include "base/memory.h"
 #include "base/check.h"
 #include "crash/keyed_runs.h"
+#include "crash/numbers.h"
 #include "protocol/batch.h"
 #include "storage/folder.h"
 #include "support/test.h"
@@ -62,6 +63,46 @@ TEST(compaction, gives_up_or_fences_when_the_disk_fails)
             return;
     }
     printf("%llu appends refused on a full disk\n", (unsigned long long)refusals);
+}
+
+/* ---- a fault at every operation, by number ---- */
+
+static void run_fault(struct numbers *numbers, uint64_t number)
+{
+    struct keyed *keyed = memory_zeroed(sizeof *keyed);
+    struct keyed_fault one = *(const struct keyed_fault *)numbers->context;
+    one.keyed = keyed;
+    one.number = number;
+    one.power_lost = number % 3 != 0 || one.kind == FAULT_ERROR;
+    keyed_fault(&one);
+    numbers->tallies[0] += one.met;
+    numbers->tallies[1] += one.fenced;
+    numbers->tallies[2] += one.swaps;
+    numbers->ended = !one.met;
+    snprintf(numbers->failure, sizeof numbers->failure, "%s", keyed->failure);
+    keyed_done(keyed);
+    memory_free(keyed);
+}
+
+TEST(compaction_faults, at_every_operation)
+{
+    uint64_t runs = 0, fenced = 0, swaps = 0;
+    for (uint64_t seed = 1; seed <= 4; seed++)
+        for (int kind = 0; kind < FAULT_KINDS; kind++) {
+            struct keyed_fault fault = {.seed = 9000 + seed, .kind = (enum fault_kind)kind};
+            struct numbers numbers = {.run = run_fault, .context = &fault};
+            numbers_choose(&numbers, 40, seed + (uint64_t)kind);
+            numbers_run(&numbers);
+            runs += numbers.runs;
+            fenced += numbers.tallies[1];
+            swaps += numbers.tallies[2];
+            test_expect(numbers.failure[0] == 0, __FILE__, __LINE__,
+                        "seed %llu, kind %d, operation %llu: %s", (unsigned long long)fault.seed,
+                        kind, (unsigned long long)numbers.at, numbers.failure);
+        }
+    printf("%llu runs, %llu fenced, %llu swaps\n", (unsigned long long)runs,
+           (unsigned long long)fenced, (unsigned long long)swaps);
+    TRUE_(fenced > 0 && swaps > runs / 4);
 }
 
 TEST(compaction, of_every_crash_keeps_what_was_promised)

@@ -1,44 +1,44 @@
 /* Operations of a workload on the disk fail, each once, by number, in every way. Of the numbers one
- * in BOLE_FAULTS, ten if it is not set, from BOLE_FAULTS_FROM on: so the whole space is that many
- * processes' (what a crash leaves in memory is not freed). */
+ * in BOLE_FAULTS, ten if it is not set, from BOLE_FAULTS_FROM on. */
 #include "crash/faults.h"
+#include "crash/numbers.h"
 #include "support/test.h"
 #include <stdio.h>
-#include <stdlib.h>
-
-static uint64_t number_of(const char *name, uint64_t otherwise)
-{
-    const char *text = getenv(name);
-    return text ? strtoull(text, NULL, 10) : otherwise;
-}
 
 struct tally {
     uint64_t runs, met, fenced, refused, refusals, checkpointed;
 };
 
+static void run_one(struct numbers *numbers, uint64_t number)
+{
+    struct faults one = *(const struct faults *)numbers->context;
+    one.number = number;
+    one.power_lost = !one.relived && (number % 3 != 0 || one.kind == FAULT_ERROR);
+    faults_run(&one);
+    const uint64_t found[NUMBERS_TALLIES] = {one.met, one.fenced, one.refused, one.refusals,
+                                             one.fenced && one.checkpointed};
+    for (int i = 0; i < NUMBERS_TALLIES; i++)
+        numbers->tallies[i] += found[i];
+    numbers->ended = !one.met;
+    snprintf(numbers->failure, sizeof numbers->failure, "%s", one.failure);
+}
+
 /* All numbers, until one lies beyond the end. */
 static void run_all(struct faults faults, struct tally *tally)
 {
-    uint64_t step = number_of("BOLE_FAULTS", 10);
-    uint64_t from = number_of("BOLE_FAULTS_FROM", faults.seed) % step;
-    for (uint64_t number = 1 + from;; number += step) {
-        struct faults one = faults;
-        one.number = number;
-        one.power_lost = !faults.relived && (number % 3 != 0 || faults.kind == FAULT_ERROR);
-        faults_run(&one);
-        tally->runs++;
-        tally->met += one.met;
-        tally->fenced += one.fenced;
-        tally->refused += one.refused;
-        tally->refusals += one.refusals;
-        tally->checkpointed += one.fenced && one.checkpointed;
-        if (!test_expect(one.failure[0] == 0, __FILE__, __LINE__,
-                         "variant %d, place %d, kind %d, starts %d, relived %d, operation %llu: %s",
-                         one.variant, one.place, one.kind, one.starts, one.relived,
-                         (unsigned long long)number, one.failure) ||
-            !one.met)
-            return;
-    }
+    struct numbers numbers = {.run = run_one, .context = &faults};
+    numbers_choose(&numbers, 10, faults.seed);
+    numbers_run(&numbers);
+    tally->runs += numbers.runs;
+    tally->met += numbers.tallies[0];
+    tally->fenced += numbers.tallies[1];
+    tally->refused += numbers.tallies[2];
+    tally->refusals += numbers.tallies[3];
+    tally->checkpointed += numbers.tallies[4];
+    test_expect(numbers.failure[0] == 0, __FILE__, __LINE__,
+                "variant %d, place %d, kind %d, starts %d, relived %d, operation %llu: %s",
+                faults.variant, faults.place, faults.kind, faults.starts, faults.relived,
+                (unsigned long long)numbers.at, numbers.failure);
 }
 
 static void run_place(enum fault_place place)

@@ -4,15 +4,11 @@
 #include "storage/log_state.h"
 #include <stdio.h>
 
-static const int64_t full_ns = 2500000000; /* as long as the disk stays full */
-
 struct run {
     struct faults *faults;
     struct rig *rig;
     struct script script;
-    struct world_action room; /* the disk is made larger */
-    uint64_t first;           /* operations submitted before faults may come */
-    bool filled;
+    struct fault_plan plan;
 };
 
 static struct machine *machine_of(struct run *run)
@@ -20,63 +16,18 @@ static struct machine *machine_of(struct run *run)
     return run->rig->world->machines[0];
 }
 
-static void make_room(struct world_action *action, struct world *world)
+static void begin_faults(struct run *run)
 {
-    (void)action;
-    world_disk_limit(world, 0, 0);
-}
-
-/* At the operation of the number the disk is as full as it is. */
-static void fill_disk(struct world *world, void *argument)
-{
-    struct run *run = argument;
-    struct machine *machine = machine_of(run);
-    uint64_t done = machine->submitted[OP_KIND_COUNT] - run->first;
-    if (run->filled || !machine->running || done < run->faults->number)
-        return;
-    run->filled = true;
-    machine->disk->limit_bytes = max_i64(machine->disk->used_bytes, 1);
-    world_at(world, &run->room, full_ns);
-}
-
-static void plan(struct run *run)
-{
-    struct faults *faults = run->faults;
-    struct rig *rig = run->rig;
-    run->first = machine_of(run)->submitted[OP_KIND_COUNT];
-    machine_of(run)->fault_met = 0;
-    if (faults->number == 0)
-        return;
-    rig->faulty = true;
-    if (faults->kind == FAULT_FULL_WHILE)
-        world_on_event(rig->world, fill_disk, run);
-    else
-        world_fail(rig->world, 0, OP_KIND_COUNT, faults->number,
-                   faults->kind == FAULT_ERROR   ? ERROR_INPUT_OUTPUT
-                   : faults->kind == FAULT_SHORT ? ERROR_NONE
-                                                 : ERROR_NO_SPACE);
-}
-
-/* Of a flush or of the journal's own writes, which a full disk does not excuse. */
-static bool may_fence(struct run *run)
-{
-    const struct machine *machine = machine_of(run);
-    if (run->faults->kind == FAULT_FULL_WHILE || run->faults->kind == FAULT_SHORT)
-        return false;
-    return run->faults->kind == FAULT_ERROR || machine->fault_kind == OP_FLUSH ||
-           machine->fault_kind == OP_FLUSH_ALL || machine->fault_durable;
+    run->plan = (struct fault_plan){.kind = run->faults->kind, .number = run->faults->number};
+    run->rig->faulty |= run->faults->number > 0;
+    fault_plan_begin(&run->plan, run->rig->world);
 }
 
 static void end_faults(struct run *run)
 {
-    struct faults *faults = run->faults;
-    struct rig *rig = run->rig;
-    faults->operations = machine_of(run)->submitted[OP_KIND_COUNT] - run->first;
-    faults->met = faults->operations >= faults->number;
-    machine_of(run)->fault_count = 0;
-    world_on_event(rig->world, NULL, NULL);
-    world_forget(rig->world, &run->room);
-    world_disk_limit(rig->world, 0, 0);
+    fault_plan_end(&run->plan);
+    run->faults->operations = run->plan.operations;
+    run->faults->met = run->plan.met;
 }
 
 static void work(struct run *run)
@@ -171,14 +122,14 @@ static void judge(struct run *run)
     struct rig *rig = run->rig;
     faults->fenced = run->script.over;
     faults->refusals = rig->refusals;
-    if (faults->fenced && !may_fence(run))
+    if (faults->fenced && !fault_plan_may_fence(&run->plan))
         rig_fail(rig, "the store was fenced, when an operation of kind %d failed",
                  machine_of(run)->fault_kind);
 }
 
 static void run_in_work(struct run *run)
 {
-    plan(run);
+    begin_faults(run);
     work(run);
     stop(run);
     end_faults(run);
@@ -194,7 +145,7 @@ static void run_in_start(struct run *run)
         return;
     rig_crash(rig, run->faults->power_lost);
     world_start(rig->world, 0);
-    plan(run);
+    begin_faults(run);
     rig_start(rig);
     run->faults->refused = rig->refused;
     if (!rig->refused) {
@@ -213,7 +164,7 @@ void faults_run(struct faults *faults)
     struct oracle oracle;
     struct rig *rig = memory_zeroed(sizeof *rig);
     struct run *run = memory_zeroed(sizeof *run);
-    *run = (struct run){.faults = faults, .rig = rig, .room = WORLD_ACTION(make_room)};
+    *run = (struct run){.faults = faults, .rig = rig};
     oracle_init(&oracle, faults->seed, settings.slots, settings.batch_most);
     rig_init(rig, &settings, &oracle);
     script_begin(&run->script, rig);

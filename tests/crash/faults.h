@@ -9,15 +9,8 @@
  * fails: what was acknowledged is there afterwards, and nothing else; nobody hangs, and somebody is
  * told. A full disk fences nothing unless a flush or the journal met it, and all goes on by itself
  * once there is room. */
+#include "crash/fault_plan.h"
 #include "crash/operations.h"
-
-enum fault_kind {
-    FAULT_ERROR,      /* ERROR_INPUT_OUTPUT; of a flush: what it covers is lost */
-    FAULT_SHORT,      /* half a transfer */
-    FAULT_FULL_ONCE,  /* ERROR_NO_SPACE */
-    FAULT_FULL_WHILE, /* from there on the disk is full, and later it has room */
-    FAULT_KINDS
-};
 
 enum fault_place { FAULTS_IN_WORK, FAULTS_IN_START };
 

@@ -315,6 +315,10 @@ static enum step read_step(struct flow *flow)
         log_read_done(read);
         return STEP_FAIL;
     }
+    if (read->error && keyed->faulty && keyed->world->machines[0]->fault_met > 0) {
+        log_read_done(read); /* once: it is told, and the next one goes well */
+        return STEP_AGAIN;
+    }
     if (read->error)
         keyed_fail(keyed, "read at %lld: %s", (long long)read->offset, error_text(read->error));
     for (int i = 0; i < read->parts_count; i++)
@@ -458,7 +462,14 @@ void keyed_work(struct keyed *keyed, uint64_t events)
     process->write_timer = TIMER_INIT;
     flow_start(&process->write_flow, &write_kind, &process->core);
     start_reader(process, false);
-    world_run(keyed->world, (struct world_stop){fenced_now, process, events, 0});
+    keyed_work_on(keyed, events);
+}
+
+void keyed_work_on(struct keyed *keyed, uint64_t events)
+{
+    if (keyed->failure[0])
+        return;
+    world_run(keyed->world, (struct world_stop){fenced_now, keyed->process, events, 0});
     note_time(keyed);
     look_for_violations(keyed);
 }
@@ -567,6 +578,7 @@ void keyed_stop(struct keyed *keyed)
         keyed_fail(keyed, "the store does not settle");
     /* The fault was in flight when the stop began; of a full disk the journal keeps the rest. */
     if (keyed->faulty && (is_fenced(process) || process->error == ERROR_NO_SPACE)) {
+        keyed->fenced |= is_fenced(process);
         keyed_crash(keyed, true);
         return;
     }

@@ -49,6 +49,7 @@ struct keyed {
     int64_t cleaned_end; /* as the cleaner had it at the last stop; -1 after a crash */
     uint32_t next_serial;
     bool faulty;  /* operations may fail: a stop that meets one ends as a crash */
+    bool fenced;  /* by such a stop */
     bool settles; /* what is durable is committed at once */
     bool resumes; /* the start goes on with the journal as it is */
     struct keyed_process *process;
@@ -72,6 +73,8 @@ void keyed_start(struct keyed *keyed);
 
 /* Writes and reads for so many events of the world. */
 void keyed_work(struct keyed *keyed, uint64_t events);
+/* The same, behind keyed_work: those at work go on. */
+void keyed_work_on(struct keyed *keyed, uint64_t events);
 
 /* Writes nothing any more, until the cleaner finds nothing to do; compares: no key is there twice
  * below what is clean. */

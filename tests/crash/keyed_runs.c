@@ -57,6 +57,60 @@ void keyed_faults(uint64_t seed, struct keyed *keyed)
     }
 }
 
+/* Small segments, passes of a few records and no limit: much is compacted by few operations. */
+static struct keyed_settings brisk_settings(uint64_t seed)
+{
+    struct keyed_settings settings = keyed_settings_random(seed);
+    settings.log.segment_bytes = 4096;
+    settings.log.min_dirty_ratio = 0.05;
+    settings.store.cleaner.map_bytes = 1 << 14; /* else passes take a few records each */
+    settings.store.cleaner.bytes_per_second = 0;
+    settings.value_most = settings.value_most > 300 ? 300 : settings.value_most;
+    return settings;
+}
+
+/* ---- a fault at an operation by number ---- */
+
+static void judge_fault(const struct keyed_fault *fault, const struct fault_plan *plan)
+{
+    if (fault->fenced && !fault_plan_may_fence(plan))
+        keyed_fail(fault->keyed, "the store was fenced, when an operation of kind %d failed",
+                   plan->world->machines[0]->fault_kind);
+}
+
+void keyed_fault(struct keyed_fault *fault)
+{
+    struct keyed_settings settings = brisk_settings(fault->seed);
+    struct fault_plan plan = {.kind = fault->kind, .number = fault->number};
+    struct keyed *keyed = fault->keyed;
+    settings.world.short_read_once_in = settings.world.short_write_once_in = 0;
+    settings.commit_once_in = 1;
+    keyed_init(keyed, &settings);
+    keyed_start(keyed);
+    keyed_work(keyed, 600);
+    if (keyed->failure[0])
+        return;
+    uint64_t renames = keyed->world->machines[0]->submitted[OP_RENAME];
+    keyed->faulty = true;
+    fault_plan_begin(&plan, keyed->world);
+    keyed_work_on(keyed, 900);
+    fault->swaps = (keyed->world->machines[0]->submitted[OP_RENAME] - renames) / 3;
+    bool stops = fault->number % 2 == 0 && !keyed_is_fenced(keyed);
+    if (stops)
+        keyed_stop(keyed); /* the rest of the faults meets it */
+    fault_plan_end(&plan);
+    fault->met = plan.met;
+    fault->fenced = keyed_is_fenced(keyed) || keyed->fenced;
+    judge_fault(fault, &plan);
+    if (keyed->process && !keyed->failure[0])
+        keyed_crash(keyed, fault->power_lost);
+    keyed->faulty = false;
+    keyed_start(keyed);
+    keyed_work(keyed, 100);
+    keyed_settle(keyed);
+    keyed_stop(keyed);
+}
+
 /* ---- every cut ---- */
 
 /* What had been promised at a cut; before the first mark, what the first life had. */
@@ -98,12 +152,7 @@ static void look_at_image(struct keyed_cuts *run, uint32_t cut, struct disk_choi
 
 void keyed_images(uint64_t seed, uint32_t step, struct keyed_cuts *run)
 {
-    struct keyed_settings settings = keyed_settings_random(seed);
-    settings.log.segment_bytes = 4096;
-    settings.log.min_dirty_ratio = 0.05;
-    settings.store.cleaner.map_bytes = 1 << 14; /* else passes take a few records each */
-    settings.store.cleaner.bytes_per_second = 0;
-    settings.value_most = settings.value_most > 300 ? 300 : settings.value_most;
+    struct keyed_settings settings = brisk_settings(seed);
     keyed_init(run->keyed, &settings);
     random_seed(&run->random, seed ^ 0x1ac6e);
     keyed_start(run->keyed);

@@ -1,5 +1,6 @@
 #pragma once
 /* Runs of a keyed log: lives one after the other, and all that a crash could leave of one. */
+#include "crash/fault_plan.h"
 #include "crash/keyed.h"
 
 /* Lives of a log: worked, cleaned to the end or not, ended by a stop or, with `crashes`, by a crash
@@ -8,6 +9,21 @@ void keyed_lives(uint64_t seed, bool crashes, struct keyed *keyed);
 
 /* The same, and operations that write fail. */
 void keyed_faults(uint64_t seed, struct keyed *keyed);
+
+/* One life in which the disk operation of a number fails, while the log is written, read and
+ * compacted; then it is cleaned to the end, stopped or crashed, and started without faults. */
+struct keyed_fault {
+    /* arguments */
+    uint64_t seed;
+    enum fault_kind kind;
+    uint64_t number;
+    bool power_lost; /* by the crash, if there is one */
+    /* results */
+    struct keyed *keyed; /* set up; the caller's to end */
+    bool met, fenced;
+    uint64_t swaps; /* that were begun while the fault could come */
+};
+void keyed_fault(struct keyed_fault *fault);
 
 struct keyed_cuts {
     struct keyed *keyed; /* set up by keyed_images; the caller's */

@@ -160,15 +160,20 @@ static void run_until(struct place *place, bool *ended)
     TRUE_(world_run(place->world, (struct world_stop){has_ended, ended, PLACE_EVENTS_MAX, 0}));
 }
 
-void place_turn_topic(struct place *place, const char *name)
+enum error place_try_topic(struct place *place, const char *name)
 {
     struct making making = {.place = place, .name = name};
     arena_init(&making.arena, 1 << 20);
     flow_start(&making.flow, &making_flow, &place->broker.shards[0].core);
     world_notice(place->world, &place->broker.shards[0].core);
     run_until(place, &making.ended);
-    EQ(making.request.error, ERROR_NONE);
     arena_done(&making.arena);
+    return making.request.error;
+}
+
+void place_turn_topic(struct place *place, const char *name)
+{
+    EQ(place_try_topic(place, name), ERROR_NONE);
 }
 
 struct partition *place_partition(struct place *place, const char *name, int32_t index)

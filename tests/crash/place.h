@@ -34,6 +34,9 @@ void place_stop(struct place *place);
 /* Makes a topic of two partitions, or removes it where there is one. */
 void place_turn_topic(struct place *place, const char *name);
 
+/* The same where that may fail. */
+enum error place_try_topic(struct place *place, const char *name);
+
 /* Null: there is none. */
 struct partition *place_partition(struct place *place, const char *name, int32_t index);
 
