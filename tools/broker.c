@@ -1,25 +1,24 @@
-/* `bole broker`: settings, a port and a thread per core, one line when it is ready, and an end in
- * order.
+/* `bole broker`: settings, a port and a thread per core (core_threads.h), one line when it is
+ * ready, and an end in order.
  *
  *   main thread (core 0)                         threads of cores 1...
  *   start threads ------------------------->     open own port
- *   open port 0, broker_open, listen             wait
- *   print "ready"; go --------------------->     run
- *   run
+ *   broker_open, some of it ---------------->    beside them
+ *   listen, print "ready"; run ------------->    run
  *   (a signal: stop listening, close connections, stop every core)
  *   wait  <---------------------------------     stopped
- *   broker_close
- *   go ------------------------------------>     close own port
+ *   broker_close, end threads -------------->    close own port
  *
- * A ring may be used by the thread that opened it only; what happens on one thread (recovery, the
- * end) therefore asks port 0 alone. Signals are taken by a thread of their own with sigwait, which
- * sends mail to core 0: nothing happens in a handler. */
+ * A ring may be used by the thread that opened it only; what happens on one thread (the end, most
+ * of the start) therefore asks port 0 alone. Signals are taken by a thread of their own with
+ * sigwait, which sends mail to core 0: nothing happens in a handler. */
 #include "api/serve.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "config/describe.h"
 #include "config/listeners.h"
 #include "config/settings.h"
+#include "tools/core_threads.h"
 #include "tools/options.h"
 #include "tools/start_said.h"
 #include <netdb.h>
@@ -36,27 +35,12 @@
 enum { OPEN_FILES_MOST = 8192 };
 enum { BUFFERS_BYTES_LEAST = 16 << 20 }; /* of a core, where 0 asks for a share */
 
-enum run_phase { PHASE_OPEN, PHASE_RUN, PHASE_CLOSE, PHASE_GIVE_UP };
-
-struct core_thread {
-    struct runner *runner;
-    pthread_t thread;
-    int id;
-    bool started;
-};
-
 struct runner {
     struct broker broker; /* first: runner_of */
     struct settings settings;
     struct sentence sentence;
     int core_count;
-    struct port *ports[BROKER_CORES_MAX];
-    struct core_thread threads[BROKER_CORES_MAX];
-    pthread_mutex_t mutex;
-    pthread_cond_t changed;
-    enum run_phase phase;
-    int opened, ended;     /* threads, without core 0's */
-    enum error port_error; /* of the first that could not open its port */
+    struct core_threads threads;
     char why[600];
     char folder[4096]; /* that it was started in */
     pthread_t signals;
@@ -64,8 +48,7 @@ struct runner {
     struct mail signal_mail;
     struct flow fence_flow;
     struct mail fence_mail;
-    atomic_bool fenced;
-    bool warned;
+    atomic_bool fenced, warned;
     bool describes; /* prints the settings, and no more */
 };
 
@@ -260,8 +243,9 @@ static void write_line(void *owner, const char *line, size_t size)
 }
 
 /* Opens the port that the settings ask for, on the calling thread. */
-static enum error open_port(struct runner *runner, struct port **ret_port, char *why, size_t size)
+static enum error open_port(void *context, struct port **ret_port, char *why, size_t size)
 {
+    struct runner *runner = context;
     static const struct port_options options = {
         .queue_depth = 256, .pool_buffer_size = 16384, .pool_buffer_count = 64};
     int32_t wanted = runner->settings.reactor_port;
@@ -270,100 +254,9 @@ static enum error open_port(struct runner *runner, struct port **ret_port, char 
         error = uring_open(&options, ret_port, why, size);
     if (error == ERROR_NONE || wanted == REACTOR_PORT_URING)
         return error;
-    pthread_mutex_lock(&runner->mutex);
-    bool warns = wanted == REACTOR_PORT_AUTO && !runner->warned;
-    runner->warned |= warns;
-    pthread_mutex_unlock(&runner->mutex);
-    if (warns)
+    if (wanted == REACTOR_PORT_AUTO && !atomic_exchange(&runner->warned, true))
         say("broker", "io_uring can't be used: %s; going on with epoll", why);
     return epoll_open(&options, ret_port, why, size);
-}
-
-/* -- cores --------------------------------------------------------------------------------- */
-
-static enum run_phase await_phase(struct runner *runner, enum run_phase after)
-{
-    pthread_mutex_lock(&runner->mutex);
-    while (runner->phase <= after)
-        pthread_cond_wait(&runner->changed, &runner->mutex);
-    enum run_phase phase = runner->phase;
-    pthread_mutex_unlock(&runner->mutex);
-    return phase;
-}
-
-static void go(struct runner *runner, enum run_phase phase)
-{
-    pthread_mutex_lock(&runner->mutex);
-    runner->phase = phase;
-    pthread_cond_broadcast(&runner->changed);
-    pthread_mutex_unlock(&runner->mutex);
-}
-
-static void *core_main(void *argument)
-{
-    struct core_thread *self = argument;
-    struct runner *runner = self->runner;
-    char why[256] = "";
-    struct port *port = NULL;
-    enum error error = open_port(runner, &port, why, sizeof why);
-    pthread_mutex_lock(&runner->mutex);
-    runner->ports[self->id] = port;
-    runner->opened++;
-    if (error != ERROR_NONE && runner->port_error == ERROR_NONE) {
-        runner->port_error = error;
-        memcpy(runner->why, why, sizeof why);
-    }
-    pthread_cond_broadcast(&runner->changed);
-    pthread_mutex_unlock(&runner->mutex);
-    if (await_phase(runner, PHASE_OPEN) == PHASE_RUN) {
-        core_run(&runner->broker.shards[self->id].core);
-        pthread_mutex_lock(&runner->mutex);
-        runner->ended++;
-        pthread_cond_broadcast(&runner->changed);
-        pthread_mutex_unlock(&runner->mutex);
-        await_phase(runner, PHASE_RUN);
-    }
-    if (port)
-        port->operations->close(port);
-    return NULL;
-}
-
-/* Starts the other cores' threads, and waits until their ports are open. */
-static bool start_threads(struct runner *runner)
-{
-    int started = 0;
-    for (int i = 1; i < runner->core_count; i++) {
-        struct core_thread *thread = &runner->threads[i];
-        thread->started = pthread_create(&thread->thread, NULL, core_main, thread) == 0;
-        if (!thread->started) {
-            say("broker", "can't start the thread of core %d", i);
-            return false;
-        }
-        char name[16];
-        snprintf(name, sizeof name, "bole-core-%d", i);
-        pthread_setname_np(thread->thread, name);
-        started++;
-    }
-    enum error error = open_port(runner, &runner->ports[0], runner->why, sizeof runner->why);
-    pthread_mutex_lock(&runner->mutex);
-    while (runner->opened < started)
-        pthread_cond_wait(&runner->changed, &runner->mutex);
-    if (error == ERROR_NONE)
-        error = runner->port_error;
-    pthread_mutex_unlock(&runner->mutex);
-    if (error != ERROR_NONE)
-        say("broker", "%s", runner->why);
-    return error == ERROR_NONE;
-}
-
-static void end_threads(struct runner *runner, enum run_phase phase)
-{
-    go(runner, phase);
-    for (int i = 1; i < runner->core_count; i++)
-        if (runner->threads[i].started)
-            pthread_join(runner->threads[i].thread, NULL);
-    if (runner->ports[0])
-        runner->ports[0]->operations->close(runner->ports[0]);
 }
 
 /* -- the end ------------------------------------------------------------------------------- */
@@ -537,22 +430,19 @@ static int64_t now_ms(void)
     return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
-static void await_cores(struct runner *runner)
-{
-    pthread_mutex_lock(&runner->mutex);
-    while (runner->ended < runner->core_count - 1)
-        pthread_cond_wait(&runner->changed, &runner->mutex);
-    pthread_mutex_unlock(&runner->mutex);
-}
-
 static enum exit_code run(struct runner *runner, int64_t started_ms)
 {
     struct broker *broker = &runner->broker;
     uint64_t seed;
     if (getrandom(&seed, sizeof seed, 0) != (ssize_t)sizeof seed)
         seed = (uint64_t)now_ms() ^ (uint64_t)getpid() << 32;
-    if (broker_open(broker, &runner->settings, runner->ports, runner->core_count, seed, runner->why,
-                    sizeof runner->why) != ERROR_NONE) {
+    struct broker_start start = {.settings = &runner->settings,
+                                 .ports = runner->threads.ports,
+                                 .core_count = runner->core_count,
+                                 .seed = seed,
+                                 .crew = &runner->threads.crew,
+                                 .write = write_line};
+    if (broker_open(broker, &start, runner->why, sizeof runner->why) != ERROR_NONE) {
         start_say_sentences(broker);
         memory_free(broker->sentences);
         say("broker", "%s", runner->why);
@@ -562,8 +452,10 @@ static enum exit_code run(struct runner *runner, int64_t started_ms)
     broker->fenced = on_fenced;
     broker->root = working_folder(runner);
     start_say(broker);
-    for (int i = 0; i < runner->core_count; i++)
+    for (int i = 0; i < runner->core_count; i++) {
         broker->shards[i].core.events.write = write_line;
+        runner->threads.cores[i] = &broker->shards[i].core;
+    }
     start_note_metadata(broker);
     api_open(broker);
     char address[ADDRESS_TEXT_BYTES] = "";
@@ -575,9 +467,9 @@ static enum exit_code run(struct runner *runner, int64_t started_ms)
     } else {
         api_stop(broker); /* flows are under way already: it ends in order */
     }
-    go(runner, PHASE_RUN);
+    core_threads_run(&runner->threads);
     core_run(&broker->shards[0].core);
-    await_cores(runner);
+    core_threads_await(&runner->threads);
     if (takes_signals)
         end_signals(runner);
     api_close(broker);
@@ -603,15 +495,14 @@ enum exit_code command_broker(int count, char **arguments)
         pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads inherit it */
         raise_descriptor_limit();
         settle_open_files(&runner->settings);
-        pthread_mutex_init(&runner->mutex, NULL);
-        pthread_cond_init(&runner->changed, NULL);
         runner->core_count = runner->settings.cores > 0 ? runner->settings.cores : usable_cores();
-        for (int i = 0; i < BROKER_CORES_MAX; i++)
-            runner->threads[i] = (struct core_thread){.runner = runner, .id = i};
         settle_budget(runner);
-        bool started = start_threads(runner);
-        code = started ? run(runner, started_ms) : EXIT_FAILED;
-        end_threads(runner, started && runner->phase == PHASE_RUN ? PHASE_CLOSE : PHASE_GIVE_UP);
+        code = EXIT_FAILED;
+        if (core_threads_start(&runner->threads, runner->core_count, open_port, runner))
+            code = run(runner, started_ms);
+        else
+            say("broker", "%s", runner->threads.why);
+        core_threads_end(&runner->threads);
     }
     settings_done(&runner->settings);
     memory_free(runner);

@@ -15,8 +15,8 @@ void start_say_sentences(const struct broker *broker)
 void start_say(const struct broker *broker)
 {
     if (broker->replayed_bytes > 0)
-        say("broker", "recovered: %llu bytes of records from the journals",
-            (unsigned long long)broker->replayed_bytes);
+        say("broker", "recovered: %llu bytes of records from the journals, in %lld ms",
+            (unsigned long long)broker->replayed_bytes, (long long)broker->recovery_ms);
     start_say_sentences(broker);
     if (broker->metadata_read.warning[0])
         say("broker", "%s", broker->metadata_read.warning);

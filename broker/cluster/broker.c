@@ -12,6 +12,7 @@
 #include "cluster/registration.h"
 #include "cluster/shard.h"
 #include "cluster/snapshots.h"
+#include "cluster/start_progress.h"
 #include "cluster/whereabouts.h"
 #include "storage/store.h"
 #include <stdio.h>
@@ -89,64 +90,74 @@ static enum error open_directories(struct broker *broker, struct port *port, cha
     return error;
 }
 
-/* Recovery, then every shard: *ret_opened of them are open. */
-static enum error open_shards(struct broker *broker, struct port *port, int *ret_opened, char *why,
-                              size_t why_size)
+/* Recovery, then every shard; *ret_opened of them are open, also after an error. */
+static enum error open_shards(struct broker *broker, const struct broker_start *start,
+                              int *ret_opened, char *why, size_t why_size)
 {
     int count = broker->directory_count;
     struct recover *recovers = memory_zeroed((size_t)count * sizeof *recovers);
-    struct journal_content **contents = memory_zeroed((size_t)count * sizeof *contents);
     for (int d = 0; d < count; d++)
         recovers[d].recovery.directory_handle = -1;
-    enum error error = recover_all(broker, recovers, port, why, why_size);
-    while (!error && *ret_opened < broker->core_count) {
-        int core = (*ret_opened)++;
-        for (int d = 0; d < count; d++)
-            contents[d] = recover_journal(&recovers[d], core);
-        error = shard_open(broker, core, port, contents, why, why_size);
+    enum error error = recover_all(broker, recovers, start, why, why_size);
+    if (!error) {
+        error = shards_open(broker, recovers, start, why, why_size);
+        *ret_opened = broker->core_count;
     }
     for (int d = 0; d < count; d++)
         recovery_close(&recovers[d].recovery);
     memory_free(recovers);
-    memory_free(contents);
+    broker->recovery_ms = start_progress_ms(broker, start->ports[0]);
     return error;
 }
 
-enum error broker_open(struct broker *broker, const struct settings *settings, struct port **ports,
-                       int core_count, uint64_t seed, char *why, size_t why_size)
+/* All that comes before the cores have their own ports. */
+static enum error open_all(struct broker *broker, const struct broker_start *start, int *ret_opened,
+                           char *why, size_t why_size)
 {
-    check(core_count > 0 && core_count <= BROKER_CORES_MAX);
-    *broker = (struct broker){
-        .settings = settings, .core_count = core_count, .node_id = settings_node_id(settings)};
+    struct port *port = start->ports[0];
+    enum error error = directories_name(broker, why, why_size);
+    if (error)
+        return error;
+    start_progress_open(broker, start);
+    error = open_directories(broker, port, why, why_size);
+    if (error)
+        return error;
+    offset_files_open(broker, port);
+    error = open_shards(broker, start, ret_opened, why, why_size);
+    if (error)
+        return error;
+    error = registration_run(broker, port);
+    if (error)
+        snprintf(why, why_size, "the node can't be registered in %s/__cluster_metadata-0: %s",
+                 broker_metadata_path(broker), error_text(error));
+    whereabouts_forget(broker);
+    return error;
+}
+
+enum error broker_open(struct broker *broker, const struct broker_start *start, char *why,
+                       size_t why_size)
+{
+    check(start->core_count > 0 && start->core_count <= BROKER_CORES_MAX && start->crew);
+    *broker = (struct broker){.settings = start->settings,
+                              .core_count = start->core_count,
+                              .node_id = settings_node_id(start->settings)};
     quorum_init(&broker->quorum);
-    init_shards(broker, seed);
+    init_shards(broker, start->seed);
     int opened = 0;
     why[0] = 0;
-    enum error error = directories_name(broker, why, why_size);
-    if (!error)
-        error = open_directories(broker, ports[0], why, why_size);
-    if (!error)
-        offset_files_open(broker, ports[0]);
-    if (!error)
-        error = open_shards(broker, ports[0], &opened, why, why_size);
-    if (!error) {
-        error = registration_run(broker, ports[0]);
-        if (error)
-            snprintf(why, why_size, "the node can't be registered in %s/__cluster_metadata-0: %s",
-                     broker_metadata_path(broker), error_text(error));
-        whereabouts_forget(broker);
-    }
+    enum error error = open_all(broker, start, &opened, why, why_size);
+    start_progress_close(broker);
     for (int d = 0; d < broker->directory_count; d++)
         cleaned_forget(&broker->directories[d]);
     if (error) {
-        close_shards(broker, opened, ports[0]);
-        directories_close(broker, ports[0]);
+        close_shards(broker, opened, start->ports[0]);
+        directories_close(broker, start->ports[0]);
         free_all(broker);
         return error;
     }
-    for (int i = 0; i < core_count; i++) {
+    for (int i = 0; i < broker->core_count; i++) {
         struct shard *shard = &broker->shards[i];
-        shard->core.port = ports[i];
+        shard->core.port = start->ports[i];
         for (int d = 0; d < broker->directory_count; d++)
             if (shard->stores[d]->resumed_bytes > 0)
                 checkpoint_request(shard->stores[d], false);

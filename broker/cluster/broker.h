@@ -11,6 +11,7 @@
 #include "logic/image.h"
 #include "metrics/metrics.h"
 #include "reactor/core.h"
+#include "reactor/crew.h"
 #include "storage/offset_checkpoint.h"
 
 struct broker;
@@ -24,6 +25,7 @@ struct whereabouts;
 struct fencing;
 struct offline;
 struct leaving;
+struct start_progress;
 
 struct shard {
     struct core core; /* core.owner points back here */
@@ -98,9 +100,11 @@ struct broker {
     int metadata_directory;          /* the metadata log lies in this one */
     struct offline *offline;         /* of each directory, on core 0 (cluster/offline.h) */
     struct whereabouts *whereabouts; /* while it opens (cluster/whereabouts.h) */
+    struct start_progress *progress; /* while it opens (cluster/start_progress.h) */
     char warning[600]; /* of the start, about directories: a sentence for the operator; or empty */
     char *sentences;   /* what the start did to logs that a Kafka node left, a line each; or null */
     uint64_t replayed_bytes;  /* by recovery, and found in journals that were resumed */
+    int64_t recovery_ms;      /* until all cores had recovered what is theirs */
     struct metadata_read {    /* by the start, of the metadata log */
         int64_t snapshot_end; /* -1: there was none */
         uint64_t snapshot_bytes, snapshot_records, log_bytes, log_records;
@@ -108,16 +112,30 @@ struct broker {
     } metadata_read;
 };
 
-/* Makes the directory the broker's (lock, meta.properties), replays the journals, reads the
- * metadata log into every shard's image, opens every shard's store with a new journal or goes on
- * with the one it has (storage/resume.h), and registers the node. One thread, and only ports[0] is
- * asked for anything until this returns: every core has it as its port meanwhile, since a ring may
- * be used by the thread that opened it only. No core may run before this has returned: an old
- * journal that came back after a crash would be replayed over newer data. `seed` is from the
- * system's randomness. On an error `why` says it in a sentence, with what to do, and nothing is
- * left to close, but broker->sentences to be freed (memory_free). */
-enum error broker_open(struct broker *broker, const struct settings *settings, struct port **ports,
-                       int core_count, uint64_t seed, char *why, size_t why_size);
+/* What a broker starts with; the caller's. */
+struct broker_start {
+    const struct settings *settings; /* must outlive the broker */
+    struct port **ports;             /* of each core */
+    int core_count;
+    uint64_t seed;     /* from the system's randomness */
+    struct crew *crew; /* has the cores recover side by side */
+    /* Gets lines of the log while a start takes long (cluster/start_progress.h), on the thread of
+     * any core; null: nobody does. */
+    void (*write)(void *owner, const char *line, size_t size);
+    void *write_owner;
+};
+
+/* Makes the directory the broker's (lock, meta.properties), has each core read its journals, reads
+ * the metadata log into every shard's image, has each core replay its logs, where that is needed,
+ * and open its stores with a new journal or go on with the one it has (storage/resume.h), and
+ * registers the node. Apart from the crew's parts all happens on the thread of ports[0], which
+ * alone is asked then: every core has it as its port meanwhile, since a ring may be used by the
+ * thread that opened it only. No core may run before this has returned: an old journal that came
+ * back after a crash would be replayed over newer data. On an error `why` says it in a sentence,
+ * with what to do, and nothing is left to close, but
+ * broker->sentences to be freed (memory_free). */
+enum error broker_open(struct broker *broker, const struct broker_start *start, char *why,
+                       size_t why_size);
 
 /* On core 0 while the cores run: the node is fenced in the metadata log, then each core drains,
  * trims and flushes its share, and then stops running (core->stopping). */

@@ -4,6 +4,7 @@
 #include "base/reached.h"
 #include "cluster/catalogue.h"
 #include "cluster/metadata_log.h"
+#include "cluster/start_progress.h"
 #include "protocol/batch.h"
 #include "storage/redo.h"
 #include "storage/segment.h"
@@ -171,6 +172,7 @@ static enum error apply_batch(struct loading *loading, const struct batch *batch
     }
     if (!error && iterator.reader.error)
         error = fault(loading, iterator.reader.error, "a batch that is damaged");
+    start_progress_metadata(loading->broker, loading->port, loading->records);
     return error;
 }
 

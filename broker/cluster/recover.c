@@ -1,16 +1,18 @@
 /* What the journals of all directories hold goes back to the logs it belongs to. */
 #include "cluster/recover.h"
+#include "base/memory.h"
 #include "cluster/catalogue.h"
 #include "cluster/directories.h"
 #include "cluster/directory.h"
 #include "cluster/kafka_starts.h"
 #include "cluster/metadata_load.h"
 #include "cluster/snapshots.h"
+#include "cluster/start_progress.h"
 #include "cluster/whereabouts.h"
 #include "logic/alone.h"
-#include "base/memory.h"
 #include "storage/folder.h"
 #include "storage/kafka_ends.h"
+#include "storage/recovery_pass.h"
 #include "storage/redo.h"
 #include <stdio.h>
 
@@ -25,13 +27,21 @@ static bool metadata_folder(void *context, struct uuid topic_id, int32_t partiti
     return true;
 }
 
-static bool topic_folder(void *context, struct uuid topic_id, int32_t partition, char *folder,
-                         size_t size)
+/* The logs of one core in one directory. */
+struct own_logs {
+    const struct recover *recover;
+    int core;
+};
+
+static bool own_folder(void *context, struct uuid topic_id, int32_t partition, char *folder,
+                       size_t size)
 {
-    const struct recover *recover = context;
+    const struct own_logs *own = context;
+    const struct recover *recover = own->recover;
     const struct broker *broker = recover->broker;
     const struct image_topic *topic = image_topic_by_id(&broker->shards[0].image, topic_id);
-    if (!topic || !image_partition(topic, partition) ||
+    const struct image_partition *found = topic ? image_partition(topic, partition) : NULL;
+    if (!found || found->core != own->core ||
         whereabouts_of(broker, topic, partition) != recover->directory)
         return false;
     snprintf(folder, size, "%s/%s-%d", broker->directories[recover->directory].path, topic->name,
@@ -117,17 +127,14 @@ static enum error load_metadata(struct broker *broker, struct recovery *recovery
     return error;
 }
 
-/* The first pass: every journal is read, and the metadata log brought up to date. */
-static enum error replay_metadata(struct recover *recover, struct port *port)
+/* The first pass: the metadata log is brought up to date. */
+static enum error replay_metadata(struct recover *recover)
 {
-    const char *path = recover->broker->directories[recover->directory].path;
-    enum error error = recovery_open(&recover->recovery, port, path);
-    recover->recovery.strict = true; /* nothing goes on without this log */
-    if (!error)
-        error =
-            recovery_replay(&recover->recovery, &(struct recovery_names){.folder = metadata_folder,
-                                                                         .context = recover});
-    recover->recovery.strict = false;
+    struct recovery *recovery = &recover->recovery;
+    struct recovery_names names = {.folder = metadata_folder, .context = recover};
+    recovery->strict = true; /* nothing goes on without this log */
+    enum error error = recovery_replay(recovery, &names);
+    recovery->strict = false;
     return error;
 }
 
@@ -235,24 +242,19 @@ static enum error check_alone(const struct broker *broker, char *why, size_t why
     return alone ? ERROR_NONE : ERROR_BAD_ARGUMENT;
 }
 
-/* The image names the folders now: the other logs. */
-static enum error replay_logs(struct recover *recover, struct port *port)
+/* What comes after all logs of a directory are replayed, or may be resumed. */
+static enum error finish_directory(struct recover *recover, struct port *port)
 {
-    const struct broker *broker = recover->broker;
+    struct broker *broker = recover->broker;
     const struct directory *directory = &broker->directories[recover->directory];
     struct recovery *recovery = &recover->recovery;
     enum error error = ERROR_NONE;
-    recover->resumes = recovery_may_resume(recovery, broker->core_count, core_of_log, recover);
-    if (!recover->resumes)
-        error = recovery_replay(
-            recovery, &(struct recovery_names){.folder = topic_folder, .context = recover});
-    if (!error && recovery->is_kafkas)
+    if (recovery->is_kafkas)
         error = kafka_starts_keep(directory, port);
     if (!error)
         error = kafka_starts_take(broker, recover->directory, port, recovery);
-    struct broker *told = recover->broker;
-    if (recovery->set_aside > 0 && !told->warning[0])
-        snprintf(told->warning, sizeof told->warning, "%llu partitions are offline; %.500s",
+    if (recovery->set_aside > 0 && !broker->warning[0])
+        snprintf(broker->warning, sizeof broker->warning, "%llu partitions are offline; %.500s",
                  (unsigned long long)recovery->set_aside, recovery->warning);
     if (!error)
         error =
@@ -279,15 +281,72 @@ static enum error give_up(struct recover *recover, enum error error, char *why, 
     return error;
 }
 
-enum error recover_all(struct broker *broker, struct recover *recovers, struct port *port,
-                       char *why, size_t why_size)
+/* What the cores share while they are at work. */
+struct recovering {
+    struct broker *broker;
+    struct recover *recovers;
+    const struct broker_start *start;
+};
+
+/* A core's part: its journals. */
+static void read_journals(void *context, int core)
 {
+    const struct recovering *recovering = context;
+    const struct broker *broker = recovering->broker;
+    for (int d = 0; d < broker->directory_count; d++)
+        if (!broker->directories[d].absent)
+            recovery_read(&recovering->recovers[d].recovery, recovering->start->ports[core], core,
+                          broker->core_count);
+}
+
+/* A core's part: its logs, in the directories where they can't be resumed. */
+static void replay_logs(void *context, int core)
+{
+    const struct recovering *recovering = context;
+    for (int d = 0; d < recovering->broker->directory_count; d++) {
+        struct recover *recover = &recovering->recovers[d];
+        if (!recover->passes)
+            continue;
+        struct own_logs own = {recover, core};
+        struct recovery_names names = {.folder = own_folder, .context = &own};
+        recovery_pass_init(&recover->passes[core], &recover->recovery,
+                           recovering->start->ports[core], &names);
+        recovery_pass_run(&recover->passes[core]);
+    }
+}
+
+static enum error open_recoveries(struct recovering *recovering, char *why, size_t why_size)
+{
+    struct broker *broker = recovering->broker;
     enum error error = ERROR_NONE;
     for (int d = 0; d < broker->directory_count && !error; d++) {
-        recovers[d].broker = broker;
-        recovers[d].directory = d;
+        struct recover *recover = &recovering->recovers[d];
+        struct recovery *recovery = &recover->recovery;
+        struct port *port = recovering->start->ports[0];
+        recover->broker = broker;
+        recover->directory = d;
+        if (broker->directories[d].absent)
+            continue;
+        error = recovery_open(recovery, port, broker->directories[d].path);
+        recovery->progress = start_progress_of(broker, d);
+        recovery_moved(recovery->progress, port, RECOVERY_JOURNALS,
+                       (uint64_t)recovery->journal_count);
+        if (error)
+            error = give_up(recover, error, why, why_size);
+    }
+    return error;
+}
+
+/* The metadata log, and what it says. */
+static enum error recover_metadata(struct recovering *recovering, char *why, size_t why_size)
+{
+    struct broker *broker = recovering->broker;
+    struct recover *recovers = recovering->recovers;
+    struct port *port = recovering->start->ports[0];
+    enum error error = ERROR_NONE;
+    for (int d = 0; d < broker->directory_count && !error; d++) {
         if (!broker->directories[d].absent)
-            error = replay_metadata(&recovers[d], port);
+            error = replay_metadata(&recovers[d]);
         if (!broker->directories[d].absent && !error)
             error = take_over(&recovers[d], port);
         if (error)
@@ -304,14 +363,53 @@ enum error recover_all(struct broker *broker, struct recover *recovers, struct p
         error = check_alone(broker, why, why_size);
     if (!error)
         error = whereabouts_look(broker, recovers, port, why, why_size);
-    for (int d = 0; d < broker->directory_count && !error; d++) {
-        if (!broker->directories[d].absent)
-            error = replay_logs(&recovers[d], port);
-        if (error)
-            error = give_up(&recovers[d], error, why, why_size);
-        broker->replayed_bytes += recovers[d].recovery.replayed_bytes;
+    return error;
+}
+
+/* The image names the folders now: the other logs. */
+static enum error recover_logs(struct recovering *recovering, char *why, size_t why_size)
+{
+    struct broker *broker = recovering->broker;
+    bool any = false;
+    enum error error = ERROR_NONE;
+    for (int d = 0; d < broker->directory_count; d++) {
+        struct recover *recover = &recovering->recovers[d];
+        if (broker->directories[d].absent)
+            continue;
+        recover->resumes =
+            recovery_may_resume(&recover->recovery, broker->core_count, core_of_log, recover);
+        if (!recover->resumes)
+            recover->passes = memory_zeroed((size_t)broker->core_count * sizeof *recover->passes);
+        any |= !recover->resumes;
+    }
+    if (any)
+        recovering->start->crew->work(recovering->start->crew, replay_logs, recovering);
+    for (int d = 0; d < broker->directory_count; d++) {
+        struct recover *recover = &recovering->recovers[d];
+        enum error its = ERROR_NONE;
+        if (recover->passes)
+            its = recovery_pass_join(&recover->recovery, recover->passes, broker->core_count);
+        memory_free(recover->passes);
+        recover->passes = NULL;
+        if (!its && !error && !broker->directories[d].absent)
+            its = finish_directory(recover, recovering->start->ports[0]);
+        if (its && !error)
+            error = give_up(recover, its, why, why_size);
+        broker->replayed_bytes += recover->recovery.replayed_bytes;
     }
     return error;
+}
+
+enum error recover_all(struct broker *broker, struct recover *recovers,
+                       const struct broker_start *start, char *why, size_t why_size)
+{
+    struct recovering recovering = {broker, recovers, start};
+    enum error error = open_recoveries(&recovering, why, why_size);
+    if (error)
+        return error;
+    start->crew->work(start->crew, read_journals, &recovering);
+    error = recover_metadata(&recovering, why, why_size);
+    return error ? error : recover_logs(&recovering, why, why_size);
 }
 
 struct journal_content *recover_journal(const struct recover *recover, int core)

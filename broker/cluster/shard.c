@@ -133,21 +133,70 @@ static enum error open_store(struct shard *shard, int directory)
     return store_open(store, &shard->core, &options);
 }
 
-static enum error begin_store(struct shard *shard, int directory, struct journal_content *content)
+/* Its journal in a directory: gone on with, or begun anew. */
+static enum error begin_store(struct shard *shard, const struct recover *recover)
 {
-    struct store *store = shard->stores[directory];
-    if (shard->broker->directories[directory].absent)
-        return ERROR_NONE;
+    struct store *store = shard->stores[recover->directory];
+    int core = shard->core.id;
+    struct journal_content *content = recover_journal(recover, core);
+    if (!content)
+        return store_begin(store, &shard->random);
     struct resuming resuming = {shard, store};
-    enum error error =
-        content ? store_resume(store, content, &(struct resume_names){find_log, &resuming})
-                : store_begin(store, &shard->random);
-    shard->broker->replayed_bytes += store->resumed_bytes;
+    enum error error = store_resume(store, content, &(struct resume_names){find_log, &resuming});
+    if (!error)
+        recovery_count_resumed(&recover->recovery, shard->core.port, core);
     return error;
 }
 
-/* The journal of this core in a directory can't be opened. Without the metadata's there is no
- * start; any other directory is given up, on the cores before too. */
+static void set_up(struct shard *shard, int core, struct port *port)
+{
+    const struct broker *broker = shard->broker;
+    core_init(&shard->core, core, port);
+    shard->core.owner = shard;
+    if (broker->settings->log_open_files > 0)
+        shard->core.openings.limit =
+            (int32_t)max_i64(broker->settings->log_open_files / broker->core_count, 1);
+    shard->core.metrics = &shard->metrics;
+    set_budget(shard, broker->settings);
+    shard->stores = memory_zeroed((size_t)(broker->directory_count + 1) * sizeof *shard->stores);
+    open_fenced(shard, broker->directory_count, 0, ERROR_KAFKA_STORAGE_ERROR);
+}
+
+/* What the cores share while they open. */
+struct opening {
+    struct broker *broker;
+    const struct recover *recovers;
+    const struct broker_start *start;
+    enum error *errors; /* of each directory on core 0, then on core 1... */
+};
+
+/* A core's part: opens what can be opened. A store that fails is fenced here, and by give_up on the
+ * other cores. Nothing of the broker that another core could look at changes. */
+static void open_shard(void *context, int core)
+{
+    const struct opening *opening = context;
+    struct broker *broker = opening->broker;
+    struct shard *shard = &broker->shards[core];
+    int count = broker->directory_count;
+    enum error *errors = opening->errors + (ptrdiff_t)core * count;
+    set_up(shard, core, opening->start->ports[core]);
+    for (int d = 0; d < count; d++) {
+        errors[d] = open_store(shard, d);
+        if (errors[d])
+            store_fence(shard->stores[d], errors[d], "a journal can't be opened");
+    }
+    if (core == 0)
+        open_metadata(shard);
+    catalogue_open(shard);
+    cleaned_tell(shard);
+    offset_files_tell(shard);
+    for (int d = 0; d < count; d++)
+        if (!errors[d] && !broker->directories[d].absent)
+            errors[d] = begin_store(shard, &opening->recovers[d]);
+}
+
+/* The journal of a core in a directory can't be opened. Without the metadata's there is no start;
+ * any other directory is given up, on all cores. */
 static enum error give_up(struct broker *broker, int core, int directory, enum error error,
                           char *why, size_t why_size)
 {
@@ -159,43 +208,30 @@ static enum error give_up(struct broker *broker, int core, int directory, enum e
     given_up->absent = error;
     snprintf(given_up->reason, sizeof given_up->reason, "%s", why);
     why[0] = 0;
-    for (int i = 0; i <= core; i++)
+    for (int i = 0; i < broker->core_count; i++)
         store_fence(broker->shards[i].stores[directory], error, "a journal can't be opened");
     return ERROR_NONE;
 }
 
-enum error shard_open(struct broker *broker, int core, struct port *port,
-                      struct journal_content **contents, char *why, size_t why_size)
+enum error shards_open(struct broker *broker, const struct recover *recovers,
+                       const struct broker_start *start, char *why, size_t why_size)
 {
-    struct shard *shard = &broker->shards[core];
     int count = broker->directory_count;
-    core_init(&shard->core, core, port);
-    shard->core.owner = shard;
-    if (broker->settings->log_open_files > 0)
-        shard->core.openings.limit =
-            (int32_t)max_i64(broker->settings->log_open_files / broker->core_count, 1);
-    shard->core.metrics = &shard->metrics;
-    set_budget(shard, broker->settings);
-    shard->stores = memory_zeroed((size_t)(count + 1) * sizeof *shard->stores);
-    open_fenced(shard, count, 0, ERROR_KAFKA_STORAGE_ERROR);
+    struct opening opening = {broker, recovers, start, NULL};
+    opening.errors = memory_zeroed((size_t)(broker->core_count * count) * sizeof *opening.errors);
+    start->crew->work(start->crew, open_shard, &opening);
     enum error error = ERROR_NONE;
-    for (int d = 0; d < count && !error; d++) {
-        error = open_store(shard, d);
-        if (error)
-            error = give_up(broker, core, d, error, why, why_size);
+    for (int core = 0; core < broker->core_count; core++) {
+        struct shard *shard = &broker->shards[core];
+        shard->core.port = start->ports[0];
+        for (int d = 0; d < count; d++) {
+            enum error its = opening.errors[core * count + d];
+            if (its && !error && !broker->directories[d].absent)
+                error = give_up(broker, core, d, its, why, why_size);
+            broker->replayed_bytes += shard->stores[d]->resumed_bytes;
+        }
     }
-    if (!error && core == 0)
-        open_metadata(shard);
-    if (!error) {
-        catalogue_open(shard);
-        cleaned_tell(shard);
-        offset_files_tell(shard);
-    }
-    for (int d = 0; d < count && !error; d++) {
-        error = begin_store(shard, d, contents[d]);
-        if (error)
-            error = give_up(broker, core, d, error, why, why_size);
-    }
+    memory_free(opening.errors);
     return error;
 }
 

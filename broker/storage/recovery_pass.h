@@ -20,7 +20,7 @@ struct recovery_pass {
     char fault[512], warning[600];
 };
 
-/* Begins a pass; `names` must outlive it. recovery_is_read must have said NONE. */
+/* Begins a pass; `names` is needed until it has run. recovery_is_read must have said NONE. */
 void recovery_pass_init(struct recovery_pass *pass, const struct recovery *recovery,
                         struct port *port, const struct recovery_names *names);
 

@@ -7,6 +7,7 @@
 #include "logic/topics.h"
 #include "protocol/batch.h"
 #include "protocol/messages.h"
+#include "sim/world_crew.h"
 #include "storage/log_state.h"
 #include "support/test.h"
 #include <stdio.h>
@@ -61,15 +62,22 @@ bool place_boot(struct place *place)
         ports[i] = world_port(place->world, 0, i);
     place->broker = (struct broker){0};
     place->fenced = false;
-    enum error error =
-        broker_open(&place->broker, &place->settings, ports, PLACE_CORES,
-                    place->world->seed * 1000 + ++place->boots, place->why, sizeof place->why);
+    struct world_crew crew;
+    world_crew_init(&crew, place->world, 0, PLACE_CORES);
+    struct broker_start start = {.settings = &place->settings,
+                                 .ports = ports,
+                                 .core_count = PLACE_CORES,
+                                 .seed = place->world->seed * 1000 + ++place->boots,
+                                 .crew = place->crew ? place->crew : &crew.crew,
+                                 .write = place->write,
+                                 .write_owner = place->write_owner};
+    enum error error = broker_open(&place->broker, &start, place->why, sizeof place->why);
     for (int i = 0; i < PLACE_CORES && !error; i++)
         world_add_core(place->world, 0, &place->broker.shards[i].core);
-    if (error)
-        world_kill(place->world, 0);
-    else
+    if (!error)
         place->broker.fenced = on_fenced;
+    else if (place->world->machines[0]->running)
+        world_stop_machine(place->world, 0);
     return !error;
 }
 

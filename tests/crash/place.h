@@ -14,6 +14,10 @@ struct place {
     uint64_t boots;
     bool fenced;
     char why[600];
+    struct crew *crew; /* of the next boot; null: the world's */
+    /* Lines of a boot that takes long; null: nobody gets them. */
+    void (*write)(void *owner, const char *line, size_t size);
+    void *write_owner;
 };
 
 /* `disk`: the machine's, or null for an empty one. */

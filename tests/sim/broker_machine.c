@@ -172,9 +172,14 @@ static enum error open_all(struct broker_machine *machine)
     struct port *ports[WORLD_CORES_MAX];
     for (int i = 0; i < machine->cores; i++)
         ports[i] = machine_port(machine->world, machine->machine, i);
-    uint64_t seed = machine->world->seed * 1000003 + machine->boots;
-    enum error error = broker_open(broker, &machine->settings, ports, machine->cores, seed,
-                                   machine->why, sizeof machine->why);
+    struct machine_crew crew;
+    struct broker_start start = {
+        .settings = &machine->settings,
+        .ports = ports,
+        .core_count = machine->cores,
+        .seed = machine->world->seed * 1000003 + machine->boots,
+        .crew = machine_crew_init(&crew, machine->world, machine->machine, machine->cores)};
+    enum error error = broker_open(broker, &start, machine->why, sizeof machine->why);
     if (error)
         return error;
     for (int i = 0; i < machine->cores; i++) {

@@ -179,8 +179,11 @@ static void port_wait(struct port *port, int64_t until_ns)
     world_port_operations.wait(port, until_ns);
     current = before;
     const struct world_port *at = CONTAINER_OF(port, struct world_port, port);
-    if (!at->alive && at->machine->index == calling)
-        longjmp(machine_call_end, 1);
+    if (at->alive || at->machine->index != calling)
+        return;
+    if (world_crew_works(at->world))
+        world_crew_leave(at->world);
+    longjmp(machine_call_end, 1);
 }
 
 static void port_wake(struct port *port)
@@ -224,4 +227,20 @@ struct port *machine_port(struct world *world, int machine, int core)
     world->account = machine_memory_enter;
     current = before;
     return port;
+}
+
+static void crew_work(struct crew *at, void (*part)(void *context, int core), void *context)
+{
+    struct machine_crew *crew = CONTAINER_OF(at, struct machine_crew, crew);
+    crew->within.crew.work(&crew->within.crew, part, context);
+    if (crew->within.machine == calling && !crew->within.world->machines[calling]->running)
+        longjmp(machine_call_end, 1); /* its parts were left */
+}
+
+struct crew *machine_crew_init(struct machine_crew *crew, struct world *world, int machine,
+                               int count)
+{
+    *crew = (struct machine_crew){.crew = {.work = crew_work}};
+    world_crew_init(&crew->within, world, machine, count);
+    return &crew->crew;
 }

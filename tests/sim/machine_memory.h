@@ -5,7 +5,7 @@
  *
  * The program is linked with --wrap for the four functions of base/memory.h and for core_turn: a
  * turn allocates for the machine whose core it is. The world's own memory belongs to nobody. */
-#include "sim/world.h"
+#include "sim/world_crew.h"
 #include <setjmp.h>
 
 enum { MEMORY_NOBODY = -1 };
@@ -15,6 +15,14 @@ int machine_memory_enter(int machine);
 
 /* The port of a core, whose operations are done by the world on nobody's account. */
 struct port *machine_port(struct world *world, int machine, int core);
+
+/* The crew of a machine's cores; a crash meanwhile ends their work, and then the call around it. */
+struct machine_crew {
+    struct crew crew;
+    struct world_crew within;
+};
+struct crew *machine_crew_init(struct machine_crew *crew, struct world *world, int machine,
+                               int count);
 
 /* Around calls of a machine's code from outside of any turn that may wait (port_call): a crash
  * meanwhile ends the call at once, as a process ends. `if (machine_begin(machine) == 0) call();

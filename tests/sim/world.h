@@ -22,6 +22,7 @@ struct disk;
 struct disk_recording;
 struct world;
 struct world_port;
+struct world_task;
 struct socket;
 
 enum { WORLD_MACHINES_MAX = 64, WORLD_CORES_MAX = 16, WORLD_FAULTS_MAX = 16 };
@@ -111,6 +112,7 @@ struct world {
     /* Not null: says whose memory is taken from now on, while a machine's OP_WORK is done; returns
      * who had it. */
     int (*account)(int machine);
+    struct world_task *task; /* the part of a crew that runs now (world_crew.h); or null */
     uint64_t seed, hash, events;
     int64_t now_ns;
     struct random random;

@@ -111,6 +111,9 @@ void op_schedule(struct op *op); /* at a drawn moment; nothing if it is schedule
 void op_finish(struct op *op, int64_t result);
 void op_cancel(struct op *op); /* marks it */
 
+/* world_crew.c: within a part of a crew, until `port` has something for it */
+void world_task_wait(struct world *world, const struct world_port *port);
+
 /* world_port.c */
 extern const struct port_operations world_port_operations;
 void port_deliver(struct world_port *port, struct op *op);

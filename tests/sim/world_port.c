@@ -344,6 +344,11 @@ static void drive(struct world_port *port, int64_t until_ns)
     struct world *world = port->world;
     port->waiting++;
     while (port->alive && !port->delivered && !port->woken) {
+        if (world->task) {
+            check(until_ns == INT64_MAX); /* parts of a crew make calls, no more */
+            world_task_wait(world, port);
+            continue;
+        }
         int64_t due_ns = world->agenda_count ? world->agenda[0].due_ns : INT64_MAX;
         if (due_ns > until_ns || (due_ns == INT64_MAX && until_ns != INT64_MAX)) {
             world->now_ns = max_i64(world->now_ns, until_ns);
