@@ -247,9 +247,19 @@ static enum error load_sidecar(struct producer_load *load, int64_t base)
     return ERROR_NONE;
 }
 
+/* What is left of a segment that has gone, below the log start, may be damaged: nobody needs it. */
+static bool is_below_start(const struct log *log, int64_t base)
+{
+    const struct segment *first = log_segment_at(log, log->log_start);
+    return first && base < first->base_offset;
+}
+
 static enum error load_txn_index(struct producer_load *load)
 {
     struct producer_state *state = &load->log->producers;
+    while (load->index < state->txn_index_count &&
+           is_below_start(load->log, state->txn_indexes[load->index]))
+        load->index++;
     if (load->index == state->txn_index_count ||
         state->txn_indexes[load->index] >= load->snapshot) {
         state->aborted_saved = state->aborted_count;
