@@ -2,8 +2,9 @@
  *
  *   choose -> (open -> cut -> write -> close) for each file
  *
- * After a checkpoint both files have an entry for all that lies before its mark: recovery relies on
- * it, and begins with what the journal holds (redo_index.c). */
+ * After a checkpoint both files have an entry for all that lies before its mark, but for the last
+ * SEGMENT_INDEX_LAG_BYTES: recovery relies on it, and looks at those and at what the journal holds
+ * (redo_index.c, log_open_newest.c). */
 #include "base/check.h"
 #include "storage/drain.h"
 #include "storage/log_state.h"
@@ -44,7 +45,8 @@ static bool choose(struct drain *drain)
     if (!active || !active->exists)
         return false;
     int32_t lag = segment_index_below(active, active->drained) - active->index_written;
-    if (log->forced ? !segment_indexes_lag(active) : lag < INDEX_LAG)
+    if (log->forced ? !segment_indexes_lag(active, log->settings->index_interval_bytes)
+                    : lag < INDEX_LAG)
         return false;
     drain->segment = active;
     active->users++;

@@ -119,7 +119,8 @@ bool log_is_settled(const struct log *log)
     if (log->cut && log->state != LOG_OPEN)
         return false; /* its files are being cut */
     if (log_needs_file(log) || log_untrimmed_segment(log) || producer_state_is_due(log) ||
-        (active && segment_indexes_lag(active)) || (log->folder_exists && log_epochs_lag(log)))
+        (active && segment_indexes_lag(active, log->settings->index_interval_bytes)) ||
+        (log->folder_exists && log_epochs_lag(log)))
         return false;
     if (log->oldest)
         return log->oldest->sequence >= mark;

@@ -22,24 +22,27 @@ enum {
 static void take_offsets(struct log_opening *opening, int64_t size)
 {
     struct segment *newest = opening->newest;
+    /* Of a log that is resumed the file may hold more, or less, and that be torn. */
+    bool resumed = opening->log->resumed != NULL;
+    int32_t interval = opening->log->settings->index_interval_bytes;
+    int64_t end = resumed ? segment_indexes_end(opening->limit, interval) : opening->limit;
     if (size > 0)
-        index_decode(newest, opening->buffer->data, (size_t)size, opening->limit);
-    /* Of a log that is resumed the file may hold more, and that be torn. */
-    bool exact = 8 * (int64_t)newest->index_count == size || opening->log->resumed;
-    bool expected = opening->limit > opening->log->settings->index_interval_bytes;
+        index_decode(newest, opening->buffer->data, (size_t)size, end);
+    bool exact = 8 * (int64_t)newest->index_count == size || resumed;
+    bool expected = end > interval;
     newest->index_loaded = true;
     newest->index_files = size >= 0 && !opening->log->resumed;
     opening->offsets_lost = size < 0 ? expected : !exact;
 }
 
-/* Offsets less the base that may be in the files. */
+/* Offsets less the base below which the time index is believed: of a log that is resumed up to the
+ * last entry of the other one, with which it got its own. */
 static uint32_t relative_end(const struct log_opening *opening)
 {
-    const struct log *log = opening->log;
-    if (!log->resumed || !(log->oldest || log->resumed->end_known))
+    const struct segment *newest = opening->newest;
+    if (!opening->log->resumed)
         return INT32_MAX;
-    int64_t end = log->oldest ? log->oldest->base_offset : log->appended_end;
-    return (uint32_t)(end - opening->newest->base_offset);
+    return newest->index_count ? newest->index[newest->index_count - 1].relative_offset + 1 : 0;
 }
 
 static void take_times(struct log_opening *opening, int64_t size)

@@ -272,10 +272,10 @@ static enum error end_segment(struct redo *redo)
         error = op_error(call(redo->pass, cut));
     if (!error && !redo->pass->flush_all)
         error = op_error(call(redo->pass, (struct op){.kind = OP_FLUSH, .handle = redo->handle}));
-    (void)call(redo->pass, (struct op){.kind = OP_CLOSE, .handle = redo->handle});
-    redo->handle = -1;
     if (!error)
         error = redo_index_end(redo);
+    (void)call(redo->pass, (struct op){.kind = OP_CLOSE, .handle = redo->handle});
+    redo->handle = -1;
     segment_free(redo->index);
     redo->index = NULL;
     return error ? fault(redo, -(int64_t)error, "the segment can't be cut and flushed") : error;

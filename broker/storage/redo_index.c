@@ -79,8 +79,7 @@ enum error redo_index_begin(struct redo *redo)
     enum error error = read_file(redo, ".index", &bytes, &size);
     if (error)
         return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
-    /* Those beyond were written after the last checkpoint and may be torn. */
-    index_decode(redo->index, bytes, (size_t)size, redo->written);
+    index_decode(redo->index, bytes, (size_t)size, segment_indexes_end(redo->written, INT32_MAX));
     memory_free(bytes);
     return ERROR_NONE;
 }
@@ -136,8 +135,8 @@ static enum error believe_last_entry(struct redo *redo)
     return ERROR_NONE;
 }
 
-/* Notes what lies between the last entry of the offset index and the replayed bytes. With that
- * entry the time index got one too, unless no timestamp up to there was larger. */
+/* Notes what lies between the last entry that is believed and the replayed bytes. With that entry
+ * the time index got one too, unless no timestamp up to there was larger. */
 static enum error note_tail(struct redo *redo)
 {
     struct segment *segment = redo->index;
@@ -151,7 +150,7 @@ static enum error note_tail(struct redo *redo)
         redo->times_lost = header.size == 0 || (has_entry && header.max_timestamp_ms >
                                                                  segment->times.last_timestamp_ms);
         has_entry = false;
-        time_index_note(&segment->times, header.max_timestamp_ms, header.relative_last_offset);
+        segment_note_batch(segment, header.bytes, position, INDEX_INTERVAL_BYTES);
         position += header.size;
     }
     return ERROR_NONE;
@@ -176,10 +175,11 @@ static enum error make_anew(struct redo *redo)
     return ERROR_NONE;
 }
 
-/* Judges the time index and sets redo->index->times to what holds of the bytes before those that
- * are replayed, which begin at `offset`. */
-static enum error begin_times(struct redo *redo, int64_t offset)
+/* Judges the time index and sets redo->index to what holds of the bytes before those that are
+ * replayed. */
+static enum error begin_times(struct redo *redo)
 {
+    const struct segment *index = redo->index;
     redo->times_pending = redo->times_lost = false;
     if (redo->written == 0)
         return ERROR_NONE;
@@ -189,8 +189,9 @@ static enum error begin_times(struct redo *redo, int64_t offset)
     if (error && error != ERROR_NOT_FOUND)
         return error;
     if (!error) {
-        time_index_decode(&redo->index->times, bytes, (size_t)size,
-                          (uint32_t)(offset - redo->segment_base));
+        time_index_decode(
+            &redo->index->times, bytes, (size_t)size,
+            index->index_count ? index->index[index->index_count - 1].relative_offset + 1 : 0);
         memory_free(bytes);
     }
     error = believe_last_entry(redo);
@@ -206,8 +207,7 @@ enum error redo_index_note(struct redo *redo, struct bytes batches, int64_t posi
         int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
         if (size < BATCH_RECORDS_AT || size > batches.size - at)
             return ERROR_NONE;
-        enum error error =
-            redo->times_pending ? begin_times(redo, (int64_t)load_be64(batch)) : ERROR_NONE;
+        enum error error = redo->times_pending ? begin_times(redo) : ERROR_NONE;
         if (error)
             return error;
         segment_note_batch(redo->index, batch, position + at, INDEX_INTERVAL_BYTES);
@@ -220,7 +220,7 @@ enum error redo_index_cut(struct redo *redo, int64_t end_offset)
 {
     uint8_t *bytes;
     int64_t size, kept = 0;
-    enum error error = redo->times_pending ? begin_times(redo, end_offset) : ERROR_NONE;
+    enum error error = redo->times_pending ? begin_times(redo) : ERROR_NONE;
     if (!error)
         error = read_file(redo, ".txnindex", &bytes, &size);
     if (error)
@@ -258,15 +258,17 @@ enum error redo_index_end(struct redo *redo)
 {
     struct segment *index = redo->index;
     struct time_index *times = &index->times;
+    enum error error = redo->times_pending ? begin_times(redo) : ERROR_NONE;
+    if (error)
+        return error;
     time_index_enter(times, (uint32_t)redo->written);
     int64_t count = index->index_count - index->index_written;
     size_t most = (size_t)max_i64(8 * count, TIME_ENTRY_BYTES * (int64_t)times->pending_count);
     uint8_t *bytes = memory_zeroed(most + 1);
     index_encode(index, index->index_written, (int32_t)count, bytes);
-    enum error error =
-        write_file(redo, ".index", bytes, 8 * count, 8 * (int64_t)index->index_written);
+    error = write_file(redo, ".index", bytes, 8 * count, 8 * (int64_t)index->index_written);
     time_index_encode(times, times->pending_count, bytes);
-    if (!error && !redo->times_pending)
+    if (!error)
         error =
             write_file(redo, ".timeindex", bytes, TIME_ENTRY_BYTES * (int64_t)times->pending_count,
                        TIME_ENTRY_BYTES * (int64_t)times->written);

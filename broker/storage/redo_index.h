@@ -1,8 +1,8 @@
 #pragma once
 /* The indexes of a segment that recovery replays into: what the files say of the bytes before the
- * journal's is kept, the rest is made anew. The checkpoint that freed the journal before them has
- * left both files complete up to there (drain_indexes.c); if the time index is not believed, both
- * are made anew from the headers of the segment. Blocks. */
+ * journal's is kept but for the end, the rest is made anew. The checkpoint that freed the journal
+ * before them has left both files complete up to segment_indexes_end (drain_indexes.c); if the time
+ * index is not believed, both are made anew from the headers of the segment. Blocks. */
 #include "base/bytes.h"
 #include "base/error.h"
 

@@ -99,11 +99,18 @@ bool segment_indexes_are_complete(const struct segment *segment)
            time_index_is_complete(&segment->times);
 }
 
-bool segment_indexes_lag(const struct segment *segment)
+bool segment_indexes_lag(const struct segment *segment, int32_t interval_bytes)
 {
-    return segment->index_uncut ||
-           segment_index_below(segment, segment->drained) > segment->index_written ||
-           time_index_below(&segment->times, segment->drained) > 0;
+    int64_t end = segment_indexes_end(segment->drained, interval_bytes);
+    return segment->index_uncut || segment_index_below(segment, end) > segment->index_written ||
+           time_index_below(&segment->times, end) > 0;
+}
+
+int64_t segment_indexes_end(int64_t position, int32_t interval_bytes)
+{
+    int64_t lag =
+        min_i64(SEGMENT_INDEX_LAG_BYTES, SEGMENT_INDEX_LAG_INTERVALS * (int64_t)interval_bytes);
+    return max_i64(0, position - lag);
 }
 
 const char *segment_take_dirty_index(struct segment *segment)

@@ -13,6 +13,11 @@
 
 struct log;
 
+/* Of the end of a segment that grows, the index files may lack entries across checkpoints: with
+ * very many partitions each gets a few batches between two of them, and writing the entries of
+ * those would cost more than the batches. Recovery looks at so much more. */
+enum { SEGMENT_INDEX_LAG_BYTES = 64 << 10, SEGMENT_INDEX_LAG_INTERVALS = 16 };
+
 struct index_entry {
     uint32_t relative_offset; /* of the last record of the batch at `position`, less the base */
     uint32_t position;
@@ -89,8 +94,15 @@ void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t p
 /* Are both index files there with all there is to say, the largest timestamp too? */
 bool segment_indexes_are_complete(const struct segment *segment);
 
-/* Do the index files lack entries of batches that are in the segment's file? */
-bool segment_indexes_lag(const struct segment *segment);
+/* Do the index files lack entries of batches that are in the segment's file, below
+ * segment_indexes_end of it? */
+bool segment_indexes_lag(const struct segment *segment, int32_t interval_bytes);
+
+/* Of a segment that the journal goes on with at `position`: the last checkpoint has flushed all
+ * index entries of batches below the place that is returned, SEGMENT_INDEX_LAG_BYTES or
+ * SEGMENT_INDEX_LAG_INTERVALS before it. Those beyond may be missing or torn, and are not believed.
+ * An interval_bytes larger than the log's is as safe. */
+int64_t segment_indexes_end(int64_t position, int32_t interval_bytes);
 
 /* The suffix of an index file that was written since its last flush, which counts as flushed from
  * now on; null: there is none. */

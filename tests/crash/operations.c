@@ -62,7 +62,7 @@ struct rig_settings script_settings(uint64_t seed, int variant)
                   .idle_ns = (int64_t)3600 * 1000000000,
                   .flush_all_files = of->flush_all_files,
                   .drains = 2},
-        .log = {.segment_bytes = 4096, .index_interval_bytes = 256, .index_bytes = 256},
+        .log = {.segment_bytes = 4096, .index_interval_bytes = 64, .index_bytes = 256},
         .batch_most = 1000,
         .open_files = of->open_files,
     };

@@ -44,7 +44,7 @@ struct rig_settings rig_settings_random(uint64_t seed)
                   .drains = 1 + (int32_t)random_below(&random, 8),
                   .cold_read_bytes = (int64_t)(seed % 3) * 4096},
         .log = {.segment_bytes = 4096 << random_below(&random, 5),
-                .index_interval_bytes = 256 << random_below(&random, 5),
+                .index_interval_bytes = 32 << random_below(&random, 8),
                 .index_bytes = 64 << random_below(&random, 10),
                 .segment_ms = (int64_t)10 << random_below(&random, 10),
                 .segment_jitter_ms = 5},
