@@ -138,7 +138,9 @@ void recovery_read(struct recovery *recovery, struct port *port, int share, int 
     check(share >= 0 && share < shares);
     for (int i = 0; i < recovery->journal_count; i++) {
         struct recovery_journal *journal = &recovery->journals[i];
-        if (!journal->loaded && (uint32_t)journal->number % (uint32_t)shares == (uint32_t)share)
+        if ((uint32_t)journal->number % (uint32_t)shares != (uint32_t)share)
+            continue; /* another thread's, perhaps at work on it */
+        if (!journal->loaded)
             read_journal(recovery, journal, port);
     }
 }

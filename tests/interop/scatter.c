@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "interop/hostile.h"
 #include "protocol/messages.h"
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -284,24 +285,84 @@ static uint64_t seed(void)
     return text ? strtoull(text, NULL, 10) : 1;
 }
 
+static bool open_scatter(struct scatter *scatter, const char *const *settings)
+{
+    const struct create_topics_response *made = NULL;
+    if (stage_open(&scatter->stage, settings))
+        made = create(scatter, STRING("scattered"));
+    if (!made)
+        return false;
+    scatter->topic_id = made->topics[0].topic_id;
+    random_seed(&scatter->random, seed());
+    for (int i = 0; i < CLIENTS; i++)
+        scatter->clients[i].socket = client_connect(&scatter->stage);
+    return true;
+}
+
+static void play(struct scatter *scatter, int rounds)
+{
+    bool fine = true;
+    for (int round = 0; round < rounds && fine; round++)
+        fine = play_round(scatter, round);
+}
+
+static void leave(struct scatter *scatter)
+{
+    for (int i = 0; i < CLIENTS; i++)
+        client_close(scatter->clients[i].socket);
+}
+
 TEST(scatter, many_clients_over_two_cores_with_one_letter_at_a_time)
 {
     static const char *const settings[] = {"cores=2", "mail.in.flight=1", NULL};
     static struct scatter scatter;
-    const struct create_topics_response *made = NULL;
-    if (stage_open(&scatter.stage, settings))
-        made = create(&scatter, STRING("scattered"));
-    if (made) {
-        scatter.topic_id = made->topics[0].topic_id;
-        random_seed(&scatter.random, seed());
-        for (int i = 0; i < CLIENTS; i++)
-            scatter.clients[i].socket = client_connect(&scatter.stage);
-        bool fine = true;
-        for (int round = 0; round < ROUNDS && fine; round++)
-            fine = play_round(&scatter, round);
-        for (int i = 0; i < CLIENTS; i++)
-            client_close(scatter.clients[i].socket);
+    if (open_scatter(&scatter, settings)) {
+        play(&scatter, ROUNDS);
+        leave(&scatter);
         check_ends(&scatter);
+    }
+    stage_close(&scatter.stage);
+}
+
+/* -- starts ------------------------------------------------------------------------------------ */
+
+/* Ends the broker and starts it again, with all clients. */
+static bool start_again(struct scatter *scatter, int signal, const char *cores)
+{
+    struct stage *stage = &scatter->stage;
+    leave(scatter);
+    client_close(stage->neighbour);
+    int status = process_stop(&stage->broker, signal);
+    TRUE_(signal == SIGKILL || status == 0); /* a race that was seen is an error */
+    stage->broker.settings[0] = cores;
+    bool up = TRUE_(process_start(&stage->broker));
+    stage->neighbour = up ? client_connect(stage) : -1;
+    for (int i = 0; i < CLIENTS && up; i++)
+        scatter->clients[i].socket = client_connect(stage);
+    return up;
+}
+
+/* The journals of two cores are gone on with by both, and replayed by three. */
+TEST(scatter, cores_that_recover_side_by_side_lose_nothing)
+{
+    static const char *const settings[] = {"cores=2", NULL};
+    static struct scatter scatter;
+    bool up = open_scatter(&scatter, settings);
+    if (up) {
+        play(&scatter, CATALOGUE_EVERY);
+        up = start_again(&scatter, SIGKILL, "cores=2");
+    }
+    if (up) {
+        check_ends(&scatter);
+        up = start_again(&scatter, SIGTERM, "cores=2");
+    }
+    if (up) {
+        play(&scatter, CATALOGUE_EVERY);
+        up = start_again(&scatter, SIGKILL, "cores=3");
+    }
+    if (up) {
+        check_ends(&scatter);
+        leave(&scatter);
     }
     stage_close(&scatter.stage);
 }
