@@ -29,6 +29,10 @@ advertised.listeners=PLAINTEXT://127.0.0.1:$port
 controller.listener.names=CONTROLLER
 controller.quorum.bootstrap.servers=127.0.0.1:$((port + 1))
 log.dirs=$1
+log.segment.bytes=1048576
+log.cleaner.backoff.ms=100
+log.flush.offset.checkpoint.interval.ms=100
+log.flush.start.offset.checkpoint.interval.ms=100
 offsets.topic.replication.factor=1
 offsets.topic.num.partitions=2
 transaction.state.log.replication.factor=1
@@ -95,7 +99,7 @@ many() {
         for (i = 0; i < count; i++) {
             value = sprintf("%08x", i)
             for (j = 0; j < 30; j++) value = value sprintf("%08x", int(rand() * 4294967295))
-            printf "0 %d %08x %s -\n", now + i, int(rand() * 1000), value
+            printf "0 %.0f %08x %s -\n", now + i, int(rand() * 1000), value
         }
     }'
 }
@@ -129,38 +133,73 @@ bole_start() {
 
 bole_start_again() {
     broker_start "$bole" "$1" "${address##*:}" -X "reactor.port=$port" \
-        -X log.segment.bytes=1048576 >"$said"
+        -X log.segment.bytes=1048576 -X log.cleaner.backoff.ms=200 >"$said"
 }
 
 bole_stop() {
     broker_stop TERM || { echo "the broker ended with $?" >"$said"; return 1; }
 }
 
+# Whatever the broker: `keyed`, which is compacted, and `trimmed`, whose first records are deleted,
+# up to the middle of a batch; both in several segments.
+make_keyed_and_trimmed() {
+    call create keyed 1 && "$bole" topic alter -b "$address" keyed -c cleanup.policy=compact \
+        -c min.cleanable.dirty.ratio=0.1 -c retention.ms=999999 >"$got" 2>"$said" &&
+        many 12000 2 | call idempotent keyed lz4 && call create trimmed 1 &&
+        many 12000 3 | call idempotent trimmed none && call trim trimmed 5001 &&
+        trimmed_is_trimmed
+}
+
+trimmed_is_trimmed() {
+    call offsets trimmed >"$got" || return
+    grep -qx "0 5001 12000" "$got" || { echo "its offsets are $(<"$got")" >"$said"; return 1; }
+}
+
+# is_compacted FILE: of the 12000 records of `keyed`, with 1000 keys, not many are left.
+is_compacted() {
+    local left
+    call committed keyed >"$1" && left=$(wc -l <"$1") && echo "$left records" >"$said" &&
+        [ "$left" -ge 1000 ] && [ "$left" -lt 8000 ]
+}
+
+await_compaction() {
+    local until=$((SECONDS + limit_s))
+    until is_compacted "$got"; do
+        [ $SECONDS -lt $until ] || return
+    done
+}
+
 # --- a directory of Bole's -----------------------------------------------------------------------
-# Every codec, an idempotent producer, rolled segments, a compacted topic; a kill -9 lies between.
+# Every codec, an idempotent producer, rolled segments, a compacted topic, one with deleted records;
+# a kill -9 lies between.
 check_ours_made() {
     local codec
-    ours=(numbers keyed)
+    ours=(numbers keyed trimmed)
     bole_start "$scratch/ours" || return
     for codec in $codecs; do
         call create "ours-$codec" $partitions && call produce "ours-$codec" "$codec" \
             <"$scratch/sent" && ours+=("ours-$codec") || return
     done
     call create numbers 1 && many 12000 1 | call idempotent numbers none || return
-    call create keyed 1 && "$bole" topic alter -b "$address" keyed -c cleanup.policy=compact \
-        -c min.cleanable.dirty.ratio=0.1 >"$got" 2>"$said" || return
-    many 12000 2 | call idempotent keyed lz4 || return
+    make_keyed_and_trimmed || return
     broker_stop KILL
-    bole_start "$scratch/ours" && many 2000 3 | call idempotent numbers zstd || return
+    bole_start "$scratch/ours" && many 2000 3 | call idempotent numbers zstd &&
+        await_compaction || return
     # Compaction may still be under way: what is read is what lies there after the stop.
     bole_stop && bole_start "$scratch/ours" && read_into "$scratch/ours.read" "${ours[@]}" &&
-        bole_stop
+        trimmed_is_trimmed && bole_stop
 }
 
+# check_dump_tool DIR SUFFIX...: of Bole's, stopped in order; files of each suffix are there.
 check_dump_tool() {
-    local files metadata dir=$scratch/ours
-    files=$(ls "$dir"/*/*.log "$dir"/*/*.index "$dir"/*/*.timeindex "$dir"/*/*.snapshot |
-        grep -v __cluster | paste -sd ,)
+    local files metadata dir=$1 suffix
+    shift
+    files=$(find "$dir" -path "$dir/__cluster_metadata-0" -prune -o \( -name '*.log' -o \
+        -name '*.index' -o -name '*.timeindex' -o -name '*.txnindex' -o -name '*.snapshot' \) \
+        -print | paste -sd ,)
+    for suffix in "$@"; do
+        [[ $files == *$suffix* ]] || { echo "no file is called *$suffix" >"$said"; return 1; }
+    done
     metadata=$(find "$dir/__cluster_metadata-0" -name '*.log' -o -name '*.checkpoint' | paste -sd ,)
     "${kafka_java[@]}" org.apache.kafka.tools.DumpLogSegments --deep-iteration --files "$files" \
         >"$got" 2>"$said" &&
@@ -176,7 +215,8 @@ check_kafka_reads_ours() {
     cp -a "$scratch/ours" "$scratch/ours.kafka" || return
     kafka_configure "$scratch/ours.kafka"
     kafka_start && read_into "$scratch/ours.kafka.read" "${ours[@]}" &&
-        same_records "$scratch/ours.read" "$scratch/ours.kafka.read"
+        same_records "$scratch/ours.read" "$scratch/ours.kafka.read" &&
+        trimmed_is_trimmed
 }
 
 check_kafka_writes_ours() {
@@ -187,30 +227,30 @@ check_kafka_writes_ours() {
 check_bole_after_kafka() {
     bole_start "$scratch/ours.kafka" && read_into "$scratch/ours.back" "${ours[@]}" &&
         same_records "$scratch/ours.kafka.read" "$scratch/ours.back" &&
+        trimmed_is_trimmed &&
         many 1000 5 | call idempotent numbers none && holds numbers 16000 && bole_stop
 }
 
 # --- a directory of Kafka's ----------------------------------------------------------------------
 check_theirs_made() {
     local codec
-    theirs=(txn keyed)
+    theirs=(txn keyed trimmed)
     mkdir "$scratch/theirs" && kafka_configure "$scratch/theirs" && kafka_format && kafka_start ||
         return
     for codec in $codecs; do
         call create "theirs-$codec" $partitions && call produce "theirs-$codec" "$codec" \
             <"$scratch/sent" && theirs+=("theirs-$codec") || return
     done
-    call create txn 2 && call transactions txn 20 && call create keyed 1 &&
-        many 6000 6 | call idempotent keyed lz4 && call create gone 2 || return
-    "$bole" topic alter -b "$address" keyed -c cleanup.policy=compact -c retention.ms=999999 \
-        >"$got" 2>"$said" && call group readers theirs-none >"$got" && call delete gone &&
-        read_into "$scratch/theirs.read" "${theirs[@]}" && call offsets txn >"$scratch/txn.offsets"
+    call create txn 2 && call transactions txn 20 && make_keyed_and_trimmed &&
+        await_compaction && call create gone 2 && call group readers theirs-none >"$got" &&
+        call delete gone && read_into "$scratch/theirs.read" "${theirs[@]}" && call offsets txn >"$scratch/txn.offsets"
 }
 
 # Of a broker that was killed, with torn ends: there is no journal, so Bole looks for the ends.
 check_bole_reads_killed() {
-    local log=keyed-0/00000000000000000000.log
+    local log
     kafka_stop KILL
+    log=keyed-0/$(ls "$scratch/theirs/keyed-0" | grep 'log$' | tail -n 1)
     cp -a "$scratch/theirs" "$scratch/killed" &&
         head -c 100 /dev/zero >>"$scratch/killed/$log" &&
         head -c 99 /dev/zero >>"$scratch/killed/__cluster_metadata-0/00000000000000000000.log" &&
@@ -229,7 +269,8 @@ check_bole_reads_theirs() {
     cp -a "$1" "$1.bole" && bole_start "$1.bole" &&
         read_into "$1.bole.read" "${theirs[@]}" &&
         same_records "$scratch/theirs.read" "$1.bole.read" &&
-        call offsets txn | cmp -s - "$scratch/txn.offsets" && ! grep -q aborted "$1.bole.read"
+        call offsets txn | cmp -s - "$scratch/txn.offsets" && ! grep -q aborted "$1.bole.read" &&
+        trimmed_is_trimmed
 }
 
 check_their_settings() {
@@ -298,7 +339,8 @@ run_kafka() {
     try "idempotent producer over kill -9" kills
     [ -z "$broker_pid" ] || broker_stop KILL
     step "a directory of Bole's is made" ours_made &&
-        try "the dump tool finds it sound" dump_tool &&
+        try "the dump tool finds it sound" dump_tool "$scratch/ours" .log .index .timeindex \
+            .snapshot &&
         step "a Kafka broker reads every record" kafka_reads_ours &&
         step "it takes more" kafka_writes_ours &&
         step "it complains of nothing" content &&
@@ -306,10 +348,12 @@ run_kafka() {
     kafka_end
     step "a directory of Kafka's is made" theirs_made &&
         try "Bole reads it after a kill -9" bole_reads_killed &&
+        try "the dump tool finds that sound" dump_tool "$scratch/killed.bole" .txnindex &&
         step "the Kafka broker stops in order" kafka_stops &&
         step "Bole reads what is committed" bole_reads_theirs "$scratch/theirs" &&
         try "with its settings" their_settings &&
         step "takes more, and starts again" bole_writes_theirs &&
+        try "the dump tool finds that sound, too" dump_tool "$scratch/theirs.bole" .txnindex &&
         step "the Kafka broker goes on after it" kafka_goes_on &&
         step "and complains of nothing" content
     kafka_end

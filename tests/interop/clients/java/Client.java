@@ -17,6 +17,7 @@ import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.consumer.ConsumerRecord;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -60,6 +61,7 @@ public class Client {
             case "committed" -> client.committed(rest);
             case "group" -> client.group(rest[0], rest[1]);
             case "offsets" -> client.offsets(rest[0]);
+            case "trim" -> client.trim(rest[0], Long.parseLong(rest[1]));
             default -> {
                 System.err.println("the library has nothing for it");
                 System.exit(3);
@@ -81,6 +83,18 @@ public class Client {
     private void list() throws Exception {
         try (Admin admin = admin()) {
             admin.listTopics().names().get().forEach(out::println);
+        }
+    }
+
+    /** Deletes the records of each partition below an offset. */
+    private void trim(String topic, long before) throws Exception {
+        try (Admin admin = admin()) {
+            var below = new java.util.HashMap<TopicPartition, RecordsToDelete>();
+            for (TopicPartitionInfo partition : partitions(admin, topic)) {
+                below.put(new TopicPartition(topic, partition.partition()),
+                        RecordsToDelete.beforeOffset(before));
+            }
+            admin.deleteRecords(below).all().get();
         }
     }
 

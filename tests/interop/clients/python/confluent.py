@@ -61,10 +61,10 @@ def parts_of(consumer, topic):
     return [confluent_kafka.TopicPartition(topic, number, 0) for number in sorted(found.partitions)]
 
 
-def read_on(consumer, left):
+def read_on(consumer, left, passed_over=None):
     while left > 0:
         record = consumer.poll(1)
-        if record is None:
+        if record is None or record.error() and record.error().code() == passed_over:
             continue
         if record.error():
             raise RuntimeError(record.error())
@@ -82,7 +82,8 @@ def consume(address, *topics):
     consumer = open_consumer(address)
     parts = [part for topic in topics for part in parts_of(consumer, topic)]
     consumer.assign(parts)
-    read_on(consumer, total(consumer, parts))
+    # It looks for a coordinator all the same, and tells once if there is none.
+    read_on(consumer, total(consumer, parts), confluent_kafka.KafkaError.UNSUPPORTED_VERSION)
 
 
 def group(address, name, topic):
