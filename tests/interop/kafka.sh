@@ -125,8 +125,9 @@ holds() {
         [ "$(awk '{n += $3 - $2} END {print n}' "$got")" -eq "$2" ]
 }
 
-# On another port than before, which the last one may still hold.
+# On another port than before, which the last one may still hold; a row that failed has left it.
 bole_start() {
+    [ -z "$broker_pid" ] || broker_stop KILL
     address=127.0.0.1:$(free_port)
     bole_start_again "$1"
 }
@@ -243,7 +244,8 @@ check_theirs_made() {
     done
     call create txn 2 && call transactions txn 20 && make_keyed_and_trimmed &&
         await_compaction && call create gone 2 && call group readers theirs-none >"$got" &&
-        call delete gone && read_into "$scratch/theirs.read" "${theirs[@]}" && call offsets txn >"$scratch/txn.offsets"
+        call delete gone && read_into "$scratch/theirs.read" "${theirs[@]}" &&
+        call offsets txn >"$scratch/txn.offsets"
 }
 
 # Of a broker that was killed, with torn ends: there is no journal, so Bole looks for the ends.
