@@ -5,6 +5,7 @@
 #include "storage/segment.h"
 #include "storage/aside.h"
 #include "storage/sidecar_format.h"
+#include "tools/format.h"
 #include "tools/options.h"
 #include <errno.h>
 #include <stdarg.h>
@@ -15,17 +16,21 @@ enum { OPTION_VERIFY = 256 };
 
 static const struct option_row rows[] = {
     {OPTION_VERIFY, "verify", NULL, "print only whether each file is sound, and what is wrong"},
+    {'F', "form", "NAME",
+     "write records alone, as consume does: json or msgpack; the rest to stderr"},
+    {'o', "offset", "N", "only records from offset N on"},
     {0},
 };
 
 static const struct usage usage = {
-    "bole dump", "[--verify] FILE...",
+    "bole dump", "[--verify] [-F NAME] [-o N] FILE...",
     "Prints a broker's files in readable form, one event a line, and checks every CRC: segments\n"
     "(*.log), indexes (*.index, against the segment beside them), snapshots of producers\n"
     "(*.snapshot), aborted transactions (*.txnindex), sidecars (*.sidecar, whose segment and\n"
     "indexes are judged by them), snapshots of the metadata log (*.checkpoint), journals\n"
     "(journal-N), what was set aside of one (*.journal), partition.metadata, meta.properties,\n"
-    "*-offset-checkpoint, the marks of a clean stop and of a running broker, the lock; of a\n"
+    "*-offset-checkpoint, log-starts, the marks of a clean stop and of a running broker, the lock; "
+    "of a\n"
     "folder, all that is in it. Lines that begin with sound, left and fault say what each file is\n"
     "worth; left is what the broker's next start writes or cuts by its journal. Exit code 1 if\n"
     "there is a fault. To be used on the directory of a broker that does not run.",
@@ -117,7 +122,7 @@ bool dump_path(struct dump *dump, const char *path)
         dump_aside(dump, path);
     else if (strcmp(name, EPOCHS_FILE) == 0)
         dump_epochs(dump, path);
-    else if (dump_snapshot(dump, path))
+    else if (dump_snapshot(dump, path) || dump_log_starts(dump, path))
         return true;
     else if (strncmp(name, "journal-", 8) == 0)
         dump_journal(dump, path);
@@ -156,9 +161,38 @@ static void dump_argument(struct dump *dump, const char *path)
         dump_fault(dump, path, -1, "this is no name of a file that Bole writes");
 }
 
+static enum exit_code take_form(struct dump *dump, const struct options *options)
+{
+    if (strcmp(options->value, "json") == 0)
+        dump->write_record = format_write_json;
+    else if (strcmp(options->value, "msgpack") == 0)
+        dump->write_record = format_write_msgpack;
+    else
+        return options_wrong(options, "-F takes json or msgpack, not '%s'", options->value);
+    dump->is_verify = true;
+    dump->out = stderr;
+    return EXIT_OK;
+}
+
+/* Takes one option; EXIT_OK to go on. */
+static enum exit_code take(struct dump *dump, int id, struct options *options)
+{
+    switch (id) {
+    case OPTION_VERIFY:
+        dump->is_verify = true;
+        return EXIT_OK;
+    case 'F':
+        return take_form(dump, options);
+    case 'o':
+        return options_number(options, 0, INT64_MAX, &dump->from_offset) ? EXIT_OK : EXIT_USAGE;
+    default:
+        return EXIT_USAGE;
+    }
+}
+
 enum exit_code command_dump(int count, char **arguments)
 {
-    struct dump dump = {.out = stdout};
+    struct dump dump = {.out = stdout, .records = stdout};
     for (int pass = 0; pass < 2; pass++) { /* --verify counts wherever it stands */
         struct options options;
         options_init(&options, &usage, count, arguments);
@@ -166,15 +200,12 @@ enum exit_code command_dump(int count, char **arguments)
         while ((id = options_next(&options)) != OPTION_END) {
             if (id == OPTION_HELP)
                 return EXIT_OK;
-            if (id == OPTION_WRONG)
-                return EXIT_USAGE;
-            if (id == OPTION_VERIFY) {
-                dump.is_verify = true;
-                continue;
-            }
-            paths++;
-            if (pass == 1)
+            if (id == OPTION_ARGUMENT && pass == 1)
                 dump_argument(&dump, options.value);
+            paths += id == OPTION_ARGUMENT;
+            enum exit_code code = id == OPTION_ARGUMENT ? EXIT_OK : take(&dump, id, &options);
+            if (code)
+                return code;
         }
         if (paths == 0)
             return options_wrong(&options, "which file? Name one or more, or a folder");

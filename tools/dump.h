@@ -6,8 +6,8 @@
  *   left  PATH position=N reason="..."    not judged: the next start writes or cuts these bytes
  *   fault PATH position=N reason="..."    damage
  *
- * With --verify only the judgements are printed.
- * Invariants
+ * With --verify only the judgements are printed. With a form (-F) the records of segments and of
+ * what was set aside are written to stdout, and the judgements to stderr. Invariants
  *  1. Nothing is written to the files, and nothing locked: of a running broker's directory the
  *     journal's live part may move while it is read, and faults may be found that are none.
  *  2. Of a data directory the journals are read first. Bytes behind the first place that a live
@@ -21,6 +21,8 @@
 #include <stdio.h>
 
 struct port;
+struct format_record;
+struct text;
 
 /* Where the live journals begin to hold a log. */
 struct dump_redo {
@@ -33,6 +35,9 @@ struct dump_redo {
 struct dump {
     FILE *out;
     bool is_verify;
+    void (*write_record)(const struct format_record *record, struct text *text); /* null: no form */
+    FILE *records;       /* where they go then */
+    int64_t from_offset; /* only records from there on are written or printed */
     int64_t faults;      /* in all */
     int64_t file_faults; /* since dump_begin */
     struct port *port;   /* opened for the first journal; or null */
@@ -41,6 +46,7 @@ struct dump {
     /* of the folder at work */
     bool has_journals;            /* those of its data directory have been read */
     bool is_metadata_log;         /* its values are records of KRaft */
+    bool is_aside;                /* what is read was set aside */
     const struct dump_redo *redo; /* of its log; null: the journals hold nothing of it */
     int64_t previous_end;         /* offset behind the segment before; 0: none */
 };
@@ -100,6 +106,8 @@ void dump_meta_properties(struct dump *dump, const char *path);
 /* `says`: what it stands for. */
 void dump_mark(struct dump *dump, const char *path, const char *says);
 void dump_offsets(struct dump *dump, const char *path);
+/* `log-starts` and `log-starts-N`; false if the name is of none. */
+bool dump_log_starts(struct dump *dump, const char *path);
 
 /* Is it the name of such a file: Kafka's, of offsets? */
 bool dump_is_offsets(const char *name);

@@ -130,7 +130,7 @@ static const char *dump_entry(struct dump *dump, const char *path, struct ids *i
     if (entry->kind == ENTRY_CUT)
         note_cut(&dump->redos[ids->redos[entry->id]], entry);
     if (entry->kind == ENTRY_APPEND)
-        dump_batches(dump, path, position, entry->batches, 0, false);
+        dump_batches(dump, path, position, entry->batches, 0, dump->is_aside);
     return NULL;
 }
 
@@ -198,7 +198,8 @@ void dump_journal(struct dump *dump, const char *path)
     journal_reader_close(&reader);
 }
 
-/* That it is there is a fault of the partition's: it can't be opened. */
+/* That it is there is a fault of the partition's: it can't be opened; but not of the records that
+ * somebody asks for. */
 void dump_aside(struct dump *dump, const char *path)
 {
     struct dump_file file;
@@ -214,9 +215,13 @@ void dump_aside(struct dump *dump, const char *path)
     } else {
         struct ids ids = {0};
         dump_event(dump, "aside version=1 entries_bytes=%d crc=ok\n", aside.entries.size);
+        dump->is_aside = true;
         dump_entries(dump, path, &ids, aside.entries.data - bytes, aside.entries);
-        dump_fault(dump, path, -1, "the partition was set aside and is offline, since %.*s",
-                   aside.reason.size, (const char *)aside.reason.data);
+        dump->is_aside = false;
+        void (*say)(struct dump *, const char *, int64_t, const char *, ...) =
+            dump->write_record ? dump_left : dump_fault;
+        say(dump, path, -1, "the partition was set aside and is offline, since %.*s",
+            aside.reason.size, (const char *)aside.reason.data);
         ids_done(&ids);
     }
     dump_file_close(&file);

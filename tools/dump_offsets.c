@@ -1,5 +1,6 @@
-/* Kafka's checkpoint files of offsets, in a data directory. */
+/* Kafka's checkpoint files of offsets, in a data directory, and our own of log starts. */
 #include "base/memory.h"
+#include "storage/log_starts.h"
 #include "storage/offset_checkpoint.h"
 #include "tools/dump.h"
 #include <string.h>
@@ -46,4 +47,31 @@ void dump_offsets(struct dump *dump, const char *path)
         offset_checkpoint_done(&checkpoint);
     }
     dump_file_close(&file);
+}
+
+bool dump_log_starts(struct dump *dump, const char *path)
+{
+    const char *name = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    size_t size = strlen(LOG_STARTS_FILE);
+    if (strncmp(name, LOG_STARTS_FILE, size) != 0 || (name[size] && name[size] != '-'))
+        return false;
+    struct dump_file file;
+    struct log_starts starts;
+    bool news;
+    log_starts_init(&starts);
+    dump_begin(dump, path);
+    if (dump_file_open(dump, &file, path)) {
+        bool fits = file.size > 0 && file.size <= FILE_BYTES_MAX;
+        const uint8_t *bytes = fits ? dump_file_at(&file, 0, file.size) : NULL;
+        struct bytes text = {bytes, bytes ? (int32_t)file.size : 0};
+        enum error error = log_starts_decode(&starts, text, &news);
+        if (error)
+            dump_fault(dump, path, -1, "%s (it tells which records were deleted)",
+                       error_text(error));
+        else
+            dump_end(dump, path, "entries=%d crc=ok", print_lines(dump, text) - 1);
+    }
+    dump_file_close(&file);
+    log_starts_done(&starts);
+    return true;
 }

@@ -5,11 +5,13 @@
 #include "protocol/json.h"
 #include "protocol/messages.h"
 #include "reactor/events.h"
+#include "storage/folder.h"
 #include "storage/segment.h"
 #include "tools/dump.h"
+#include "tools/format.h"
 #include <inttypes.h>
 
-enum { ARENA_BYTES = 256 << 20, QUOTED_BYTES = 200, INDEX_ENTRY_BYTES = 8 };
+enum { ARENA_BYTES = 256 << 20, QUOTED_BYTES = 200, NAME_BYTES = 300, INDEX_ENTRY_BYTES = 8 };
 
 /* --- records --------------------------------------------------------------------------------- */
 
@@ -54,6 +56,30 @@ static const char *quoted(char *to, struct bytes bytes)
     return event_quote(to, QUOTED_BYTES, (struct string){(const char *)bytes.data, bytes.size});
 }
 
+/* Of the folder "t-0" that the file lies in; of another, none. */
+static void name_partition(const char *path, struct format_record *to)
+{
+    const char *name = strrchr(path, '/'), *folder = name;
+    char text[NAME_BYTES];
+    while (folder && folder > path && folder[-1] != '/')
+        folder--;
+    size_t size = folder ? (size_t)(name - folder) : 0;
+    snprintf(text, sizeof text, "%.*s", (int)(size < sizeof text ? size : 0), folder ? folder : "");
+    struct string topic;
+    if (folder_name_parse(text, &topic, &to->partition))
+        to->topic = (struct string){folder, topic.size};
+}
+
+static void write_record(struct dump *dump, const char *path, const struct record *record)
+{
+    struct format_record from = {.record = record, .topic = STRING("")};
+    struct text text = {0};
+    name_partition(path, &from);
+    dump->write_record(&from, &text);
+    (void)fwrite(text.data, 1, text.size, dump->records); /* command_dump asks for errors */
+    text_done(&text);
+}
+
 static void print_record(struct dump *dump, struct arena *arena, const struct record *record)
 {
     char key[QUOTED_BYTES], value[QUOTED_BYTES];
@@ -67,16 +93,22 @@ static void print_record(struct dump *dump, struct arena *arena, const struct re
 }
 
 /* Why the records of a batch with the right CRC can't be read; null: they can. */
-static const char *walk_records(struct dump *dump, const struct batch *batch)
+static const char *walk_records(struct dump *dump, const char *path, const struct batch *batch)
 {
     struct arena arena;
     struct batch_iterator iterator;
     struct record record;
     arena_init(&arena, ARENA_BYTES);
     enum error error = batch_iterate(batch, &arena, &iterator);
-    while (!error && batch_next(&iterator, &record))
-        if (!(batch->attributes & BATCH_CONTROL) || !dump_control_record(dump, &record))
+    bool is_control = batch->attributes & BATCH_CONTROL;
+    while (!error && batch_next(&iterator, &record)) {
+        if (record.offset < dump->from_offset)
+            continue;
+        if (dump->write_record && !is_control)
+            write_record(dump, path, &record);
+        else if (!is_control || !dump_control_record(dump, &record))
             print_record(dump, &arena, &record);
+    }
     if (!error)
         error = iterator.reader.error;
     arena_done(&arena);
@@ -92,8 +124,8 @@ static const char *codec_text(const struct batch *batch)
 }
 
 /* Prints and judges one whole batch. Null: it is sound. */
-static const char *dump_batch(struct dump *dump, int64_t position, const struct batch *batch,
-                              int64_t next_offset, bool with_records)
+static const char *dump_batch(struct dump *dump, const char *path, int64_t position,
+                              const struct batch *batch, int64_t next_offset, bool with_records)
 {
     bool is_right = batch_check_crc(batch) == ERROR_NONE;
     dump_event(dump,
@@ -109,7 +141,7 @@ static const char *dump_batch(struct dump *dump, int64_t position, const struct 
         return "the CRC of the batch does not match";
     if (batch->base_offset < next_offset || batch->last_offset_delta < 0)
         return "the offsets of the batch do not follow those before it";
-    return with_records ? walk_records(dump, batch) : NULL;
+    return with_records ? walk_records(dump, path, batch) : NULL;
 }
 
 /* The size of the batch whose header is at `header`; -1: it can't be one. */
@@ -128,7 +160,7 @@ int64_t dump_batches(struct dump *dump, const char *path, int64_t position, stru
         enum error error = batch_view(bytes.data + at, (size_t)(bytes.size - at), &batch);
         const char *fault =
             error ? error_text(error)
-                  : dump_batch(dump, position + at, &batch, next_offset, with_records);
+                  : dump_batch(dump, path, position + at, &batch, next_offset, with_records);
         if (fault)
             dump_fault(dump, path, position + at, "%s", fault);
         if (error)
@@ -193,7 +225,7 @@ static bool walk_batch(struct walk *walk)
     enum error error = batch_view(data, (size_t)size, &batch);
     const char *fault =
         error ? error_text(error)
-              : dump_batch(walk->dump, walk->position, &batch, walk->next_offset, true);
+              : dump_batch(walk->dump, walk->path, walk->position, &batch, walk->next_offset, true);
     if (fault)
         judge_place(walk, fault);
     if (error || (fault && walk->position >= walk->redo_position))

@@ -4,6 +4,7 @@
 #include "tools/connect.h"
 #include "tools/format.h"
 #include "tools/progress.h"
+#include "tools/records_in.h"
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -26,6 +27,7 @@ static const struct option_row rows[] = {
     {'Z', "null", NULL, "an empty value or key is sent as null"},
     {'c', "count", "N", "end after N records"},
     {'l', "lines", "FILE", "read lines from FILE, not from the standard input"},
+    {'F', "form", "NAME", "raw: lines (default); msgpack: maps, as consume and dump -F write them"},
     {0},
 };
 
@@ -51,12 +53,18 @@ struct produce_command {
     } ends_key, ends_line; /* ends_key: size 0 if lines have no key */
     int16_t acks;
     enum codec codec;
-    bool is_null, is_refused;
+    bool is_null, is_refused, is_msgpack;
     struct text headers;
     int32_t headers_count;
     char **files;
     int file_count;
     int64_t count; /* records that may still be sent; INT64_MAX: all */
+};
+
+/* Bytes of the input that are not sent yet. */
+struct input {
+    struct text held;        /* lines */
+    struct records_in *maps; /* -F msgpack */
 };
 
 static enum exit_code add_header(struct produce_command *command)
@@ -114,6 +122,15 @@ static enum exit_code take_codec(struct produce_command *command)
                          command->options.value);
 }
 
+static enum exit_code take_form(struct produce_command *command)
+{
+    const char *name = command->options.value;
+    command->is_msgpack = strcmp(name, "msgpack") == 0;
+    if (command->is_msgpack || strcmp(name, "raw") == 0)
+        return EXIT_OK;
+    return options_wrong(&command->options, "-F takes raw or msgpack, not '%s'", name);
+}
+
 /* Takes one option; EXIT_OK to go on. */
 static enum exit_code take(struct produce_command *command, int id)
 {
@@ -140,6 +157,8 @@ static enum exit_code take(struct produce_command *command, int id)
         return EXIT_OK;
     case 'c':
         return options_number(options, 1, INT64_MAX, &command->count) ? EXIT_OK : EXIT_USAGE;
+    case 'F':
+        return take_form(command);
     case 'l':
         command->input = options->value;
         return EXIT_OK;
@@ -158,6 +177,19 @@ static int64_t now_ms(void)
     return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
 }
 
+static enum exit_code add_record(struct produce_command *command, const struct record *record,
+                                 int32_t partition)
+{
+    if (producer_add(&command->producer, record, partition)) {
+        command->is_refused = true;
+        return connect_failed(&command->options, &command->client);
+    }
+    size_t size = (size_t)max_i64(record->key.size, 0) + (size_t)max_i64(record->value.size, 0);
+    command->count--;
+    progress_add(&command->progress, size, now_ms());
+    return EXIT_OK;
+}
+
 static enum exit_code send_record(struct produce_command *command, struct bytes key,
                                   struct bytes value)
 {
@@ -174,14 +206,7 @@ static enum exit_code send_record(struct produce_command *command, struct bytes 
         .value = value,
         .headers = {(const uint8_t *)command->headers.data, (int32_t)command->headers.size},
         .headers_count = command->headers_count};
-    if (producer_add(&command->producer, &record, command->target.partition)) {
-        command->is_refused = true;
-        return connect_failed(&command->options, &command->client);
-    }
-    size_t size = (size_t)max_i64(key.size, 0) + (size_t)max_i64(value.size, 0);
-    command->count--;
-    progress_add(&command->progress, size, record.timestamp);
-    return EXIT_OK;
+    return add_record(command, &record, command->target.partition);
 }
 
 static enum exit_code send_line(struct produce_command *command, const char *line, size_t size)
@@ -222,15 +247,52 @@ static enum exit_code send_lines(struct produce_command *command, struct text *h
     return code;
 }
 
+/* Sends what is whole in what was added; each to the partition that -p or it names. */
+static enum exit_code send_maps(struct produce_command *command, struct records_in *in)
+{
+    struct records_in_record from;
+    enum exit_code code = EXIT_OK;
+    enum records_in_result result = RECORDS_IN_ONE;
+    while (!code && command->count > 0 && (result = records_in_next(in, &from)) == RECORDS_IN_ONE) {
+        int32_t named = command->target.partition;
+        from.record.timestamp = from.has_timestamp ? from.record.timestamp : now_ms();
+        code = add_record(command, &from.record, named >= 0 ? named : from.partition);
+    }
+    if (result != RECORDS_IN_WRONG)
+        return code;
+    say("produce", "record %" PRIu64 " of the input is no map of a record",
+        command->progress.records + 1);
+    return EXIT_FAILED;
+}
+
+/* What came of the input; nothing: it has ended. */
+static enum exit_code send_piece(struct produce_command *command, struct input *input,
+                                 const char *piece, size_t size)
+{
+    if (!command->is_msgpack) {
+        text_add(&input->held, piece, size);
+        return send_lines(command, &input->held, size == 0);
+    }
+    if (!records_in_add(input->maps, piece, size)) {
+        say("produce", "%s", error_text(ERROR_NO_MEMORY));
+        return EXIT_FAILED;
+    }
+    enum exit_code code = send_maps(command, input->maps);
+    if (code || size > 0 || command->count == 0 || records_in_is_between(input->maps))
+        return code;
+    say("produce", "the input ends within a record");
+    return EXIT_FAILED;
+}
+
 static enum exit_code send_input(struct produce_command *command)
 {
     const char *name = command->input ? command->input : "the input";
-    int input = command->input ? open(command->input, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
-    struct text held = {0};
+    int file = command->input ? open(command->input, O_RDONLY | O_CLOEXEC) : STDIN_FILENO;
+    struct input input = {.maps = records_in_open()};
     char *piece = memory_aligned(4096, READ_BYTES);
-    enum exit_code code = EXIT_OK;
+    enum exit_code code = input.maps ? EXIT_OK : EXIT_FAILED;
     for (bool is_end = false; !code && !is_end && command->count > 0;) {
-        ssize_t size = input < 0 ? -1 : read(input, piece, READ_BYTES);
+        ssize_t size = file < 0 ? -1 : read(file, piece, READ_BYTES);
         if (size < 0 && errno == EINTR)
             continue;
         if (size < 0) {
@@ -239,13 +301,13 @@ static enum exit_code send_input(struct produce_command *command)
             break;
         }
         is_end = size == 0;
-        text_add(&held, piece, (size_t)size);
-        code = send_lines(command, &held, is_end);
+        code = send_piece(command, &input, piece, (size_t)size);
     }
-    text_done(&held);
+    records_in_close(input.maps);
+    text_done(&input.held);
     memory_free(piece);
-    if (command->input && input >= 0)
-        close(input);
+    if (command->input && file >= 0)
+        close(file);
     return code;
 }
 
@@ -311,6 +373,8 @@ enum exit_code command_produce(int count, char **arguments)
         code = options_wrong(&command.options, "-t TOPIC is missing");
     if (!code && id != OPTION_HELP && command.input && command.file_count > 0)
         code = options_wrong(&command.options, "-l reads lines; files beside it are not looked at");
+    if (!code && id != OPTION_HELP && command.is_msgpack && command.file_count > 0)
+        code = options_wrong(&command.options, "-F msgpack reads the input; no files beside it");
     if (!code && id != OPTION_HELP) {
         code = run(&command);
         producer_close(&command.producer);

@@ -497,6 +497,8 @@ TEST(dump, judges_small_files)
         {"meta.properties", "version=2\nnode.id=x\n", 3},
         {".kafka_cleanshutdown", "{\"version\":0,\"brokerEpoch\":-1}", 0},
         {".kafka_cleanshutdown", "{}", 1},
+        {"log-starts", "0\n1\nAQIDBAUGBwgJCgsMDQ4PEA 0 4711\ncrc 00000000\n", 1},
+        {"log-starts-1", "0\n0\n", 1},
         {".bole_running", "{\"version\":0,\"brokerEpoch\":-1}", 0},
         {".lock", "", 0},
         {".lock", "x", 1},
