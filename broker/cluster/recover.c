@@ -148,22 +148,38 @@ static void add_sentences(struct broker *broker, struct kafka_ends *ends)
     memory_free(ends->sentences);
 }
 
-/* A Kafka node died here: its logs are made whole. Where a journal holds anything it was ours, of a
- * version that left no mark. */
-static enum error take_over(struct recover *recover, struct port *port)
-{
-    struct recovery *recovery = &recover->recovery;
-    const struct directory *directory = &recover->broker->directories[recover->directory];
+/* A core's share of what a Kafka node has left. */
+struct kafka_taking {
     struct kafka_ends ends;
+    enum error error;
+};
+
+/* Did a Kafka node die here? Where a journal holds anything it was ours, of a version that left no
+ * mark. */
+static bool is_taken_over(const struct recover *recover)
+{
     int32_t journal = 0;
     uint32_t place = 0;
-    if (!directory->unmarked || recovery_next_bound(recovery, &journal, &place))
-        return ERROR_NONE;
-    enum error error = kafka_ends_cut(port, directory->path, &ends);
-    recovery->is_kafkas = ends.logs > 0;
-    add_sentences(recover->broker, &ends);
-    if (error)
-        snprintf(recovery->fault, sizeof recovery->fault, "%s", ends.fault);
+    const struct directory *directory = &recover->broker->directories[recover->directory];
+    return !directory->absent && directory->unmarked &&
+           !recovery_next_bound(&recover->recovery, &journal, &place);
+}
+
+/* What the cores found. */
+static enum error join_takings(struct recover *recover)
+{
+    struct recovery *recovery = &recover->recovery;
+    enum error error = ERROR_NONE;
+    for (int core = 0; recover->takings && core < recover->broker->core_count; core++) {
+        struct kafka_taking *taking = &recover->takings[core];
+        recovery->is_kafkas |= taking->ends.logs > 0;
+        add_sentences(recover->broker, &taking->ends);
+        if (taking->error && !error)
+            snprintf(recovery->fault, sizeof recovery->fault, "%s", taking->ends.fault);
+        error = error ? error : taking->error;
+    }
+    memory_free(recover->takings);
+    recover->takings = NULL;
     return error;
 }
 
@@ -315,6 +331,21 @@ static void replay_logs(void *context, int core)
     }
 }
 
+/* A core's part: its share of the logs that Kafka nodes have left. */
+static void take_over_logs(void *context, int core)
+{
+    const struct recovering *recovering = context;
+    struct broker *broker = recovering->broker;
+    for (int d = 0; d < broker->directory_count; d++) {
+        const struct recover *recover = &recovering->recovers[d];
+        struct kafka_share share = {core, broker->core_count, recover->recovery.progress};
+        if (recover->takings)
+            recover->takings[core].error =
+                kafka_ends_cut(recovering->start->ports[core], broker->directories[d].path, &share,
+                               &recover->takings[core].ends);
+    }
+}
+
 static enum error open_recoveries(struct recovering *recovering, char *why, size_t why_size)
 {
     struct broker *broker = recovering->broker;
@@ -337,6 +368,29 @@ static enum error open_recoveries(struct recovering *recovering, char *why, size
     return error;
 }
 
+/* What Kafka nodes that died have left is made whole. */
+static enum error take_over(struct recovering *recovering, char *why, size_t why_size)
+{
+    struct broker *broker = recovering->broker;
+    bool any = false;
+    enum error error = ERROR_NONE;
+    for (int d = 0; d < broker->directory_count; d++) {
+        struct recover *recover = &recovering->recovers[d];
+        if (!is_taken_over(recover))
+            continue;
+        recover->takings = memory_zeroed((size_t)broker->core_count * sizeof *recover->takings);
+        any = true;
+    }
+    if (any)
+        recovering->start->crew->work(recovering->start->crew, take_over_logs, recovering);
+    for (int d = 0; d < broker->directory_count; d++) {
+        enum error its = join_takings(&recovering->recovers[d]);
+        if (its && !error)
+            error = give_up(&recovering->recovers[d], its, why, why_size);
+    }
+    return error;
+}
+
 /* The metadata log, and what it says. */
 static enum error recover_metadata(struct recovering *recovering, char *why, size_t why_size)
 {
@@ -347,11 +401,11 @@ static enum error recover_metadata(struct recovering *recovering, char *why, siz
     for (int d = 0; d < broker->directory_count && !error; d++) {
         if (!broker->directories[d].absent)
             error = replay_metadata(&recovers[d]);
-        if (!broker->directories[d].absent && !error)
-            error = take_over(&recovers[d], port);
         if (error)
             error = give_up(&recovers[d], error, why, why_size);
     }
+    if (!error)
+        error = take_over(recovering, why, why_size);
     if (!error)
         error = check_metadata(broker, recovers, port, why, why_size);
     if (!error)

@@ -5,8 +5,11 @@
  *   all cores side by side      the first core alone
  *   ----------------------      ---------------------------------------------------------------
  *   read their journals
- *                               replays the metadata log, reads it: it names the others' folders;
- *                               looks where partitions lie
+ *                               replays the metadata log
+ *   make whole what a Kafka
+ *   node that died has left
+ *                               reads the metadata log: it names the others' folders; looks where
+ *                               partitions lie
  *   replay their logs, if the
  *   cores or a disk changed
  *                               flushes names, removes what no topic names
@@ -20,6 +23,7 @@ struct recover {
     int directory;
     struct recovery recovery;
     bool resumes;                 /* each core may go on with its journal: nothing was replayed */
+    struct kafka_taking *takings; /* of each core, while a Kafka node's logs are made whole */
     struct recovery_pass *passes; /* of each core, while logs are replayed */
 };
 

@@ -48,9 +48,10 @@ static void tell(const struct start_progress *start, int place, const struct now
     if (journals_read < journals || recovered < logs)
         event_write(&events, now, EVENT_INFO, "recovering",
                     "directory=%s logs=%llu/%llu journals=%llu/%llu journal_bytes=%llu "
-                    "seconds=%lld",
+                    "segment_bytes=%llu seconds=%lld",
                     start->broker->directories[place].path, recovered, logs, journals_read,
-                    journals, count(directory, RECOVERY_JOURNAL_BYTES), seconds_of(start, now));
+                    journals, count(directory, RECOVERY_JOURNAL_BYTES),
+                    count(directory, RECOVERY_SEGMENT_BYTES), seconds_of(start, now));
 }
 
 static void moved(struct recovery_progress *progress, struct port *port)

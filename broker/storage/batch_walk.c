@@ -24,6 +24,7 @@ static enum error fill(struct batch_walk *walk, int64_t position, int64_t wanted
         if (result <= 0)
             return result ? op_error(result) : ERROR_INPUT_OUTPUT; /* it had that size */
         *ret_got += result;
+        recovery_moved(walk->progress, walk->port, RECOVERY_SEGMENT_BYTES, (uint64_t)result);
     }
     return ERROR_NONE;
 }

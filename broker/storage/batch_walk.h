@@ -2,12 +2,13 @@
 /* A walk over the batches of a segment's file that nobody vouches for, while a broker starts: each
  * is read whole; framing, CRC and offsets are judged. Blocks (port_call). Nothing is changed. */
 #include "base/error.h"
-#include "reactor/port.h"
+#include "storage/recovery_progress.h"
 #include <stdbool.h>
 
 struct batch_walk {
     /* arguments */
     struct port *port;
+    struct recovery_progress *progress; /* counts the bytes that are read; or null */
     int32_t handle;
     int64_t size;        /* of the file */
     int64_t base_offset; /* of the segment: offsets lie within 2^31 of it */

@@ -30,6 +30,7 @@ struct told {
 struct ends {
     struct port *port;
     const char *directory;
+    struct kafka_share share;
     struct kafka_ends *report;
     struct told points, starts;
     char **folders;
@@ -118,6 +119,7 @@ static enum error look_at_segment(struct ends *ends, int32_t number)
     struct op look = {.kind = OP_STAT, .handle = (int32_t)handle, .data = &stat};
     enum error error = op_error(port_call(ends->port, &look));
     struct batch_walk walk = {.port = ends->port,
+                              .progress = ends->share.progress,
                               .handle = (int32_t)handle,
                               .size = stat.size_bytes,
                               .base_offset = log->segments.items[number],
@@ -367,12 +369,21 @@ static enum error recover_log(struct ends *ends, const char *name)
 
 /* ---- all of them --------------------------------------------------------------------------- */
 
+static bool is_of_share(const struct kafka_share *share, const char *name)
+{
+    uint32_t sum = 0;
+    for (; *name; name++)
+        sum = sum * 31 + (uint8_t)*name;
+    return sum % (uint32_t)share->count == (uint32_t)share->number;
+}
+
 static enum error note_folder(void *context, char kind, const char *name)
 {
     struct ends *ends = context;
     struct string topic;
     int32_t partition;
-    if (kind != 'd' || !folder_name_parse(name, &topic, &partition))
+    if (kind != 'd' || !folder_name_parse(name, &topic, &partition) ||
+        !is_of_share(&ends->share, name))
         return ERROR_NONE;
     ends->folders = with_room(ends->folders, ends->folder_count, sizeof(char *));
     size_t size = strlen(name) + 1;
@@ -397,16 +408,24 @@ static void forget_told(struct told *told)
     memory_free((void *)(uintptr_t)told->text.data);
 }
 
-enum error kafka_ends_cut(struct port *port, const char *directory, struct kafka_ends *ret_ends)
+enum error kafka_ends_cut(struct port *port, const char *directory, const struct kafka_share *share,
+                          struct kafka_ends *ret_ends)
 {
-    struct ends ends = {.port = port, .directory = directory, .report = ret_ends};
+    struct ends ends = {.port = port,
+                        .directory = directory,
+                        .share = share ? *share : (struct kafka_share){0, 1, NULL},
+                        .report = ret_ends};
+    struct recovery_progress *progress = ends.share.progress;
     *ret_ends = (struct kafka_ends){0};
     read_told(&ends, "recovery-point-offset-checkpoint", &ends.points);
     read_told(&ends, "log-start-offset-checkpoint", &ends.starts);
     enum error error = redo_list(port, directory, note_folder, &ends);
+    recovery_moved(progress, port, RECOVERY_LOGS, (uint64_t)ends.folder_count);
     for (int32_t i = 0; i < ends.folder_count; i++) {
         if (!error)
             error = recover_log(&ends, ends.folders[i]);
+        if (!error)
+            recovery_moved(progress, port, RECOVERY_LOGS_RECOVERED, 1);
         memory_free(ends.folders[i]);
     }
     memory_free(ends.folders);

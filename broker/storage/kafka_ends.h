@@ -17,7 +17,7 @@
  * For directories whose last user was a Kafka node only: of our own logs the journal knows the end.
  * Blocks (port_call). May be interrupted anywhere and done again. */
 #include "base/error.h"
-#include "reactor/port.h"
+#include "storage/recovery_progress.h"
 #include <stddef.h>
 
 struct kafka_ends {
@@ -28,5 +28,14 @@ struct kafka_ends {
     char fault[512]; /* of an error: a sentence */
 };
 
-/* All logs of a directory. MALFORMED: its metadata log is damaged. */
-enum error kafka_ends_cut(struct port *port, const char *directory, struct kafka_ends *ret_ends);
+/* Of the logs of a directory each belongs to one share, by its name: shares may be at work side by
+ * side, each on the thread of its port. */
+struct kafka_share {
+    int number, count;
+    struct recovery_progress *progress; /* or null */
+};
+
+/* All logs of a directory that are in the share (null: all). MALFORMED: its metadata log is
+ * damaged. */
+enum error kafka_ends_cut(struct port *port, const char *directory, const struct kafka_share *share,
+                          struct kafka_ends *ret_ends);

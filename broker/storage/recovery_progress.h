@@ -8,8 +8,10 @@ enum recovery_counter {
     RECOVERY_JOURNALS, /* that there are */
     RECOVERY_JOURNALS_READ,
     RECOVERY_JOURNAL_BYTES, /* of live blocks, read so far */
-    RECOVERY_LOGS,          /* that the journals read so far hold something of */
+    RECOVERY_LOGS,          /* that the journals read so far hold something of, or a Kafka node
+                               that died has left */
     RECOVERY_LOGS_RECOVERED,
+    RECOVERY_SEGMENT_BYTES, /* read of those that a Kafka node has left */
     RECOVERY_COUNTERS
 };
 

@@ -121,7 +121,7 @@ static void spoil(struct place *place, const char *path, int32_t size, int batch
 static void cut(struct place *place, struct kafka_ends *ends)
 {
     memory_free(ends->sentences);
-    EQ(kafka_ends_cut(port_of(place), "data", ends), ERROR_NONE);
+    EQ(kafka_ends_cut(port_of(place), "data", NULL, ends), ERROR_NONE);
     EQ(ends->logs, 1);
 }
 
@@ -129,6 +129,45 @@ static void done(struct place *place, struct kafka_ends *ends)
 {
     memory_free(ends->sentences);
     place_done(place);
+}
+
+static void moved(struct recovery_progress *progress, struct port *port)
+{
+    (void)progress;
+    (void)port;
+}
+
+static uint64_t counted(struct recovery_progress *progress, enum recovery_counter counter)
+{
+    return atomic_load(&progress->counters[counter]);
+}
+
+TEST(kafka_ends, logs_belong_to_one_share_each_and_are_read_from_their_recovery_points_on)
+{
+    enum { OTHERS = 5, SHARES = 2 };
+    struct place place;
+    struct recovery_progress progress = {.moved = moved};
+    struct kafka_ends ends[SHARES] = {0};
+    int32_t size = make_log(&place, 1, 12);
+    for (int i = 1; i <= OTHERS; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "data/t-%d", i);
+        place_make_folder(&place, path);
+        snprintf(path, sizeof path, "data/t-%d/00000000000000000000.log", i);
+        write_segment(&place, path, 0, 10); /* of which no recovery point is told */
+    }
+    flush_all(&place);
+    for (int i = 0; i < SHARES; i++) {
+        struct kafka_share share = {i, SHARES, &progress};
+        EQ(kafka_ends_cut(port_of(&place), "data", &share, &ends[i]), ERROR_NONE);
+        TRUE_(ends[i].logs > 0);
+    }
+    EQ(ends[0].logs + ends[1].logs, 1 + OTHERS);
+    EQ(counted(&progress, RECOVERY_LOGS), 1 + OTHERS);
+    EQ(counted(&progress, RECOVERY_LOGS_RECOVERED), 1 + OTHERS);
+    EQ(counted(&progress, RECOVERY_SEGMENT_BYTES), (2 + OTHERS) * SEGMENT_BATCHES * size);
+    memory_free(ends[1].sentences);
+    done(&place, &ends[0]);
 }
 
 TEST(kafka_ends, log_that_is_whole_loses_only_what_may_be_torn)
@@ -269,7 +308,7 @@ TEST(kafka_ends, cut_may_be_interrupted_anywhere)
         int left = at;
         spoil(&place, LOG "00000000000000000010.log", size, 4);
         world_on_event(place.world, crash_once, &left);
-        enum error error = kafka_ends_cut(port_of(&place), "data", &ends);
+        enum error error = kafka_ends_cut(port_of(&place), "data", NULL, &ends);
         world_on_event(place.world, NULL, NULL);
         interrupted = error != ERROR_NONE;
         cut(&place, &ends);
