@@ -74,6 +74,7 @@ struct log {
     struct log_opening *opening;
     struct log_cut *cut;             /* under way (log_truncate.h): appends and reads wait */
     enum error cut_error;            /* of the last one, until its caller was told */
+    uint64_t cut_sequence;           /* of the block with the last CUT entry */
     struct log_resumed *resumed;     /* until it is opened; null: the journal held nothing of it */
     struct producer_state producers; /* of its batches */
     int32_t reads;                   /* at work */

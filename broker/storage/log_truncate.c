@@ -310,6 +310,7 @@ static void write_entry(struct log_cut *cut, uint8_t *to)
     used += (uint32_t)entry_cut_encode(&entry, to + used);
     journal_commit(journal, used, 2, log);
     log->bound_sequence = cut->anew ? 0 : cut->sequence; /* the first segment is named anew */
+    log->cut_sequence = cut->sequence;
     cut->written = true;
 }
 

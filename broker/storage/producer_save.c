@@ -216,13 +216,14 @@ static void add_snapshot(struct log *log, int64_t offset)
         list_push(&log->store->dirty_folders, &log->dirty_folder);
 }
 
-/* Removes the oldest while there are too many. */
+/* Removes the oldest while there are too many; none while segments go, for what the log rests on
+ * then is the one of before or, once it is flushed, another (retire.h 4). */
 static enum step remove_oldest(struct drain *drain)
 {
     struct producer_state *state = &drain->log->producers;
     int32_t at =
         state->snapshot_count > 0 && state->snapshots[0] == producer_state_rests_on(drain->log);
-    if (state->snapshot_count - at <= PRODUCER_SNAPSHOTS_KEPT) {
+    if (state->snapshot_count - at <= PRODUCER_SNAPSHOTS_KEPT || drain->log->retiring > 0) {
         drain->phase = SAVE_BEGIN;
         return STEP_NEXT;
     }

@@ -97,7 +97,8 @@ int64_t producer_state_rests_on(const struct log *log);
 
 /* Segments have gone from the front of the log: of the snapshots at or beyond the first one now,
  * the first that is proven (a loss of power may have torn others, and nobody has read them). Those
- * before it are forgotten, and `files` is told to remove them. -1: there is none. */
+ * before it are forgotten, and `files` is told to remove them once its name is durable. -1: there
+ * is none. */
 int64_t producer_state_rest(struct log *log, struct folder_script *files);
 
 /* Names of files, found when the folder is listed. */

@@ -115,6 +115,7 @@ static enum error cut(struct resuming *resuming, const struct journal_entry *ent
     if (!resumed_cut(log, entry->segment_base, entry->position, entry->offset))
         return ERROR_MALFORMED;
     REACHED("a cut resumed");
+    log->cut_sequence = resuming->sequence;
     log->touched_sequence = log_active(log)->touched_sequence = resuming->sequence;
     return ERROR_NONE;
 }

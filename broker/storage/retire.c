@@ -149,6 +149,13 @@ static bool is_closed(const struct segment *segment)
            !segment->check && !segment->sidecar_job && !segment->swapping;
 }
 
+/* Does a live block cut the log? Carried out once more it takes away what was written beyond the
+ * end that the log had then, and a snapshot written since is in no block. */
+static bool is_cut_by_journal(const struct log *log)
+{
+    return log->cut_sequence > 0 && log->cut_sequence >= log->store->journal.anchor_sequences[0];
+}
+
 /* How many segments may be taken now; why not more is noted for the next look. *ret_handle: not -1:
  * to be closed first. */
 static int32_t ready_segments(struct retirer *retirer, const struct log *log, int32_t *ret_handle)
@@ -158,6 +165,11 @@ static int32_t ready_segments(struct retirer *retirer, const struct log *log, in
     retirer->uncommitted = false;
     if (log->cleaning || log->cut || !log_start_is_durable(log))
         return 0;
+    if (is_cut_by_journal(log)) {
+        REACHED("segments that a cut in the journal keeps");
+        retirer->wants_anchor = true;
+        return 0;
+    }
     while (count < below && count < TAKEN_MOST) {
         struct segment *segment = log->segments[count];
         int64_t end = log->segments[count + 1]->base_offset;

@@ -17,7 +17,9 @@
  *  4. What they say of producers is in a snapshot that is flushed, beyond them, and at or below
  *     the log's committed end: no cut takes it away. Where only that is missing, no checkpoint is
  *     asked for, and a stop leaves them. It is one that was read whole or written by this run:
- *     others may be torn, and those before it are removed first.
+ *     others may be torn, and those before it are removed first. While segments go no other
+ *     snapshot does: until that one is flushed the log rests on an earlier one. And no live block
+ *     of a journal cuts the log: a replay would remove it.
  *  5. Names change only when no read is at work on the segment. */
 #include <stdbool.h>
 

@@ -60,6 +60,8 @@ TEST(life, goes_well_where_it_once_did_not)
         {LIVES_REMOVALS, 177},
         /* a log rolls just at its log start */
         {LIVES_REMOVALS, 47},
+        /* a segment is closed after all of it was deleted */
+        {LIVES_CLEAN, 157},
     };
     for (int i = 0; i < ARRAY_COUNT(lives); i++) {
         char failure[800];

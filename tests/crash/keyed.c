@@ -285,7 +285,8 @@ static enum step read_step(struct flow *flow)
         if (process->seen.next >= process->read_end || keyed->failure[0]) {
             if (process->once && !keyed->failure[0])
                 keyed_seen_end(&process->seen, process->read_end, keyed->committed);
-            else if (!keyed->failure[0])
+            note_time(keyed); /* a tombstone may have gone meanwhile */
+            if (!process->once && !keyed->failure[0])
                 keyed_seen_meanwhile(&process->seen, process->read_end);
             process->read_end = -1;
             keyed->reads++;
@@ -559,6 +560,8 @@ static void look_at_names(struct keyed *keyed)
     for (struct list *node = folder ? folder->entries.next : NULL;
          folder && node != &folder->entries; node = node->next) {
         const char *name = CONTAINER_OF(node, struct entry, link)->name;
+        if (strstr(name, ".cleaned") && keyed->faulty && keyed->world->machines[0]->fault_met)
+            continue; /* it could not be removed: the next start does it, or Kafka's */
         if (strstr(name, ".cleaned") || strstr(name, ".swap") || strstr(name, ".deleted"))
             keyed_fail(keyed, "after a clean stop %s is there", name);
     }

@@ -44,6 +44,7 @@ void keyed_faults(uint64_t seed, struct keyed *keyed)
     keyed_init(keyed, &settings);
     keyed->faulty = true;
     for (int i = 0; i < 8 && !keyed->failure[0]; i++) {
+        keyed->world->machines[0]->fault_met = 0;
         keyed_start(keyed);
         bool flushes = !keyed->failure[0] && plan_faults(keyed, &random);
         keyed_work(keyed, 300 + random_below(&random, 3000));
