@@ -4,9 +4,9 @@
  *
  * Invariants
  *  1. All that are used belong to one cluster and to this node, and each has an id of its own.
- *  2. A directory that belongs to somebody else, or is named twice, stops the start; one that can't
- *     be made, locked or read does not, unless the metadata log lies there: its partitions are
- *     offline, and none of them is made anew elsewhere (KAFKA-16234).
+ *  2. A directory that belongs to somebody else, is in use by another process, or is named twice
+ *     stops the start; one that can't be made, locked or read does not, unless the metadata log
+ * lies there: its partitions are offline, and none of them is made anew elsewhere (KAFKA-16234).
  *  3. A new directory is taken up; never as that of the metadata log beside others that are not
  *     new: what those hold would belong to no topic any more. */
 #include "cluster/broker.h"

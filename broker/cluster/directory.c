@@ -202,6 +202,18 @@ enum error directory_write_owner(const struct directory *directory, struct port 
     return error;
 }
 
+/* Can the file be opened without a lock, so that only this was refused? */
+static bool is_readable(struct port *port, const char *path)
+{
+    struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_READ};
+    int64_t handle = port_call(port, &open);
+    if (handle < 0)
+        return false;
+    struct op close = {.kind = OP_CLOSE, .handle = (int32_t)handle};
+    (void)port_call(port, &close); /* nothing was read */
+    return true;
+}
+
 enum error directory_lock(struct directory *directory, struct port *port, char *why,
                           size_t why_size)
 {
@@ -214,8 +226,14 @@ enum error directory_lock(struct directory *directory, struct port *port, char *
         directory->lock_handle = (int32_t)handle;
         return ERROR_NONE;
     }
-    snprintf(why, why_size, "%s can't be locked: %s; is another broker running on this directory?",
-             path, error_text(op_error(handle)));
+    if (op_error(handle) == ERROR_NO_PERMISSION && is_readable(port, path)) {
+        snprintf(why, why_size,
+                 "failed to acquire the lock on file .lock in %s: another broker is using this "
+                 "directory; stop it, or choose another directory",
+                 directory->path);
+        return ERROR_BAD_ARGUMENT;
+    }
+    snprintf(why, why_size, "%s can't be locked: %s", path, error_text(op_error(handle)));
     return op_error(handle);
 }
 

@@ -24,7 +24,7 @@ enum error directory_make(const struct directory *directory, struct port *port, 
 enum error directory_read_owner(const struct directory *directory, struct port *port,
                                 struct directory_owner *ret, char *why, size_t why_size);
 
-/* Locks it: no other process may use it meanwhile. */
+/* Locks it: no other process may use it meanwhile. BAD_ARGUMENT: one does. */
 enum error directory_lock(struct directory *directory, struct port *port, char *why,
                           size_t why_size);
 

@@ -81,6 +81,26 @@ TEST(directories, of_others_or_named_twice_stop_the_start)
     place_done(&place);
 }
 
+/* Whichever it is: what another process writes there is not to be read, nor served without it. */
+TEST(directories, that_another_process_uses_stop_the_start)
+{
+    struct place place;
+    place_init(&place, 12, "a,b", NULL);
+    TRUE_(place_boot(&place));
+    place_stop(&place);
+    for (int i = 0; i < 2; i++) {
+        struct inode *lock =
+            disk_find(place.world->machines[0]->disk, i == 0 ? "a/.lock" : "b/.lock");
+        lock->locked = true;
+        refused(&place, i == 0 ? "acquire the lock on file .lock in a: another broker"
+                               : "acquire the lock on file .lock in b: another broker");
+        lock->locked = false;
+    }
+    TRUE_(place_boot(&place));
+    place_stop(&place);
+    place_done(&place);
+}
+
 TEST(directories, that_are_new_are_taken_up)
 {
     struct place place;
