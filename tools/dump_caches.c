@@ -110,7 +110,12 @@ static void check_largest(struct times_walk *walk, int64_t index_size)
         dump_redo_position(walk->dump, walk->base_offset) != INT64_MAX)
         return;
     for (; read_header(&walk->log, walk->position, &header); walk->position += header.size)
-        if (header.max_timestamp_ms > walk->last_ms) {
+        if (header.max_timestamp_ms > walk->last_ms && index_size == 0) {
+            dump_left(walk->dump, walk->path, 0,
+                      "it is empty, as Kafka leaves it: it is made anew "
+                      "once a time is looked up");
+            return;
+        } else if (header.max_timestamp_ms > walk->last_ms) {
             dump_fault(walk->dump, walk->path, index_size,
                        "a timestamp behind its last entry is larger: %" PRId64 ", offset %" PRId64
                        " (an index is a cache: it is made anew)",

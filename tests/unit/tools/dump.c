@@ -7,6 +7,7 @@
 #include "base/memory.h"
 #include "storage/producer_snapshot.h"
 #include "storage/sidecar_format.h"
+#include "storage/time_index.h"
 #include "storage/txn_index.h"
 #include "support/test.h"
 #include <stdlib.h>
@@ -189,7 +190,7 @@ TEST(dump, checks_a_time_index_against_its_segment)
         {{1001, 0}, {3, 0}, 12, "position=0 reason=\"a batch before it is as late"},
         {{1001, 0}, {2, 0}, 12, "position=0 reason=\"its offset is not the last of a batch"},
         {{1001, 0}, {9, 0}, 12, "position=0 reason=\"it names no whole batch"},
-        {{0, 0}, {0, 0}, 0, "position=0 reason=\"a timestamp behind its last entry is larger"},
+        {{0, 0}, {0, 0}, 0, "position=0 reason=\"it is empty, as Kafka leaves it"},
     };
     struct place place;
     place_make(&place);
@@ -208,6 +209,15 @@ TEST(dump, checks_a_time_index_against_its_segment)
         test_expect(strstr(place.text, want) != NULL, __FILE__, __LINE__, "case %zu: %s", i,
                     place.text);
     }
+    TRUE_(strstr(place.text, "fault") == NULL); /* of the empty one */
+    uint8_t entry[TIME_ENTRY_BYTES];
+    store_be64(entry, 1001);
+    store_be32(entry + 8, 1);
+    store_be64(file.bytes + 2 * file.batch_size + BATCH_MAX_TIMESTAMP_AT, 2000);
+    write_file(&place, log_name, file.bytes, file.size);
+    write_file(&place, name, entry, sizeof entry);
+    EQ(run_dump(&place, name, true), 1);
+    TRUE_(strstr(place.text, "position=12 reason=\"a timestamp behind its last entry is larger"));
     place_remove(&place);
 }
 
