@@ -4,6 +4,7 @@
  *
  * No topic named: all. Everything happens in one step, since it borrows from the image. */
 #include "api/endpoints.h"
+#include "api/offline_replicas.h"
 #include "logic/topic_name.h"
 #include <stdlib.h>
 
@@ -105,16 +106,8 @@ static bool fill_partition(struct call *call, const struct image_partition *part
         (int32_t *)image_partition_list(partition, IMAGE_ELR, &out->eligible_leader_replicas_count);
     out->last_known_elr = (int32_t *)image_partition_list(partition, IMAGE_LAST_KNOWN_ELR,
                                                           &out->last_known_elr_count);
-    const struct image *image = &call->shard->image;
-    out->offline_replicas_count = image_offline_replicas(image, partition, NULL);
-    if (out->offline_replicas_count == 0)
-        return true;
-    out->offline_replicas =
-        call_take(call, (size_t)out->offline_replicas_count, sizeof *out->offline_replicas);
-    if (!out->offline_replicas)
-        return false;
-    (void)image_offline_replicas(image, partition, out->offline_replicas);
-    return true;
+    return offline_replicas_take(call, partition, &out->offline_replicas,
+                                 &out->offline_replicas_count);
 }
 
 static bool set_cursor(struct call *call, struct string topic, int32_t index)

@@ -6,6 +6,7 @@
  *
  * All topics are meant by null from version 1 on, and in version 0 by an empty list. */
 #include "api/endpoints.h"
+#include "api/offline_replicas.h"
 #include "api/route.h"
 #include "base/check.h"
 #include "cluster/machine.h"
@@ -129,16 +130,8 @@ static bool fill_partition(struct call *call, const struct image_partition *part
     out->replica_nodes =
         (int32_t *)image_partition_list(partition, IMAGE_REPLICAS, &out->replica_nodes_count);
     out->isr_nodes = (int32_t *)image_partition_list(partition, IMAGE_ISR, &out->isr_nodes_count);
-    const struct image *image = &call->shard->image;
-    out->offline_replicas_count = image_offline_replicas(image, partition, NULL);
-    if (out->offline_replicas_count == 0)
-        return true;
-    out->offline_replicas =
-        call_take(call, (size_t)out->offline_replicas_count, sizeof *out->offline_replicas);
-    if (!out->offline_replicas)
-        return false;
-    (void)image_offline_replicas(image, partition, out->offline_replicas);
-    return true;
+    return offline_replicas_take(call, partition, &out->offline_replicas,
+                                 &out->offline_replicas_count);
 }
 
 static bool fill_topic(struct call *call, const struct image_topic *topic,

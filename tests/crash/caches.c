@@ -1,6 +1,7 @@
 #include "crash/caches.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "crash/damage.h"
 #include "crash/rig.h"
 #include "storage/sidecar_format.h"
 #include <stdio.h>
@@ -35,15 +36,6 @@ static void collect(struct caches *caches, struct inode *folder, const char *pat
     }
 }
 
-static void write_file(struct caches *caches, struct inode *file, const uint8_t *bytes,
-                       int64_t size)
-{
-    struct iovec vector = {(void *)(uintptr_t)bytes, (size_t)size};
-    struct disk_change change = {
-        .kind = OP_WRITE, .inode = file->id, .size = size, .vectors = &vector, .vector_count = 1};
-    check(disk_execute(caches->disk, &change) == size);
-}
-
 /* Makes a sidecar one of a file with this name and size, but of other batches. */
 static int64_t make_stale(uint8_t *bytes, int64_t size)
 {
@@ -72,38 +64,33 @@ static void damage(struct caches *caches, struct random *random, char *what, siz
     struct inode *other = caches->files[random_below(random, (uint64_t)caches->count)];
     int64_t most = max_i64(file->size, other->size);
     uint8_t *bytes = memory_zeroed((size_t)most + 64);
-    struct disk_change change = {.kind = OP_TRUNCATE, .inode = file->id};
     check(disk_read(caches->disk, file, 0, bytes, (size_t)file->size) == file->size);
-    int64_t place = (int64_t)random_below(random, (uint64_t)file->size);
+    int64_t place = (int64_t)random_below(random, (uint64_t)file->size), cut = file->size;
     switch (kind) {
     case 0:
-        change = (struct disk_change){.kind = OP_REMOVE, .path = caches->paths[i]};
+        damage_remove(caches->disk, caches->paths[i]);
         break;
     case 1:
-        change.size = place;
+        cut = place;
         break;
     case 2:
         memset(bytes, 0, (size_t)file->size);
-        write_file(caches, file, bytes, file->size);
-        change.size = file->size;
+        damage_write(caches->disk, file, 0, bytes, (size_t)file->size);
         break;
     case 3:
-        bytes[place] ^= (uint8_t)(1u << random_below(random, 8));
-        write_file(caches, file, bytes, file->size);
-        change.size = file->size;
+        damage_flip(caches->disk, file, 8 * place + (int64_t)random_below(random, 8));
         break;
     case 5:
-        change.size = make_stale(bytes, file->size);
-        write_file(caches, file, bytes, change.size);
+        cut = make_stale(bytes, file->size);
+        damage_write(caches->disk, file, 0, bytes, (size_t)cut);
         break;
     default:
-        check(disk_read(caches->disk, other, 0, bytes, (size_t)other->size) == other->size);
-        write_file(caches, file, bytes, other->size);
-        change.size = other->size;
+        cut = other->size;
+        check(disk_read(caches->disk, other, 0, bytes, (size_t)cut) == cut);
+        damage_write(caches->disk, file, 0, bytes, (size_t)cut);
     }
-    check(disk_execute(caches->disk, &change) >= 0);
-    struct disk_choice choice = disk_choice_of(CHOICE_NEW, 0);
-    disk_crash(caches->disk, &choice);
+    if (kind > 0)
+        damage_cut(caches->disk, file, cut);
     memory_free(bytes);
     snprintf(what, size, "%s %s at %lld", caches->paths[i], kinds[kind], (long long)place);
 }

@@ -1,5 +1,6 @@
 #include "base/check.h"
 #include "base/memory.h"
+#include "crash/damage.h"
 #include "crash/rig.h"
 #include "crash/rot.h"
 #include "protocol/batch.h"
@@ -59,19 +60,7 @@ static void flip(struct rotten *rotten, struct random *random, char *what, size_
     do {
         place = (int64_t)random_below(random, (uint64_t)(most < file->size ? most : file->size));
     } while (rot_is_untold(rotten->disk, file, rotten->paths[i], place));
-    uint8_t byte;
-    check(disk_read(rotten->disk, file, place, &byte, 1) == 1);
-    byte ^= (uint8_t)(1u << random_below(random, 8));
-    struct iovec vector = {&byte, 1};
-    struct disk_change change = {.kind = OP_WRITE,
-                                 .inode = file->id,
-                                 .offset = place,
-                                 .size = 1,
-                                 .vectors = &vector,
-                                 .vector_count = 1};
-    check(disk_execute(rotten->disk, &change) == 1);
-    struct disk_choice choice = disk_choice_of(CHOICE_NEW, 0);
-    disk_crash(rotten->disk, &choice);
+    damage_flip(rotten->disk, file, 8 * place + (int64_t)random_below(random, 8));
     snprintf(what, size, "%s at %lld", rotten->paths[i], (long long)place);
 }
 

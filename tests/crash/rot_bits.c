@@ -1,4 +1,5 @@
 #include "crash/rot_bits.h"
+#include "crash/damage.h"
 #include "crash/rot.h"
 #include "base/check.h"
 #include "base/memory.h"
@@ -183,17 +184,7 @@ static uint8_t byte_at(struct directory *directory, const struct rot_file *file,
 static struct disk *flipped(struct directory *directory, const struct rot_file *file, int64_t bit)
 {
     struct disk *disk = disk_clone(directory->disk);
-    uint8_t byte = byte_at(directory, file, bit / 8) ^ (uint8_t)(1u << bit % 8);
-    struct iovec vector = {&byte, 1};
-    struct disk_change change = {.kind = OP_WRITE,
-                                 .inode = file->inode,
-                                 .offset = bit / 8,
-                                 .size = 1,
-                                 .vectors = &vector,
-                                 .vector_count = 1};
-    check(disk_execute(disk, &change) == 1);
-    struct disk_choice choice = disk_choice_of(CHOICE_NEW, 0);
-    disk_crash(disk, &choice); /* durable */
+    damage_flip(disk, disk->inodes[file->inode], bit);
     return disk;
 }
 

@@ -1,6 +1,7 @@
 #include "crash/scrubs.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "crash/damage.h"
 #include "crash/rig.h"
 #include "protocol/batch.h"
 #include "storage/compaction_scan.h"
@@ -29,12 +30,6 @@ static void collect(struct target *target, struct inode *folder, const char *pat
         else if (suffix && !suffix[strlen(SIDECAR_SUFFIX)] && target->count < FILES_MAX)
             snprintf(target->paths[target->count++], 128, "%.*s", (int)(suffix - name), name);
     }
-}
-
-static void make_durable(struct disk *disk)
-{
-    struct disk_choice choice = disk_choice_of(CHOICE_NEW, 0);
-    disk_crash(disk, &choice);
 }
 
 /* In half of all cases a byte of a header that no batch's CRC covers. */
@@ -66,26 +61,13 @@ static bool damage(struct target *target, struct random *random, char *what, siz
     struct inode *file = disk_find(target->disk, path);
     if (gone || !file || file->size == 0) {
         snprintf(path, sizeof path, "%s" SIDECAR_SUFFIX, stem);
-        struct disk_change change = {.kind = OP_REMOVE, .path = path};
-        check(disk_execute(target->disk, &change) >= 0);
-        make_durable(target->disk);
+        damage_remove(target->disk, path);
         snprintf(what, size, "%s removed", path);
         return false;
     }
     bool is_log = strcmp(suffix, ".log") == 0;
     int64_t place = choose_place(target->disk, file, is_log, random);
-    uint8_t byte;
-    check(disk_read(target->disk, file, place, &byte, 1) == 1);
-    byte ^= (uint8_t)(1u << random_below(random, 8));
-    struct iovec vector = {&byte, 1};
-    struct disk_change change = {.kind = OP_WRITE,
-                                 .inode = file->id,
-                                 .offset = place,
-                                 .size = 1,
-                                 .vectors = &vector,
-                                 .vector_count = 1};
-    check(disk_execute(target->disk, &change) == 1);
-    make_durable(target->disk);
+    damage_flip(target->disk, file, 8 * place + (int64_t)random_below(random, 8));
     snprintf(what, size, "%s flipped at %lld", path, (long long)place);
     return is_log;
 }
