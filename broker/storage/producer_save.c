@@ -80,6 +80,24 @@ static int32_t unsaved_entries(const struct log *log, struct segment **ret_segme
     return count;
 }
 
+struct bytes producer_state_txn_index(const struct log *log, int64_t base_offset,
+                                      int64_t end_offset)
+{
+    const struct producer_state *state = &log->producers;
+    int32_t first = 0, end;
+    while (first < state->aborted_count && state->aborted[first].last_offset < base_offset)
+        first++;
+    for (end = first; end < state->aborted_count && state->aborted[end].last_offset < end_offset;)
+        end++;
+    if (end == first)
+        return BYTES_NULL;
+    int32_t size = (end - first) * TXN_INDEX_ENTRY;
+    uint8_t *bytes = memory_zeroed((size_t)size);
+    for (int32_t i = first; i < end; i++)
+        txn_index_encode(&state->aborted[i], bytes + (i - first) * TXN_INDEX_ENTRY);
+    return (struct bytes){bytes, size};
+}
+
 /* Opens the index, or goes on with the folder or the snapshot. */
 static enum step begin_index(struct drain *drain)
 {

@@ -91,6 +91,11 @@ int32_t producer_state_aborted(const struct log *log, int64_t offset, int64_t en
  * to these any more. */
 bool producer_state_is_saved(const struct log *log, int64_t end_offset);
 
+/* The whole .txnindex of a closed segment, in memory of the caller's: aborted transactions whose
+ * markers lie from base_offset to end_offset. Null: there is none. */
+struct bytes producer_state_txn_index(const struct log *log, int64_t base_offset,
+                                      int64_t end_offset);
+
 /* Of a log whose earlier segments have gone, the snapshot that was flushed for that: the oldest at
  * or beyond its first segment (retire.h 4). -1: there is none, or nothing has gone. */
 int64_t producer_state_rests_on(const struct log *log);

@@ -1,5 +1,6 @@
 #include "storage/scrub_segment.h"
 #include "base/check.h"
+#include "base/memory.h"
 #include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/index_check.h"
@@ -150,7 +151,24 @@ static void compare(struct scrub_segment *scrub)
 
 /* ---- the files beside it --------------------------------------------------------------------- */
 
-/* The index of transactions: made anew by the next opening, from an older snapshot on. */
+/* Of the index of transactions memory has all: no more comes to a closed segment. Null: it has
+ * something else than the sidecar says. */
+static struct bytes whole_transactions(const struct scrub_segment *scrub,
+                                       const struct sidecar_cache *cache)
+{
+    const struct segment *segment = scrub->segment;
+    const struct log *log = segment->log;
+    struct bytes whole = BYTES_NULL;
+    for (int32_t i = 0; i + 1 < log->segment_count; i++)
+        if (log->segments[i] == segment)
+            whole = producer_state_txn_index(log, segment->base_offset,
+                                             log->segments[i + 1]->base_offset);
+    if (!whole.data || sidecar_cache_agrees(cache, whole))
+        return whole;
+    memory_free((void *)(uintptr_t)whole.data);
+    return BYTES_NULL;
+}
+
 static void judge_cache(struct scrub_segment *scrub)
 {
     const struct sidecar *known = scrub->segment->sidecar;
@@ -160,12 +178,39 @@ static void judge_cache(struct scrub_segment *scrub)
     enum error error = scrub->read.error;
     if (error == ERROR_NONE && sidecar_cache_agrees(cache, scrub->read.bytes))
         return;
-    if (scrub->file == SIDECAR_TRANSACTIONS)
-        tell(scrub, segment_caches[scrub->file], 0, "it is not what it was");
-    else
+    if (scrub->file != SIDECAR_TRANSACTIONS) {
         index_check_distrust(scrub->segment);
-    if (scrub->file != SIDECAR_TRANSACTIONS)
         REACHED("index made anew for a scrub");
+        return;
+    }
+    scrub->mended = whole_transactions(scrub, cache);
+    if (!scrub->mended.data)
+        tell(scrub, segment_caches[scrub->file], 0, "it is not what it was");
+}
+
+/* Writes the index of transactions anew, if it is to be. False: it waits. */
+static bool mend(struct scrub_segment *scrub, struct flow *flow)
+{
+    struct log *log = scrub->segment->log;
+    if (!scrub->mended.data)
+        return true;
+    if (!scrub->mend.core)
+        scrub->mend = (struct file_replace){.core = flow->core,
+                                            .path = scrub->path,
+                                            .data = scrub->mended.data,
+                                            .size = (size_t)scrub->mended.size};
+    if (!file_replace_step(&scrub->mend, flow))
+        return false;
+    if (scrub->mend.error)
+        tell(scrub, segment_caches[scrub->file], 0, "it is damaged, and can't be written anew");
+    else if (list_is_empty(&log->dirty_folder))
+        list_push(&log->store->dirty_folders, &log->dirty_folder);
+    if (!scrub->mend.error)
+        REACHED("index of transactions made anew for a scrub");
+    memory_free((void *)(uintptr_t)scrub->mended.data);
+    scrub->mended = BYTES_NULL;
+    scrub->mend = (struct file_replace){0};
+    return true;
 }
 
 static enum scrub_result caches(struct scrub_segment *scrub, struct flow *flow)
@@ -178,9 +223,13 @@ static enum scrub_result caches(struct scrub_segment *scrub, struct flow *flow)
             scrub->read = (struct file_read){
                 .core = flow->core, .path = scrub->path, .most_bytes = CACHE_BYTES_MOST};
         }
-        if (!file_read_step(&scrub->read, flow))
+        if (!scrub->mended.data) {
+            if (!file_read_step(&scrub->read, flow))
+                return SCRUB_WAITS;
+            judge_cache(scrub);
+        }
+        if (!mend(scrub, flow))
             return SCRUB_WAITS;
-        judge_cache(scrub);
         scrub->read_bytes += (uint64_t)max_i64(scrub->read.bytes.size, 0);
         file_read_done(&scrub->read);
         scrub->read = (struct file_read){0};

@@ -6,8 +6,10 @@
  *
  * Each batch's CRC, that offsets grow, the header fields by the sidecar, the files beside the .log
  * by it. A segment without a sidecar, or with one of other batches, gets one. Rot is told
- * (log_prove.h); indexes are made anew. Nothing is changed else. */
+ * (log_prove.h); indexes are made anew, that of transactions from memory, if what it has is what
+ * the sidecar says. Nothing is changed else. */
 #include "storage/file_read.h"
+#include "storage/file_replace.h"
 #include "storage/log_scan.h"
 #include "storage/sidecar.h"
 
@@ -18,6 +20,8 @@ struct scrub_segment {
     struct sidecar *made;    /* of what is read */
     struct log_scan scan;
     struct file_read read;
+    struct file_replace mend; /* of the index of transactions */
+    struct bytes mended;      /* what is written; null: nothing is */
     struct op op;
     struct file_stat stat;
     struct waiter waiter;

@@ -51,10 +51,10 @@ static int64_t choose_place(struct disk *disk, struct inode *file, bool is_log,
 /* Flips a bit, or removes the sidecar. True: only a copy could bring back what was there. */
 static bool damage(struct target *target, struct random *random, char *what, size_t size)
 {
-    static const char *const suffixes[] = {".log",       ".log",         ".index",
-                                           ".timeindex", SIDECAR_SUFFIX, "gone"};
+    static const char *const suffixes[] = {".log",         ".log", ".index",   ".timeindex",
+                                           SIDECAR_SUFFIX, "gone", ".txnindex"};
     const char *stem = target->paths[random_below(random, (uint64_t)target->count)];
-    const char *suffix = suffixes[random_below(random, 6)];
+    const char *suffix = suffixes[random_below(random, ARRAY_COUNT(suffixes))];
     bool gone = strcmp(suffix, "gone") == 0;
     char path[200];
     snprintf(path, sizeof path, "%s%s", stem, gone ? SIDECAR_SUFFIX : suffix);
