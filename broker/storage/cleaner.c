@@ -34,7 +34,7 @@ void cleaner_close(struct store *store)
     struct cleaner *cleaner = store->cleaner;
     if (!cleaner)
         return;
-    check(!cleaner->runs);
+    check(!cleaner->log && !cleaner->best && !cleaner->pass);
     compaction_scan_done(&cleaner->dating);
     memory_free(cleaner);
     store->cleaner = NULL;

@@ -47,7 +47,8 @@ struct cleaner {
  * one of a store that is makes its cleaner, if the options have it enabled. */
 void cleaner_consider(struct log *log);
 
-/* Frees its memory; it must have ended (cleaner_stop). */
+/* Frees its memory; it must have ended (cleaner_stop), or have nothing under way, as in a start
+ * that fails before its core has run. */
 void cleaner_close(struct store *store);
 
 /* Asks it to end. True: it has not yet; `waiter` is parked for `flow`: call it again. */
