@@ -257,6 +257,7 @@ static enum step rewrite_install(struct flow *flow)
             (size_t)(log->segment_count - first - 1 - gone) * sizeof(struct segment *));
     log->segment_count -= gone;
     rewrite->at = 0;
+    REACHED("segments compacted");
     if (rewrite->sources[0]->users > 1)
         REACHED("read during a compaction's swap");
     for (int32_t i = 0; i < rewrite->source_count; i++)

@@ -166,6 +166,12 @@ static void on_fenced(struct broker *broker, struct shard *shard)
     CONTAINER_OF(broker, struct broker_machine, broker)->fenced = true;
 }
 
+static void print_line(void *owner, const char *line, size_t size)
+{
+    (void)owner;
+    printf("    %.*s\n", (int)size, line);
+}
+
 static enum error open_all(struct broker_machine *machine)
 {
     struct broker *broker = &machine->broker;
@@ -185,6 +191,8 @@ static enum error open_all(struct broker_machine *machine)
     for (int i = 0; i < machine->cores; i++) {
         struct shard *shard = &broker->shards[i];
         shard->core.buffers.budget_bytes = machine->buffers_bytes;
+        if (machine->verbose)
+            shard->core.events.write = print_line;
         for (int d = 0; d < broker->directory_count && machine->flush_all_files; d++)
             shard->stores[d]->options.flush_all_files = machine->flush_all_files;
     }

@@ -30,6 +30,7 @@ struct broker_machine {
     uint64_t incarnations; /* boots that came to an end */
     bool has_crashed;      /* while it was booting or stopping */
     char why[512];         /* of the last failed boot */
+    bool verbose;          /* the broker's log of events is printed, once it is up */
     /* inside */
     bool net_stopped, fenced;
     struct world_action crash;

@@ -34,7 +34,7 @@ void quiet_draw(struct simulation *sim)
     sim->quiet.at_event = (uint64_t)draw(sim, 1000, (int64_t)sim->events_wanted * 3 / 4);
     /* or they would have the most to do in an hour of nothing */
     settings->log_scrub_interval_ms = 200000;
-    settings->log_cleaner_backoff_ms = 5000;
+    settings->log_cleaner_backoff_ms = 15000;
 }
 
 /* ---- the wall clock ------------------------------------------------------------------------ */
@@ -136,7 +136,7 @@ void oracle_retention(struct simulation *sim, const struct log *log,
 {
     const struct model_rules *rules = partition->topic->rules;
     int64_t first, from = partition->start_seen, to = log->log_start;
-    bool limited = rules->retention_ms >= 0 || rules->retention_bytes >= 0;
+    bool limited = !rules->keeps && (rules->retention_ms >= 0 || rules->retention_bytes >= 0);
     if (to <= partition->start_asked || partition->purges_to_end > 0 || !limited)
         return;
     if (rules->retention_bytes >= 0 && rules->retention_ms < 0) {
@@ -152,8 +152,9 @@ void oracle_retention(struct simulation *sim, const struct log *log,
             world_violation(sim->world, "%s-%d: %lld to %lld gone by age, by a clock not steady",
                             partition->topic->name, partition->index, (long long)from,
                             (long long)to);
-        if (newest_of(sim, partition, from, to, INT64_MIN) >=
-            broker_wall_ms(sim) - rules->retention_ms)
+        /* not of records that compaction has taken before */
+        if (!rules->compacts && newest_of(sim, partition, from, to, INT64_MIN) >=
+                                    broker_wall_ms(sim) - rules->retention_ms)
             world_violation(sim->world, "%s-%d: %lld to %lld gone, not all older than %lld ms",
                             partition->topic->name, partition->index, (long long)from,
                             (long long)to, (long long)rules->retention_ms);
@@ -171,6 +172,8 @@ static void check_aged(struct simulation *sim, const struct partition *partition
         log->state == LOG_FAILED || partition->key.index >= topic->partition_count)
         return;
     const struct model_rules *rules = topic->rules;
+    if (rules->keeps)
+        return;
     const struct model_partition *model = &topic->partitions[partition->key.index];
     int64_t first, age_ms = rules->retention_ms + AGED_MARGIN_S * 1000;
     int64_t end = partition->replica.high_watermark;

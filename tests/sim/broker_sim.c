@@ -120,6 +120,9 @@ static void draw_rules(struct simulation *sim, struct model_rules *rules)
         rules->retention_ms = kind < 2 ? 1000ll << random_below(&sim->extra, 9) : 86400000;
     if (sim->retains && kind > 1 && kind < 5)
         rules->retention_bytes = 1ll << random_between(&sim->extra, 12, 18);
+    rules->tombstone_ms = random_once_in(&sim->extra, 2) ? 0 : 30ll * 86400000;
+    rules->compacts = sim->compacts && random_once_in(&sim->extra, 2);
+    rules->keeps = rules->compacts && random_once_in(&sim->extra, 2);
 }
 
 static void set(struct simulation *sim, const char *name, const char *format, ...)
@@ -139,6 +142,7 @@ static void set(struct simulation *sim, const char *name, const char *format, ..
 static void draw_topics(struct simulation *sim)
 {
     sim->retains = random_once_in(&sim->extra, 2);
+    sim->compacts = random_once_in(&sim->extra, 2);
     for (int kind = 0; kind < MODEL_KINDS; kind++) {
         sim->topics[kind] = (int32_t)draw(sim, 1, kind == MODEL_FIXED ? 4 : 2);
         for (int i = 0; i < MODEL_NAMES_MAX; i++)
@@ -154,6 +158,8 @@ static void draw_topics(struct simulation *sim)
         rules->old_is_refused ? 3600000ll : (long long)INT64_MAX);
     set(sim, "message.max.bytes", "%d", rules->size_max_bytes);
     set(sim, "min.insync.replicas", "%d", rules->min_insync);
+    set(sim, "log.cleanup.policy", "%s", model_cleanup(rules));
+    set(sim, "log.cleaner.delete.retention.ms", "%lld", (long long)rules->tombstone_ms);
     set(sim, "log.retention.ms", "%lld", (long long)rules->retention_ms);
     set(sim, "log.retention.bytes", "%lld", (long long)rules->retention_bytes);
     set(sim, "log.segment.delete.delay.ms", "%lld", (long long)rules->delete_delay_ms);
@@ -162,6 +168,16 @@ static void draw_topics(struct simulation *sim)
 static const struct client_kind *kind_of_producer(struct simulation *sim)
 {
     return random_once_in(&sim->random, 2) ? &idempotent_kind : &producer_kind;
+}
+
+/* What little there is, is compacted soon and often. */
+static void draw_cleaner(struct simulation *sim)
+{
+    struct settings *settings = &sim->broker.settings;
+    settings->log_cleaner_backoff_ms = 32ll << random_below(&sim->extra, 6);
+    settings->log_cleaner_min_cleanable_ratio = (double)random_below(&sim->extra, 6) / 10;
+    settings->log_cleaner_dedupe_buffer_size = 1ll << random_between(&sim->extra, 10, 20);
+    settings->log_cleaner_io_buffer_size = 1 << random_between(&sim->extra, 9, 18);
 }
 
 static void draw_clients(struct simulation *sim)
@@ -466,8 +482,10 @@ struct sim_result sim_run(uint64_t seed, uint64_t events, bool verbose)
     sim->world->quiet = true;
     model_init(&sim->model, sim->world);
     broker_machine_init(&sim->broker, sim->world);
+    sim->broker.verbose = verbose;
     draw_broker(sim);
     draw_topics(sim);
+    draw_cleaner(sim);
     quiet_draw(sim);
     world_on_event(sim->world, oracle_event, sim);
     sim_boot(sim);

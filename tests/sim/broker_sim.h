@@ -61,7 +61,8 @@ struct simulation {
     int producer_id_count;
     struct sim_ghost ghost;
     struct quiet quiet;
-    bool retains; /* some topics have limits of age or size */
+    bool compacts; /* some topics are compacted */
+    bool retains;  /* some topics have limits of age or size */
 };
 
 /* Tells what the scenario does. */

@@ -36,16 +36,17 @@ static const struct model_rules *draw_name(struct client *client, char *name, en
     return &sim->model.rules[kind][index];
 }
 
-enum { CONFIGS = 8 };
+enum { CONFIGS = 10 };
 
 /* What makes a topic one of these rules. */
 static void write_configs(const struct model_rules *rules, char text[CONFIGS][24],
                           struct create_topics_request_creatable_topic_config *configs)
 {
     static const char *const names[CONFIGS] = {
-        "compression.type",  "message.timestamp.type", "message.timestamp.before.max.ms",
-        "max.message.bytes", "min.insync.replicas",    "retention.ms",
-        "retention.bytes",   "file.delete.delay.ms"};
+        "compression.type",   "message.timestamp.type", "message.timestamp.before.max.ms",
+        "max.message.bytes",  "min.insync.replicas",    "retention.ms",
+        "retention.bytes",    "file.delete.delay.ms",   "cleanup.policy",
+        "delete.retention.ms"};
     snprintf(text[0], sizeof text[0], "%s", model_compression(rules));
     snprintf(text[1], sizeof text[1], "%s", rules->append_time ? "LogAppendTime" : "CreateTime");
     snprintf(text[2], sizeof text[2], "%lld",
@@ -55,6 +56,8 @@ static void write_configs(const struct model_rules *rules, char text[CONFIGS][24
     snprintf(text[5], sizeof text[5], "%lld", (long long)rules->retention_ms);
     snprintf(text[6], sizeof text[6], "%lld", (long long)rules->retention_bytes);
     snprintf(text[7], sizeof text[7], "%lld", (long long)rules->delete_delay_ms);
+    snprintf(text[8], sizeof text[8], "%s", model_cleanup(rules));
+    snprintf(text[9], sizeof text[9], "%lld", (long long)rules->tombstone_ms);
     for (int i = 0; i < CONFIGS; i++) {
         message_set_defaults(&create_topics_request_creatable_topic_config_message, &configs[i]);
         configs[i].name = string_of(names[i]);

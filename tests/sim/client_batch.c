@@ -3,6 +3,7 @@
 #include "base/memory.h"
 #include "codec/crc32c.h"
 #include "sim/broker_sim.h"
+#include "sim/client_keys.h"
 
 enum { ZSTD_FROM = 7, DAY_MS = 86400000, JITTER_MS = 1000 };
 
@@ -104,7 +105,9 @@ static void add_records(struct client *client, const struct client_batch_habits 
         uint64_t uid =
             model_send(&client->sim->model, batch->partition, size, record.timestamp, batch->codec);
         model_value(uid, value, size);
-        model_extras(uid, &extras, &record);
+        model_extras(&client->sim->model, uid, &extras, &record);
+        if (model_is_tombstone(&client->sim->model, uid))
+            record.value = BYTES_NULL;
         enum error error = batch_builder_add(builder, &record);
         check(error == ERROR_NONE);
         if (batch->count++ == 0)

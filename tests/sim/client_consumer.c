@@ -6,6 +6,7 @@
 #include "protocol/batch.h"
 #include "protocol/messages.h"
 #include "sim/broker_sim.h"
+#include "sim/client_keys.h"
 #include "sim/client_start.h"
 
 enum { PARTS_MAX = 4 };
@@ -16,6 +17,7 @@ struct consumer {
     struct consumer_part {
         struct model_partition *partition;
         int64_t offset, promised_start, promised_end; /* at the time of asking */
+        struct model_pass pass;
     } parts[PARTS_MAX];
     bool asked, asks_topics;
     int32_t max_bytes, max_wait_ms;
@@ -58,6 +60,7 @@ static bool verify_next(struct client *client)
         consumer->topic = topic;
         consumer->part_count = 1;
         consumer->parts[0] = (struct consumer_part){.partition = partition};
+        model_pass_begin(&client->sim->model, partition, &consumer->parts[0].pass);
         consumer->rounds = INT32_MAX;
         return true;
     }
@@ -89,6 +92,8 @@ static bool pick(struct client *client)
                              ? 0
                              : random_between(&client->random, 0, partition->promised_end);
         consumer->parts[i] = (struct consumer_part){.partition = partition, .offset = offset};
+        if (offset == 0)
+            model_pass_begin(&client->sim->model, partition, &consumer->parts[i].pass);
     }
     consumer->rounds = (int)random_between(&client->random, 1, 30);
     return true;
@@ -150,6 +155,28 @@ static void work(struct client *client)
     fetch(client);
 }
 
+/* Returns where it goes on, or -1. */
+static int64_t read_records(struct client *client, struct consumer_part *part,
+                            const struct fetch_response_partition_data *answer)
+{
+    struct simulation *sim = client->sim;
+    const struct model_topic *topic = part->partition->topic;
+    struct bytes data = answer->records.whole;
+    struct batch first;
+    int64_t next = -1;
+    if (data.size > 0 && batch_view(data.data, (size_t)data.size, &first) == ERROR_NONE &&
+        ((first.base_offset > part->offset && !topic->rules->compacts) ||
+         batch_last_offset(&first) < part->offset))
+        world_violation(sim->world, "fetch: %s-%d at %lld begins with the batch at %lld",
+                        topic->name, answer->partition_index, (long long)part->offset,
+                        (long long)first.base_offset);
+    sim->model.pass = part->pass.runs ? &part->pass : NULL;
+    if (data.size > 0)
+        model_read_batches(&sim->model, part->partition, data, &next, true);
+    sim->model.pass = NULL;
+    return next;
+}
+
 static void take_part(struct client *client, struct consumer_part *part,
                       const struct fetch_response_partition_data *answer, int64_t asked_ns)
 {
@@ -192,23 +219,16 @@ static void take_part(struct client *client, struct consumer_part *part,
         world_violation(sim->world, "fetch: %s-%d has high watermark %lld, promised was %lld",
                         topic->name, answer->partition_index, (long long)answer->high_watermark,
                         (long long)part->promised_end);
-    int64_t next = -1;
-    struct batch first;
-    struct bytes data = answer->records.whole;
-    if (data.size > 0 && batch_view(data.data, (size_t)data.size, &first) == ERROR_NONE &&
-        (first.base_offset > part->offset || batch_last_offset(&first) < part->offset))
-        world_violation(sim->world, "fetch: %s-%d at %lld begins with the batch at %lld",
-                        topic->name, answer->partition_index, (long long)part->offset,
-                        (long long)first.base_offset);
-    if (data.size > 0)
-        model_read_batches(&sim->model, part->partition, data, &next, true);
+    int64_t next = read_records(client, part, answer);
     if (next > answer->high_watermark)
         world_violation(sim->world, "fetch: %s-%d gives up to %lld, the high watermark is %lld",
                         topic->name, answer->partition_index, (long long)next,
                         (long long)answer->high_watermark);
     if (next >= 0)
         part->offset = next;
-    else if (consumer->verifies && part->offset >= answer->high_watermark)
+    if (part->offset >= answer->high_watermark)
+        model_pass_end(&sim->model, part->partition, &part->pass, "fetch");
+    if (next < 0 && consumer->verifies && part->offset >= answer->high_watermark)
         consumer->rounds = 0;
 }
 

@@ -107,6 +107,7 @@ static void take_configs(struct client *client, const struct model_topic *topic,
     check_config(client, topic, "compression.type", model_compression(rules), result);
     check_config(client, topic, "message.timestamp.type",
                  rules->append_time ? "LogAppendTime" : "CreateTime", result);
+    check_config(client, topic, "cleanup.policy", model_cleanup(rules), result);
     snprintf(number, sizeof number, "%d", rules->size_max_bytes);
     check_config(client, topic, "max.message.bytes", number, result);
     snprintf(number, sizeof number, "%d", rules->min_insync);

@@ -1,6 +1,7 @@
 #include "sim/client_model.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "sim/client_keys.h"
 #include "sim/machine_memory.h"
 
 void model_init(struct model *model, struct world *world)
@@ -28,6 +29,11 @@ const char *model_compression(const struct model_rules *rules)
     return rules->codec == MODEL_CODEC_SENT ? "producer"
            : rules->codec == CODEC_NONE     ? "uncompressed"
                                             : codec_name((enum codec)rules->codec);
+}
+
+const char *model_cleanup(const struct model_rules *rules)
+{
+    return !rules->compacts ? "delete" : rules->keeps ? "compact" : "compact,delete";
 }
 
 struct model_topic *model_find(const struct model *model, struct uuid id)
@@ -179,8 +185,38 @@ static struct bytes of_uid(uint8_t *bytes, uint64_t uid, int32_t size)
     return (struct bytes){bytes, size};
 }
 
-void model_extras(uint64_t uid, struct model_bytes *bytes, struct record *ret_record)
+static void write_header(struct writer *writer, const char *name, struct bytes value)
 {
+    struct record_header header = {.key = {(const uint8_t *)name, (int32_t)strlen(name)},
+                                   .value = value};
+    record_write_header(writer, &header);
+}
+
+/* Of a compacted topic. */
+static void keyed_extras(const struct model *model, uint64_t uid, struct model_bytes *bytes,
+                         struct record *ret_record)
+{
+    struct writer writer;
+    uint8_t name[8];
+    int key = model_key(uid);
+    /* one of them is empty, which is a key like any other */
+    ret_record->key =
+        of_uid(bytes->key, 0x79656b00u + (uint64_t)key, key == 0 ? 0 : 4 + key % 3 * 5);
+    writer_init(&writer, bytes->headers, sizeof bytes->headers);
+    ret_record->headers_count = model_is_tombstone(model, uid);
+    store_be64(name, uid);
+    if (ret_record->headers_count > 0)
+        write_header(&writer, "uid", (struct bytes){name, sizeof name});
+    ret_record->headers = (struct bytes){bytes->headers, (int32_t)writer.size};
+}
+
+void model_extras(const struct model *model, uint64_t uid, struct model_bytes *bytes,
+                  struct record *ret_record)
+{
+    if (model->records[uid].partition->topic->rules->compacts) {
+        keyed_extras(model, uid, bytes, ret_record);
+        return;
+    }
     uint64_t kind = (uid * 0x9e3779b97f4a7c15u) >> 32;
     int32_t key_size = (int32_t)(kind % 4 * 5) - 5; /* null, empty, 5, 10 */
     uint8_t value[8];
@@ -189,10 +225,9 @@ void model_extras(uint64_t uid, struct model_bytes *bytes, struct record *ret_re
     struct writer writer;
     writer_init(&writer, bytes->headers, sizeof bytes->headers);
     for (int32_t i = 0; i < ret_record->headers_count; i++) {
-        struct record_header header = {
-            .key = {(const uint8_t *)"name", i * 2},
-            .value = (kind >> 16) % 3 == 0 ? BYTES_NULL : of_uid(value, uid + (uint64_t)i, 7)};
-        record_write_header(&writer, &header);
+        const char *const names[] = {"", "na", "name"};
+        write_header(&writer, names[i],
+                     (kind >> 16) % 3 == 0 ? BYTES_NULL : of_uid(value, uid + (uint64_t)i, 7));
     }
     check(writer.error == ERROR_NONE);
     ret_record->headers = (struct bytes){bytes->headers, (int32_t)writer.size};
@@ -204,11 +239,11 @@ static bool same_bytes(struct bytes a, struct bytes b)
 }
 
 /* Key and headers, which records of the batch have as they were sent. */
-static bool extras_are(uint64_t uid, const struct record *record)
+static bool extras_are(const struct model *model, uint64_t uid, const struct record *record)
 {
     struct model_bytes bytes;
     struct record wanted;
-    model_extras(uid, &bytes, &wanted);
+    model_extras(model, uid, &bytes, &wanted);
     return same_bytes(record->key, wanted.key) && record->headers_count == wanted.headers_count &&
            (wanted.headers_count == 0 || same_bytes(record->headers, wanted.headers));
 }
@@ -310,17 +345,29 @@ void model_acknowledge(struct model *model, uint64_t uid, int64_t offset, int64_
         promise(model->records[uid].partition, slot, offset);
 }
 
+static uint64_t uid_of_tombstone(const struct record *record)
+{
+    struct reader reader;
+    struct record_header header;
+    reader_init(&reader, record->headers.data, (size_t)record->headers.size);
+    record_next_header(&reader, &header);
+    return reader.error || header.value.size != 8 ? 0 : load_be64(header.value.data);
+}
+
 /* Is it a record that was sent there, whole? Returns its uid, or 0. */
 static uint64_t recognise(const struct model *model, const struct model_partition *partition,
                           const struct record *record)
 {
     struct bytes value = record->value;
     uint64_t uid = value.size >= MODEL_VALUE_MIN ? load_be64(value.data) : 0;
+    if (value.size < 0 && record->headers_count == 1)
+        uid = uid_of_tombstone(record);
     if (uid == 0 || uid >= model->record_count || model->records[uid].partition != partition ||
-        model->records[uid].size != (uint32_t)value.size || !value_is(uid, value) ||
-        !extras_are(uid, record))
+        model_is_tombstone(model, uid) != (value.size < 0) || !extras_are(model, uid, record))
         return 0;
-    return uid;
+    bool same = value.size < 0 ||
+                (model->records[uid].size == (uint32_t)value.size && value_is(uid, value));
+    return same ? uid : 0;
 }
 
 /* The record that is known to lie at `offset` was read there. */
@@ -332,6 +379,8 @@ static void note_read(struct model *model, struct model_partition *partition, in
     if (promises)
         promise(partition, slot, offset);
     slot->is_verified = true;
+    if (model->pass)
+        model_pass_meet(model->pass, slot->uid, offset);
 }
 
 void model_read(struct model *model, struct model_partition *partition, const struct record *record,
@@ -389,6 +438,7 @@ static bool was_read(const struct model_partition *partition, const struct batch
 {
     int64_t offset = batch->base_offset;
     return offset >= 0 && batch_last_offset(batch) < partition->capacity && batch->crc != 0 &&
+           batch->count == batch->last_offset_delta + 1 &&
            partition->slots[offset].crc == batch->crc;
 }
 
@@ -414,7 +464,8 @@ static bool read_batch(struct model *model, struct model_partition *partition,
             uid = count++ == 0 ? recognise(model, partition, &record) : uid;
         }
     arena_done(&arena);
-    bool good = count == batch->count && count == batch->last_offset_delta + 1 &&
+    bool dense = count == batch->last_offset_delta + 1 || partition->topic->rules->compacts;
+    bool good = count == batch->count && dense &&
                 (uid == 0 || obeys_rules(model, partition, batch, uid, max_timestamp));
     if (good && uid != 0)
         slot_at(partition, batch->base_offset)->crc = batch->crc;
@@ -435,7 +486,8 @@ void model_read_batches(struct model *model, struct model_partition *partition, 
                             partition->index, (long long)*next, error_text(error));
             return;
         }
-        if (*next >= 0 && batch.base_offset != *next)
+        bool gaps = partition->topic->rules->compacts && batch.base_offset > *next;
+        if (*next >= 0 && batch.base_offset != *next && !gaps)
             world_violation(model->world, "%s-%d: a batch at %lld, expected %lld", topic,
                             partition->index, (long long)batch.base_offset, (long long)*next);
         *next = batch_last_offset(&batch) + 1;

@@ -26,6 +26,7 @@ enum {
     MODEL_VALUE_MIN = 12,
     MODEL_EXTRA_BYTES = 64, /* of key and of headers, each */
     MODEL_CODEC_SENT = -1,
+    MODEL_KEYS = 8, /* of a compacted topic */
 };
 
 /* Names of a kind: "fixed-0" stays for ever, "passing-0" is deleted and made again, both are made
@@ -42,6 +43,15 @@ struct model_rules {
     int32_t size_max_bytes, min_insync;
     int64_t retention_ms, retention_bytes; /* -1: no limit */
     int64_t delete_delay_ms;
+    bool compacts, keeps; /* cleanup.policy: compact; not delete */
+    int64_t tombstone_ms; /* delete.retention.ms */
+};
+
+/* A reader's way through a compacted log (client_keys.h). */
+struct model_pass {
+    bool runs;
+    int64_t promised[MODEL_KEYS]; /* the newest when it began; -1 none */
+    int64_t met[MODEL_KEYS];      /* the last one; -1 none */
 };
 
 struct model_topic;
@@ -62,6 +72,7 @@ struct model_partition {
     /* log starts (client_start.h): acknowledged; ever seen; seen last, in this incarnation; asked
      */
     int64_t start_promised, start_seen, start_now, start_asked;
+    bool on_disk;          /* found there by the last oracle */
     int32_t purges_to_end; /* asked in this incarnation, to whatever the high watermark is then */
     int64_t seen_ns;       /* when it was known to exist */
 };
@@ -99,6 +110,7 @@ struct model {
     struct model_record *records; /* by uid; 0 is nobody's */
     uint64_t record_count, record_capacity;
     uint64_t acknowledged, read;
+    struct model_pass *pass; /* of who reads just now; or null */
     struct model_rules rules[MODEL_KINDS][MODEL_NAMES_MAX];
 };
 
@@ -107,6 +119,9 @@ void model_done(struct model *model);
 
 /* compression.type of such a topic. */
 const char *model_compression(const struct model_rules *rules);
+
+/* And its cleanup.policy. */
+const char *model_cleanup(const struct model_rules *rules);
 
 /* Null: never heard of. */
 struct model_topic *model_find(const struct model *model, struct uuid id);
@@ -141,9 +156,11 @@ struct model_bytes {
     uint8_t key[MODEL_EXTRA_BYTES], headers[MODEL_EXTRA_BYTES];
 };
 
-/* What follows from the uid: value (`size` bytes at `value`), key, headers. */
+/* What follows from the uid: value (`size` bytes at `value`), key, headers; those of a tombstone,
+ * which has no value, say the uid. */
 void model_value(uint64_t uid, uint8_t *value, uint32_t size);
-void model_extras(uint64_t uid, struct model_bytes *bytes, struct record *ret_record);
+void model_extras(const struct model *model, uint64_t uid, struct model_bytes *bytes,
+                  struct record *ret_record);
 
 /* It was acknowledged at `offset`, with the leader's time or -1. */
 void model_acknowledge(struct model *model, uint64_t uid, int64_t offset, int64_t append_time_ms);

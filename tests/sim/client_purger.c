@@ -155,6 +155,8 @@ static bool is_excused(struct client *client, const struct purge *purge, enum er
         return !sim->calm || asked_ns <= sim->calm_ns;
     case ERROR_REQUEST_TIMED_OUT:
         return true;
+    case ERROR_POLICY_VIOLATION:
+        return purge->partition->topic->rules->keeps;
     case ERROR_UNKNOWN_TOPIC_OR_PARTITION:
     case ERROR_NOT_LEADER_OR_FOLLOWER:
         return asked_ns <= purge->partition->seen_ns + MODEL_SPREAD_NS;
@@ -180,7 +182,8 @@ take_deleted(struct client *client, const struct purge *purge,
     if (purge->offset < 0 && purger->boots == client->sim->broker.boots &&
         error != ERROR_REQUEST_TIMED_OUT)
         partition->purges_to_end--;
-    if (error == ERROR_NONE && purge->offset < purge->promised_end + FAR_BEYOND) {
+    if (error == ERROR_NONE && purge->offset < purge->promised_end + FAR_BEYOND &&
+        !partition->topic->rules->keeps) {
         REACHED("records deleted by a client");
         model_start_told(&client->sim->model, partition, purge->promised_start,
                          answer->low_watermark, "delete records");
