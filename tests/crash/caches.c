@@ -117,7 +117,7 @@ static void live_on(struct rig *first, struct oracle *oracle, uint64_t seed, cha
     rig->sidecar_damaged = strstr(what, SIDECAR_SUFFIX) != NULL; /* nobody scrubs: it stays so */
     rig_open(rig);
     rig_read_all(rig);
-    rig->index_gap_bytes = 64 << 10; /* OPENING_GAP_BYTES of storage/log_batch.c */
+    rig->index_gap_bytes = INDEX_GAP_BYTES;
     rig->damaged = strstr(what, kinds[3]) || strstr(what, kinds[4]); /* perhaps nobody came by */
     rig_stop(rig);
     if (rig->failure[0])

@@ -196,6 +196,7 @@ static enum step truncate_step(struct flow *flow)
         rig_fail(worker->rig, "slot %d: cut off at %lld it ends at %lld, not %lld", worker->slot,
                  (long long)task->offset, (long long)worker->log->appended_end,
                  (long long)task->end);
+    worker->rig->index_gap_bytes = INDEX_GAP_BYTES; /* the log was opened again */
     world_record_mark(worker->rig->world, 0,
                       oracle_truncated(worker->rig->oracle, worker->slot, task->end));
     worker->rig->promises[worker->slot] = worker->rig->oracle->now[worker->slot];

@@ -251,6 +251,8 @@ void rig_start(struct rig *rig)
         world_start(rig->world, 0);
     int64_t ends[SLOTS_MAX];
     rig->resumes = resumes(rig);
+    if (rig->resumes) /* entries may have waited over checkpoints (storage/segment.h) */
+        rig->index_gap_bytes = INDEX_GAP_BYTES;
     rig->refused = !rig_recover(rig);
     if (rig->refused && rig->faulty)
         return;

@@ -12,6 +12,10 @@
 
 enum rig_starts { STARTS_BOTH, STARTS_CLASSIC, STARTS_RESUME }; /* both: drawn at every start */
 
+/* What an opening may leave without entries at the end of an index: OPENING_GAP_BYTES of
+ * storage/log_batch.c. */
+enum { INDEX_GAP_BYTES = 64 << 10 };
+
 enum { FULL_PAUSE_NS = 50000000 }; /* of a writer that is refused since the disk is full */
 
 struct rig_settings {
