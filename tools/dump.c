@@ -29,11 +29,10 @@ static const struct usage usage = {
     "(*.snapshot), aborted transactions (*.txnindex), sidecars (*.sidecar, whose segment and\n"
     "indexes are judged by them), snapshots of the metadata log (*.checkpoint), journals\n"
     "(journal-N), what was set aside of one (*.journal), partition.metadata, meta.properties,\n"
-    "*-offset-checkpoint, log-starts, the marks of a clean stop and of a running broker, the lock; "
-    "of a\n"
-    "folder, all that is in it. Lines that begin with sound, left and fault say what each file is\n"
-    "worth; left is what the broker's next start writes or cuts by its journal. Exit code 1 if\n"
-    "there is a fault. To be used on the directory of a broker that does not run.",
+    "*-offset-checkpoint, log-starts, the marks of a clean stop and of a running broker, the\n"
+    "lock; of a folder, all that is in it. Lines that begin with sound, left and fault say what\n"
+    "each file is worth; left is what the broker's next start writes or cuts by its journal. Exit\n"
+    "code 1 if there is a fault. To be used on the directory of a broker that does not run.",
     rows};
 
 /* --- judgements and events ------------------------------------------------------------------- */

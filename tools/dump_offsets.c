@@ -57,7 +57,7 @@ bool dump_log_starts(struct dump *dump, const char *path)
         return false;
     struct dump_file file;
     struct log_starts starts;
-    bool news;
+    bool news = false;
     log_starts_init(&starts);
     dump_begin(dump, path);
     if (dump_file_open(dump, &file, path)) {

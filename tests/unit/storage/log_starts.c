@@ -43,7 +43,7 @@ TEST(log_starts, only_grow)
 TEST(log_starts, any_flipped_bit_of_a_file_is_noticed)
 {
     struct log_starts starts;
-    bool news;
+    bool news = false;
     log_starts_init(&starts);
     log_starts_note(&starts, one, 3, 4711);
     struct bytes text = log_starts_encode(&starts);
