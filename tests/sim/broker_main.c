@@ -75,6 +75,8 @@ static const char *const wanted_marks[] = {
     "a read below the log start",
     "log starts saved",
     "segments below the log start have gone",
+    "a bit flipped in a closed segment",
+    "a bit flipped beside a closed segment",
     "segments compacted",
     "swap finished at open",
     "read during a compaction's swap",

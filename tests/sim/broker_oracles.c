@@ -367,7 +367,8 @@ static void check_log(struct simulation *sim, struct model_partition *partition,
         next = base;
         model_read_batches(&sim->model, partition, log, &next, false);
         snprintf(path + strlen(path) - 3, 8, "index");
-        check_index(sim, path, log, base);
+        if (!partition->cache_rotten) /* nobody may have needed it */
+            check_index(sim, path, log, base);
         memory_free((void *)log.data);
     }
     start = max_i64(start, 0);
@@ -406,6 +407,10 @@ static void check_folder(struct simulation *sim, const char *directory, const ch
     struct model_topic *topic = topic_of_folder(sim, folder);
     if (!topic || index >= topic->partition_count) {
         world_violation(sim->world, "%s: a folder of no topic", folder);
+        return;
+    }
+    if (topic->partitions[index].rotten) {
+        topic->partitions[index].on_disk = true;
         return;
     }
     if (topic->deleted_ns != INT64_MAX)

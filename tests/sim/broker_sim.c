@@ -7,6 +7,7 @@
  * here, from outside of any turn, but for crashes that come while it boots or stops. */
 #include "sim/broker_sim.h"
 #include "sim/broker_quiet.h"
+#include "sim/broker_rot.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "sim/machine_memory.h"
@@ -143,6 +144,7 @@ static void draw_topics(struct simulation *sim)
 {
     sim->retains = random_once_in(&sim->extra, 2);
     sim->compacts = random_once_in(&sim->extra, 2);
+    sim->rots = random_once_in(&sim->extra, 3);
     for (int kind = 0; kind < MODEL_KINDS; kind++) {
         sim->topics[kind] = (int32_t)draw(sim, 1, kind == MODEL_FIXED ? 4 : 2);
         for (int i = 0; i < MODEL_NAMES_MAX; i++)
@@ -314,6 +316,8 @@ static void fail_an_operation(struct simulation *sim)
 
 static void fault(struct simulation *sim)
 {
+    if (sim->rots && random_once_in(&sim->extra, 2))
+        rot_flip(sim, ROT_CACHE);
     switch (random_below(&sim->random, 12)) {
     case 0:
     case 1:
@@ -408,6 +412,8 @@ static void run_calm(struct simulation *sim)
     if (sim->broker.state == BROKER_DOWN)
         sim_boot(sim);
     sim->calm_ns = sim->world->now_ns + second_ns;
+    for (int i = sim->rots ? (int)random_below(&sim->extra, 4) : 0; i > 0 && !failed(sim); i--)
+        rot_flip(sim, ROT_LOG);
     if (failed(sim))
         return;
     world_run(sim->world,

@@ -61,6 +61,7 @@ struct simulation {
     int producer_id_count;
     struct sim_ghost ghost;
     struct quiet quiet;
+    bool rots;     /* bits of cold files flip */
     bool compacts; /* some topics are compacted */
     bool retains;  /* some topics have limits of age or size */
 };

@@ -192,6 +192,13 @@ static void take_part(struct client *client, struct consumer_part *part,
         consumer->rounds = 0;
         return;
     }
+    if (part->partition->rotten && (error == ERROR_KAFKA_STORAGE_ERROR || !error)) {
+        consumer->rounds = 0; /* what it gave was looked at; it goes no further */
+        part->pass.runs = false;
+        if (!error)
+            read_records(client, part, answer);
+        return;
+    }
     bool faults = !sim->calm || asked_ns <= sim->calm_ns; /* when it was asked */
     if (error == ERROR_KAFKA_STORAGE_ERROR && faults) {
         consumer->rounds = 0;

@@ -326,6 +326,8 @@ static bool error_is_sound(struct client *client, const struct fetcher_part *par
         return false;
     if (error == ERROR_NONE || error == ERROR_OFFSET_OUT_OF_RANGE)
         return true;
+    if (error == ERROR_KAFKA_STORAGE_ERROR && partition->rotten)
+        return true;
     if (error == ERROR_KAFKA_STORAGE_ERROR) /* of before the last start, it may come late */
         return !client->sim->calm || asked_ns < client->sim->calm_ns;
     return (error == ERROR_UNKNOWN_TOPIC_ID || error == ERROR_UNKNOWN_TOPIC_OR_PARTITION ||
@@ -421,7 +423,7 @@ static void check_part(struct client *client, struct fetcher_part *part, int64_t
                         name, index, (long long)part->watermark, (long long)part->promised_end,
                         (long long)part->compared);
     bool waits = !part->gave && asked_offset < least && fetcher->ask == ASK_INCREMENTAL;
-    part->hungry = waits ? part->hungry + 1 : 0;
+    part->hungry = waits && !part->partition->rotten ? part->hungry + 1 : 0;
     if (part->hungry > PARTS_MAX + 2)
         world_violation(world, "session: %s-%d at %lld of %lld had nothing for %d fetches", name,
                         index, (long long)asked_offset, (long long)part->watermark, part->hungry);
@@ -431,7 +433,7 @@ static void check_part(struct client *client, struct fetcher_part *part, int64_t
 static bool all_read(const struct fetcher *fetcher)
 {
     for (int i = 0; i < fetcher->part_count; i++)
-        if (!fetcher->parts[i].failed &&
+        if (!fetcher->parts[i].failed && !fetcher->parts[i].partition->rotten &&
             (!fetcher->parts[i].told || fetcher->parts[i].offset < fetcher->parts[i].watermark))
             return false;
     return true;

@@ -404,7 +404,8 @@ static bool is_over(struct client *client)
     if (!state)
         return true;
     for (int i = 0; i < STREAMS; i++)
-        if (state->streams[i].count > 0 || state->streams[i].in_flight > 0)
+        if ((state->streams[i].count > 0 || state->streams[i].in_flight > 0) &&
+            !state->streams[i].partition->rotten) /* it may be offline for good */
             return false;
     return client->connected;
 }

@@ -72,6 +72,8 @@ struct model_partition {
     /* log starts (client_start.h): acknowledged; ever seen; seen last, in this incarnation; asked
      */
     int64_t start_promised, start_seen, start_now, start_asked;
+    bool rotten;           /* a bit of its .log has flipped, or of */
+    bool cache_rotten;     /* what lies beside it (broker_rot.h) */
     bool on_disk;          /* found there by the last oracle */
     int32_t purges_to_end; /* asked in this incarnation, to whatever the high watermark is then */
     int64_t seen_ns;       /* when it was known to exist */

@@ -152,7 +152,7 @@ static bool is_excused(struct client *client, const struct purge *purge, enum er
     const struct simulation *sim = client->sim;
     switch (error) {
     case ERROR_KAFKA_STORAGE_ERROR:
-        return !sim->calm || asked_ns <= sim->calm_ns;
+        return !sim->calm || asked_ns <= sim->calm_ns || purge->partition->rotten;
     case ERROR_REQUEST_TIMED_OUT:
         return true;
     case ERROR_POLICY_VIOLATION:
