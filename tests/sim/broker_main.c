@@ -90,6 +90,9 @@ static const char *const wanted_marks[] = {
 /* Not killed here but by the crash tests of storage, which see every cut; by a unit test, which has
  * a batch that grows a thousandfold; or by the scene of a slow disk. */
 static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_files,
+                                             MUTANT_folder_loses_its_name_first,
+                                             MUTANT_folder_cleared_without_name,
+                                             MUTANT_orphan_stays,
                                              MUTANT_resume_forgets_live_blocks,
                                              MUTANT_snapshot_ahead_of_log_believed,
                                              MUTANT_time_index_not_monotonic,
