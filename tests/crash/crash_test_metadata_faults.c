@@ -86,7 +86,7 @@ static void crash(struct metadata_fault *fault)
 {
     if (!fault->place.world->machines[0]->running)
         return;
-    if (fault->number % 3 != 0 || fault->kind == FAULT_ERROR)
+    if (fault->number % 3 != 0 || fault->kind == FAULT_ERROR || fault_plan_lost(&fault->plan))
         world_crash(fault->place.world, 0);
     else
         world_kill(fault->place.world, 0);

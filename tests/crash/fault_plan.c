@@ -61,3 +61,10 @@ bool fault_plan_may_fence(const struct fault_plan *plan)
     return plan->kind == FAULT_ERROR || machine->fault_kind == OP_FLUSH ||
            machine->fault_kind == OP_FLUSH_ALL || machine->fault_durable;
 }
+
+bool fault_plan_lost(const struct fault_plan *plan)
+{
+    const struct machine *machine = plan->world ? plan->world->machines[0] : NULL;
+    return machine && machine->fault_met > 0 &&
+           (machine->fault_kind == OP_FLUSH || machine->fault_kind == OP_FLUSH_ALL);
+}

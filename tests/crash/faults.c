@@ -58,9 +58,11 @@ static void stop(struct run *run)
 static void crash(struct run *run)
 {
     struct rig *rig = run->rig;
+    bool power_lost =
+        run->faults->power_lost || (!run->faults->relived && fault_plan_lost(&run->plan));
     if (machine_of(run)->running)
-        rig_crash(rig, run->faults->power_lost);
-    else if (run->faults->power_lost) {
+        rig_crash(rig, power_lost);
+    else if (power_lost) {
         struct disk_choice choice = disk_choice_of(CHOICE_OLD, 0);
         disk_crash(machine_of(run)->disk, &choice);
     }

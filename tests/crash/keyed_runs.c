@@ -104,7 +104,7 @@ void keyed_fault(struct keyed_fault *fault)
     fault->fenced = keyed_is_fenced(keyed) || keyed->fenced;
     judge_fault(fault, &plan);
     if (keyed->process && !keyed->failure[0])
-        keyed_crash(keyed, fault->power_lost);
+        keyed_crash(keyed, fault->power_lost || fault_plan_lost(&plan));
     keyed->faulty = false;
     keyed_start(keyed);
     keyed_work(keyed, 100);
