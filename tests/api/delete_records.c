@@ -116,3 +116,109 @@ TEST(delete_records, answers_when_it_is_durable_or_the_time_is_up)
     EQ(out->topics[0].partitions[0].low_watermark, -1);
     bench_close(bench);
 }
+
+static const struct delete_records_response_delete_records_partition_result *
+ask_parts(struct bench *bench, int32_t handle, const struct wanted *wanted, int count)
+{
+    const struct delete_records_response *out =
+        bench_ask(bench, handle, API_DELETE_RECORDS, 2, ask_for(bench, "t", wanted, count));
+    check(out && out->topics_count == 1);
+    EQ(out->topics[0].partitions_count, count);
+    return out->topics[0].partitions;
+}
+
+/* The ends of what an offset can be, and partitions that there can't be. */
+TEST(delete_records, refuses_whatever_is_no_offset_and_no_partition)
+{
+    struct bench *bench = bench_open();
+    struct uuid id = filled_topic(bench, "t");
+    int32_t handle = bench_connect(bench);
+    struct wanted wanted[] = {{0, INT64_MIN}, {0, -3}, {0, INT64_MAX}, {1, 5},
+                              {INT32_MIN, 1}, {-1, 1}, {INT32_MAX, 1}, {2, -1}};
+    const struct delete_records_response_delete_records_partition_result *parts =
+        ask_parts(bench, handle, wanted, 8);
+    for (int i = 0; i < 8; i++) {
+        EQ(parts[i].partition_index, wanted[i].index);
+        EQ(parts[i].error_code,
+           i < 4 ? ERROR_OFFSET_OUT_OF_RANGE : ERROR_UNKNOWN_TOPIC_OR_PARTITION);
+        EQ(parts[i].low_watermark, -1);
+    }
+    for (int32_t i = 0; i < 2; i++)
+        EQ(partition_log_start(bench_partition(bench, id, i)), 0);
+    /* what is not committed can't be deleted, and -1 means what is */
+    struct log_append_result result;
+    bench->holds_commits = true;
+    EQ(partition_append(bench_partition(bench, id, 0), bench_batch(bench, "more", 2), &result, NULL,
+                        NULL),
+       ERROR_NONE);
+    bench->holds_commits = false;
+    parts = ask_parts(bench, handle, (struct wanted[]){{0, 5}, {0, -1}}, 2);
+    EQ(parts[0].error_code, ERROR_OFFSET_OUT_OF_RANGE);
+    EQ(parts[1].error_code, 0);
+    EQ(parts[1].low_watermark, 4);
+    bench_close(bench);
+}
+
+TEST(delete_records, of_a_partition_that_others_lead_is_refused)
+{
+    struct bench *bench = bench_open();
+    struct uuid id = filled_topic(bench, "t");
+    int32_t handle = bench_connect(bench);
+    struct partition_change_record change;
+    message_set_defaults(&partition_change_record_message, &change);
+    change.topic_id = id;
+    change.partition_id = 0;
+    change.leader = 8;
+    for (int i = 0; i < BENCH_CORES; i++)
+        EQ(image_apply(&bench->broker.shards[i].image, partition_change_record_message.key,
+                       &change),
+           ERROR_NONE);
+    const struct delete_records_response_delete_records_partition_result *parts =
+        ask_parts(bench, handle, (struct wanted[]){{0, 1}, {1, 1}}, 2);
+    EQ(parts[0].error_code, ERROR_NOT_LEADER_OR_FOLLOWER);
+    EQ(parts[0].low_watermark, -1);
+    EQ(parts[1].error_code, 0);
+    EQ(parts[1].low_watermark, 1);
+    bench_close(bench);
+}
+
+/* Each is answered, in its place; what is asked for twice goes as far as the larger offset. */
+TEST(delete_records, takes_the_same_partition_many_times_over)
+{
+    enum { COUNT = 5000 };
+    struct bench *bench = bench_open();
+    struct uuid id = filled_topic(bench, "t");
+    int32_t handle = bench_connect(bench);
+    struct wanted *wanted = arena_take(&bench->arena, COUNT * sizeof *wanted);
+    for (int i = 0; i < COUNT; i++)
+        wanted[i] = (struct wanted){i % 3, i % 5};
+    const struct delete_records_response_delete_records_partition_result *parts =
+        ask_parts(bench, handle, wanted, COUNT);
+    for (int i = 0; i < COUNT; i++) {
+        bool is_there = i % 3 < 2;
+        EQ(parts[i].partition_index, i % 3);
+        EQ(parts[i].error_code, is_there ? 0 : ERROR_UNKNOWN_TOPIC_OR_PARTITION);
+        TRUE_(is_there ? parts[i].low_watermark >= i % 5 : parts[i].low_watermark == -1);
+    }
+    for (int32_t i = 0; i < 2; i++)
+        EQ(partition_log_start(bench_partition(bench, id, i)), 4);
+    TRUE_(bench_is_open(bench, handle));
+    bench_close(bench);
+}
+
+/* More than a request's memory has room for costs the connection, and nobody else. */
+TEST(delete_records, of_more_than_there_is_memory_for_is_refused)
+{
+    enum { COUNT = 60000 };
+    struct bench *bench = bench_open();
+    struct uuid id = filled_topic(bench, "t");
+    int32_t handle = bench_connect(bench), other = bench_connect(bench);
+    struct wanted *wanted = arena_take(&bench->arena, COUNT * sizeof *wanted);
+    for (int i = 0; i < COUNT; i++)
+        wanted[i] = (struct wanted){i, 0};
+    bench_send(bench, handle, API_DELETE_RECORDS, 2, ask_for(bench, "t", wanted, COUNT));
+    TRUE_(!bench_is_open(bench, handle));
+    EQ(ask_parts(bench, other, wanted, 1)[0].error_code, 0);
+    EQ(partition_log_start(bench_partition(bench, id, 0)), 0);
+    bench_close(bench);
+}
