@@ -98,6 +98,8 @@ enum error directory_write_file(const struct directory *directory, struct port *
     struct op rename = {.kind = OP_RENAME, .path = temporary, .path_to = path};
     if (!error)
         error = op_error(port_call(port, &rename));
+    if (MUTANT(skip_fsync_of_small_files))
+        return error;
     return error ? error : directory_flush(directory, port);
 }
 
@@ -193,7 +195,7 @@ enum error directory_write_owner(const struct directory *directory, struct port 
     snprintf(text, sizeof text, "#\nversion=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n",
              owner->cluster_id, owner->node_id, id);
     /* What is in it counts only once its name is safe. */
-    enum error error = MUTANT(skip_directory_fsync) ? ERROR_NONE : flush_parent(directory, port);
+    enum error error = MUTANT(skip_fsync_of_parent) ? ERROR_NONE : flush_parent(directory, port);
     if (!error)
         error = directory_write_file(directory, port, "meta.properties", text);
     if (error)

@@ -15,7 +15,6 @@ struct pruning {
     int64_t now_ms;
     int64_t total_bytes;
     int32_t segments_removed, snapshots_removed; /* the first so many */
-    bool changed;
 };
 
 static void path_of(const struct pruning *pruning, const char *name, char path[1100])
@@ -43,7 +42,6 @@ static enum error remove_name(struct pruning *pruning, const char *name)
     path_of(pruning, name, path);
     struct op op = {.kind = OP_REMOVE, .path = path};
     enum error error = op_error(port_call(pruning->port, &op));
-    pruning->changed = true;
     return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
 }
 
@@ -55,7 +53,6 @@ static enum error put_aside(struct pruning *pruning, struct snapshot_id id)
     snapshot_name(id, SNAPSHOT_DAMAGED_SUFFIX, name);
     path_of(pruning, name, path_to);
     struct op op = {.kind = OP_RENAME, .path = path, .path_to = path_to};
-    pruning->changed = true;
     return op_error(port_call(pruning->port, &op));
 }
 
@@ -197,12 +194,11 @@ enum error metadata_prune(struct broker *broker, struct port *port, const char *
     if (!error)
         choose(&pruning);
     /* A snapshot's name may have been seen and not flushed: the last run ended in between. */
-    if (!error && pruning.segments_removed > 0)
+    if (!error && pruning.segments_removed + pruning.snapshots_removed > 0)
         error = flush_folder(&pruning);
     if (!error)
         error = remove_chosen(&pruning);
-    if (!error && pruning.changed)
-        error = flush_folder(&pruning);
+    /* What a crash brings back of it goes at the next start. */
     if (pruning.snapshots_removed == 0)
         return error;
     found->snapshot_count -= pruning.snapshots_removed;

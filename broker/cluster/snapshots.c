@@ -335,6 +335,8 @@ static enum step give_name(struct flow *flow)
         if (op->result < 0)
             return fail(snapshots, op_error(op->result), "the folder can't be opened");
         snapshots->handle = (int32_t)op->result;
+        if (MUTANT(skip_fsync_of_snapshot))
+            return STEP_AGAIN;
         start_op(snapshots, (struct op){.kind = OP_FLUSH, .handle = snapshots->handle});
         return STEP_AGAIN;
     default:

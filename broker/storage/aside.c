@@ -181,6 +181,10 @@ enum step drain_aside(struct flow *flow)
             drain,
             (struct op){.kind = OP_OPEN, .path = log->folder, .flags = OPEN_READ | OPEN_DIRECTORY});
     case 4:
+        if (drain->op.result >= 0 && MUTANT(skip_fsync_of_aside)) {
+            drop_pieces(drain);
+            return STEP_FAIL;
+        }
         if (drain->op.result >= 0)
             return start(drain, (struct op){.kind = OP_FLUSH, .handle = drain->handle});
         break;

@@ -376,12 +376,10 @@ static enum step checkpoint_folders(struct flow *flow)
     struct checkpoint *checkpoint = &store->checkpoint;
     if (store->fenced)
         return STEP_FAIL;
-    if (MUTANT(skip_directory_fsync)) {
-        while (list_pop(&checkpoint->folders)) {
-        }
-        store->directory_dirty = false;
-        return STEP_NEXT;
+    while (MUTANT(skip_fsync_of_folder) && list_pop(&checkpoint->folders)) {
     }
+    if (MUTANT(skip_fsync_of_directory))
+        store->directory_dirty = false;
     if (checkpoint->phase > 0 && checkpoint->phase < 10) {
         const char *file = small_file(checkpoint->path);
         if (flush_path(store, file ? OPEN_WRITE : OPEN_READ | OPEN_DIRECTORY))

@@ -1,7 +1,6 @@
 #include "storage/folder_script.h"
 #include "base/check.h"
 #include "base/memory.h"
-#include "base/mutant.h"
 #include "storage/segment.h"
 #include "storage/store.h"
 #include <stdio.h>
@@ -125,9 +124,6 @@ bool folder_script_step(struct folder_script *script, struct store *store, struc
     default:
         return true;
     }
-    while (script->at < script->count && script->changes[script->at].kind == OP_FLUSH &&
-           MUTANT(skip_directory_fsync))
-        script->at++;
     if (script->at < script->count) {
         start_change(script, store, flow);
         return false;

@@ -1,7 +1,6 @@
 #include "storage/recovery_pass.h"
 #include "base/check.h"
 #include "base/memory.h"
-#include "base/mutant.h"
 #include "storage/redo.h"
 #include "storage/redo_aside.h"
 #include <stdio.h>
@@ -222,7 +221,7 @@ enum error recovery_pass_join(struct recovery *recovery, struct recovery_pass *p
         any |= passes[i].any;
         flush_all |= passes[i].flush_all;
     }
-    if (!error && any && !MUTANT(skip_directory_fsync)) {
+    if (!error && any) {
         struct op flush = {.kind = flush_all ? OP_FLUSH_ALL : OP_FLUSH,
                            .handle = recovery->directory_handle};
         error = op_error(port_call(recovery->port, &flush));

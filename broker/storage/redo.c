@@ -427,7 +427,7 @@ enum error redo_end(struct redo *redo)
         error = remove_files(redo->pass, redo->folder, last, INT64_MAX);
     if (!error)
         error = redo_epochs_end(redo);
-    if (!error && !MUTANT(skip_directory_fsync) && !redo->pass->flush_all)
+    if (!error && !MUTANT(skip_fsync_of_replayed_folder) && !redo->pass->flush_all)
         error = flush_folder(redo->pass, redo->folder);
     memory_free(redo->gathered);
     redo->gathered = NULL;

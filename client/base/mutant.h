@@ -1,5 +1,5 @@
 #pragma once
-/* Mutants: faults on purpose, to see whether the tests notice. `if (MUTANT(skip_directory_fsync))`
+/* Mutants: faults on purpose, to see whether the tests notice. `if (MUTANT(skip_fsync_of_folder))`
  * is constant 0 unless the build has BOLE_MUTANTS; with it, it is true while that one is active.
  * The names are the rows of tests/mutants.def; a name that is in no row does not compile in any
  * build. */
@@ -21,7 +21,7 @@ extern enum mutant mutant_active;
 #define MUTANT(name) (0 * MUTANT_##name)
 #endif
 
-/* "skip_directory_fsync"; "NONE" for MUTANT_NONE. Static memory. */
+/* "skip_fsync_of_folder"; "NONE" for MUTANT_NONE. Static memory. */
 const char *mutant_name(enum mutant mutant);
 
 /* What it breaks, as a sentence. Static memory. */

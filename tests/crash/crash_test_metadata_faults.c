@@ -39,6 +39,12 @@ static void name_of(int64_t number, char name[8])
     snprintf(name, 8, "f%d", (int)(number % NAMES));
 }
 
+/* What is due is drained, flushed, written. */
+static void rest(struct metadata_fault *fault)
+{
+    (void)world_run(fault->place.world, (struct world_stop){.for_ns = 20000000000});
+}
+
 /* Topics come and go, one after the other. */
 static void take_turns(struct metadata_fault *fault, int64_t count)
 {
@@ -47,8 +53,8 @@ static void take_turns(struct metadata_fault *fault, int64_t count)
         name_of(fault->turns, name);
         fault->over = place_try_topic(&fault->place, name) != ERROR_NONE;
         fault->turns += !fault->over;
-        if (i % 6 == 5) /* what is due is drained, flushed, written */
-            (void)world_run(fault->place.world, (struct world_stop){.for_ns = 20000000000});
+        if (i % 6 == 5)
+            rest(fault);
     }
 }
 

@@ -32,6 +32,6 @@ void fault_plan_end(struct fault_plan *plan);
  * writes; a short transfer nothing. */
 bool fault_plan_may_fence(const struct fault_plan *plan);
 
-/* Has a flush failed? What it covered is lost, a later one tells so, and only a loss of power begins
- * anew. After fault_plan_end. */
+/* Has a flush failed? What it covered is lost, a later one tells so, and only a loss of power
+ * begins anew. After fault_plan_end. */
 bool fault_plan_lost(const struct fault_plan *plan);

@@ -34,6 +34,6 @@ TEST(world_marks, a_mutant_is_on_only_while_active)
     EQ(mutant_activate(MUTANT_NONE), true);
     EQ(MUTANT(cut_too_much), 0);
     EQ_TEXT(mutant_name(MUTANT_cut_too_much), "cut_too_much");
-    EQ(mutant_find("skip_directory_fsync"), MUTANT_skip_directory_fsync);
+    EQ(mutant_find("skip_fsync_of_folder"), MUTANT_skip_fsync_of_folder);
     EQ(mutant_find("no such"), MUTANT_NONE);
 }
