@@ -32,8 +32,13 @@
 #include <netinet/in.h>
 #include <unistd.h>
 
-enum { OPEN_FILES_MOST = 8192 };
-enum { BUFFERS_BYTES_LEAST = 16 << 20 }; /* of a core, where 0 asks for a share */
+enum {
+    OPEN_FILES_MOST = 8192,
+    LARGE_BYTES = 256 << 10,
+    /* where 0 asks for a share: */
+    BUFFERS_BYTES_LEAST = 16 << 20,   /* of a core */
+    JOURNAL_CROWDED_MOST = 512 << 20, /* of one */
+};
 
 struct runner {
     struct broker broker; /* first: runner_of */
@@ -177,8 +182,9 @@ static int usable_cores(void)
     return count < 1 ? 1 : count > BROKER_CORES_MAX ? BROKER_CORES_MAX : count;
 }
 
-/* What all cores' buffers may take: an eighth of the cgroup's memory.max or of the machine's. */
-static int64_t usable_buffers_bytes(void)
+/* What all cores' buffers may take, and what all crowded journals: an eighth of the cgroup's
+ * memory.max or of the machine's. */
+static int64_t usable_share_bytes(void)
 {
     int64_t bytes = (int64_t)sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
     FILE *file = fopen("/sys/fs/cgroup/memory.max", "r");
@@ -194,10 +200,12 @@ static int64_t usable_buffers_bytes(void)
 static void settle_budget(struct runner *runner)
 {
     struct settings *settings = &runner->settings;
-    if (settings->memory_buffers_bytes > 0)
-        return;
-    int64_t bytes = usable_buffers_bytes() / runner->core_count;
-    settings->memory_buffers_bytes = bytes < BUFFERS_BYTES_LEAST ? BUFFERS_BYTES_LEAST : bytes;
+    int64_t bytes = usable_share_bytes() / runner->core_count;
+    if (settings->memory_buffers_bytes <= 0)
+        settings->memory_buffers_bytes = max_i64(bytes, BUFFERS_BYTES_LEAST);
+    if (settings->journal_crowded_bytes <= 0)
+        settings->journal_crowded_bytes =
+            min_i64(bytes / settings_log_dirs_count(settings), JOURNAL_CROWDED_MOST);
 }
 
 static void print_settings(void)
@@ -493,6 +501,7 @@ enum exit_code command_broker(int count, char **arguments)
         sigset_t set;
         wanted_signals(&set);
         pthread_sigmask(SIG_BLOCK, &set, NULL); /* threads inherit it */
+        memory_give_back_from(LARGE_BYTES);
         raise_descriptor_limit();
         settle_open_files(&runner->settings);
         runner->core_count = runner->settings.cores > 0 ? runner->settings.cores : usable_cores();

@@ -50,6 +50,7 @@ static struct store_options store_options(const struct broker *broker, int direc
         .directory = broker->directories[directory].path,
         .journal_initial_bytes = min_i64(settings->journal_initial_bytes, settings->journal_bytes),
         .journal_bytes = settings->journal_bytes,
+        .journal_crowded_bytes = settings->journal_crowded_bytes,
         .journal_block_bytes = (uint32_t)settings->journal_block_bytes,
         .drain_bytes = (uint32_t)settings->drain_bytes,
         .idle_ns = min_i64(idle_ns, max_i64(settings->log_idle_ms, 1) * 1000000),

@@ -181,7 +181,7 @@ static enum error check_roles(const struct settings *settings, struct sentence *
         return sentence_say(sentence, ERROR_INVALID_CONFIG,
                             "broker.id=%d: must be 0 or more: ids are not generated",
                             settings->broker_id);
-    if (count_entries(settings_log_dirs(settings).data) < 1)
+    if (settings_log_dirs_count(settings) < 1)
         return sentence_say(sentence, ERROR_INVALID_CONFIG, "log.dirs: names no directory");
     return ERROR_NONE;
 }
@@ -193,6 +193,11 @@ enum { JOURNAL_REST_BYTES = 8192 };
 int64_t settings_largest_batch(const struct settings *settings)
 {
     return settings->journal_bytes / 4 - JOURNAL_REST_BYTES;
+}
+
+int32_t settings_log_dirs_count(const struct settings *settings)
+{
+    return count_entries(settings_log_dirs(settings).data);
 }
 
 enum error settings_check_batch(const struct settings *settings, const char *name, int64_t value,

@@ -73,6 +73,9 @@ int32_t settings_node_id(const struct settings *settings);
 /* The list of log directories: log.dirs, or log.dir. Walk it with list_next_entry. */
 struct string settings_log_dirs(const struct settings *settings);
 
+/* How many it names. */
+int32_t settings_log_dirs_count(const struct settings *settings);
+
 /* The text of a row's value: as given, else the default; null where there is neither. */
 struct string settings_text(const struct settings *settings, const struct setting *setting);
 

@@ -126,6 +126,7 @@ static enum step checkpoint_drain(struct flow *flow)
             checkpoint->forced++;
             drain_request(log);
         }
+        journal_count_logs(&store->journal, checkpoint->forced);
         if (checkpoint->forced > 0 && !MUTANT(flush_before_all_completions)) {
             waiter_park(&checkpoint->waiter, &checkpoint->parked, flow);
             return STEP_AGAIN;

@@ -8,6 +8,8 @@
 #include "storage/store.h"
 #include <stdio.h>
 
+enum { CROWDED_BYTES = 16 << 10 /* for each log in half of the ring: what is worth a drain */ };
+
 static int64_t ring_size(const struct journal *journal)
 {
     return journal->ring_end - JOURNAL_RING_BEGIN;
@@ -404,7 +406,22 @@ void journal_free_to_mark(struct journal *journal)
     waiters_wake(&journal->store->room);
 }
 
+void journal_count_logs(struct journal *journal, int32_t logs)
+{
+    journal->crowded = logs > journal->store->options.journal_bytes / 2 / CROWDED_BYTES;
+    if (journal->crowded)
+        REACHED("ring crowded");
+}
+
+int64_t journal_limit(const struct journal *journal)
+{
+    const struct store_options *options = &journal->store->options;
+    return journal->crowded ? max_i64(options->journal_bytes, options->journal_crowded_bytes)
+                            : options->journal_bytes;
+}
+
 bool journal_is_half_full(const struct journal *journal)
 {
-    return journal->live_bytes > ring_size(journal) / 2;
+    return journal->live_bytes >
+           min_i64(ring_size(journal), journal_limit(journal) - JOURNAL_RING_BEGIN) / 2;
 }

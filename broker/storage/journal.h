@@ -10,7 +10,9 @@
  *  1. A sealed block is immutable. At most one write is in flight, of all blocks that waited.
  *  2. live_bytes + pending_bytes + the waste of one wrap ≤ size of the ring.
  *  3. The ring grows only while its live part does not wrap, and while the disk has ample room.
- * Owner: struct store; everything on its core. */
+ *  4. Beyond options.journal_bytes it grows, and is used, only while it is crowded: then so many
+ * logs have something in each half of it that hardly more than a batch of each would be drained at
+ * a time, and drains could not keep up. Owner: struct store; everything on its core. */
 #include "base/list.h"
 #include "base/random.h"
 #include "reactor/core.h"
@@ -58,6 +60,7 @@ struct journal {
     struct list spare;
     struct buffer *slab; /* new blocks are carved from here */
     uint32_t slab_used;
+    bool crowded;     /* journal_count_logs */
     bool keeps_spare; /* an eighth of the ring, for essential entries */
     bool writing;
     struct flow write_flow;
@@ -71,6 +74,7 @@ struct journal {
     struct turn_hook hook;
     struct list durable_waiters; /* woken when durable_sequence grows, and on fencing */
     bool growing;
+    int64_t grow_end; /* what it grows to */
     struct flow grow_flow;
     struct op grow_op;
     struct iovec grow_vector;
@@ -132,8 +136,15 @@ void journal_anchor_at_mark(struct journal *journal, struct anchor *ret);
 /* Called once that anchor is durable: the room is free. */
 void journal_free_to_mark(struct journal *journal);
 
-/* Half of the ring is in use: time for a checkpoint. */
+/* A checkpoint has found so many logs with something before its mark: is the ring crowded? */
+void journal_count_logs(struct journal *journal, int32_t logs);
+
+/* Up to where the file may grow now, and be used. */
+int64_t journal_limit(const struct journal *journal);
+
+/* Half of what may be used of the ring is in use: time for a checkpoint. */
 bool journal_is_half_full(const struct journal *journal);
 
-/* Makes the file four times as large, at most to its limit, off the acknowledged path. */
+/* Makes the file four times as large, at most to what may be used of it, off the acknowledged path.
+ */
 void journal_grow(struct journal *journal);

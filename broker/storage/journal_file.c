@@ -229,11 +229,12 @@ void journal_grow(struct journal *journal)
 {
     struct store *store = journal->store;
     if (journal->growing || store->fenced || store->stopping ||
-        journal->grown_end > journal->ring_end || journal->ring_end >= store->options.journal_bytes)
+        journal->grown_end > journal->ring_end || journal->ring_end >= journal_limit(journal))
         return;
-    int64_t growth = min_i64(4 * journal->ring_end, store->options.journal_bytes);
-    if (!space_is_ample(store, growth - journal->ring_end))
+    int64_t end = min_i64(4 * journal->ring_end, journal_limit(journal));
+    if (!space_is_ample(store, end - journal->ring_end))
         return;
+    journal->grow_end = (int64_t)align_down((uint64_t)end, journal->alignment);
     journal->growing = true;
     take_zeros(journal);
     journal->grow_vector = (struct iovec){NULL, 0};
@@ -248,13 +249,11 @@ static enum step grow_write(struct flow *flow)
     int64_t result = journal->grow_op.result;
     if (result < 0 || store->fenced)
         return STEP_FAIL;
-    int64_t end = min_i64(4 * journal->ring_end, store->options.journal_bytes);
-    end = (int64_t)align_down((uint64_t)end, journal->alignment);
     int64_t offset =
         journal->grow_op.offset + (int64_t)align_down((uint64_t)result, journal->alignment);
-    if (offset >= end)
+    if (offset >= journal->grow_end)
         return STEP_NEXT;
-    size_t size = (size_t)min_i64(end - offset, ZERO_CHUNK_BYTES);
+    size_t size = (size_t)min_i64(journal->grow_end - offset, ZERO_CHUNK_BYTES);
     journal->grow_vector = (struct iovec){journal->zeros->data, size};
     journal->grow_op = (struct op){.kind = OP_WRITE,
                                    .flow = flow,

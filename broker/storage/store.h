@@ -49,6 +49,7 @@ struct scrub_options {
 struct store_options {
     const char *directory;                        /* of the data; must outlive the store */
     int64_t journal_initial_bytes, journal_bytes; /* size of the ring file: at first, at most */
+    int64_t journal_crowded_bytes; /* at most while it is crowded (journal.h); less: no more */
     uint32_t journal_block_bytes; /* of one block in memory and on disk, unless a batch is larger */
     uint32_t drain_bytes;         /* a log is drained once so much of it is durable and waits */
     int64_t log_idle_ns;          /* a log that nobody asks for so long is closed; 0: never */

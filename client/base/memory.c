@@ -1,5 +1,6 @@
 #include "base/memory.h"
 #include "base/check.h"
+#include <malloc.h>
 #include <stdlib.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -36,4 +37,13 @@ void *memory_resized(void *memory, size_t size)
 void memory_free(void *memory)
 {
     free(memory);
+}
+
+void memory_give_back_from(int size)
+{
+#ifdef M_MMAP_THRESHOLD
+    mallopt(M_MMAP_THRESHOLD, size);
+#else
+    (void)size;
+#endif
 }

@@ -15,3 +15,8 @@ void *memory_resized(void *memory, size_t size);
 
 /* Null is accepted. */
 void memory_free(void *memory);
+
+/* For a program, at its start: blocks of `size` bytes and more are given back to the system when
+ * they are freed. Otherwise the C library learns from a burst to keep such memory in its heap,
+ * which other blocks then leave full of holes. */
+void memory_give_back_from(int size);

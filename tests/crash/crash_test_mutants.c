@@ -332,6 +332,7 @@ TEST(reached, marks_of_the_storage_layer)
     static const char *const marks[] = {"ring wraps",
                                         "ring full",
                                         "journal grown",
+                                        "ring crowded",
                                         "torn end met",
                                         "a kept descriptor closed for another",
                                         "an idle log closed",
