@@ -18,6 +18,21 @@ static void has_woken(struct log_read *read)
     read->cold_woken = false;
 }
 
+/* While the journal writes, a read would lie before or beside it in the disk's queue. */
+static bool has_room(const struct store *store, int64_t size)
+{
+    if (store->journal.writing)
+        return false;
+    return store->cold.in_flight_bytes == 0 ||
+           store->cold.in_flight_bytes + size <= store->options.cold_read_bytes;
+}
+
+void cold_reads_go_on(struct store *store)
+{
+    if (store->cold.in_flight_bytes == 0 && store->cold.woken == 0)
+        wake_next(store);
+}
+
 bool cold_reads_take(struct log_read *read, int64_t size, struct flow *flow)
 {
     struct store *store = read->log->store;
@@ -25,8 +40,7 @@ bool cold_reads_take(struct log_read *read, int64_t size, struct flow *flow)
     bool waited = read->cold_woken;
     has_woken(read);
     bool others_first = !waited && (store->cold.woken > 0 || !list_is_empty(&store->cold.waiters));
-    if (others_first || (store->cold.in_flight_bytes > 0 &&
-                         store->cold.in_flight_bytes + size > store->options.cold_read_bytes)) {
+    if (others_first || !has_room(store, size)) {
         REACHED("read of a file waits for others");
         waiter_park(&read->waiter, &store->cold.waiters, flow);
         read->cold_woken = true;

@@ -4,6 +4,7 @@
 #include "base/mutant.h"
 #include "base/reached.h"
 #include "metrics/metrics.h"
+#include "storage/cold_reads.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
 #include <stdio.h>
@@ -330,6 +331,7 @@ static enum step write_finish(struct flow *flow)
         journal->writing = false;
         store_fence(journal->store, op->result ? op_error(op->result) : ERROR_INPUT_OUTPUT,
                     "a write of the journal failed");
+        cold_reads_go_on(journal->store);
         waiters_wake(&journal->durable_waiters); /* also where it was fenced before */
         return STEP_NEXT;
     }
@@ -343,6 +345,7 @@ static enum step write_finish(struct flow *flow)
     while (!list_is_empty(&journal->flying))
         block_is_durable(journal, CONTAINER_OF(journal->flying.next, struct journal_block, link));
     journal->writing = false;
+    cold_reads_go_on(journal->store);
     if (flow->core->metrics)
         histogram_observe(&flow->core->metrics->journal_flush_ns,
                           (uint64_t)(flow->core->now.monotonic_ns - journal->write_began_ns));
