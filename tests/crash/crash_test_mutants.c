@@ -372,12 +372,12 @@ TEST(reached, marks_of_the_storage_layer)
         lives_run(seed % 2 ? LIVES_CRASHES : LIVES_REMOVALS, seed, 6, failure, sizeof failure);
         EQ_TEXT(failure, "");
     }
-    for (uint64_t seed = 1; seed <= 20; seed++) {
+    for (uint64_t seed = 1; seed <= 60; seed++) {
         struct rot rot = {.flips = 20};
         rot_run(&rot, seed);
         EQ_TEXT(rot.failure, "");
     }
-    for (uint64_t seed = 1; seed <= 12; seed++) {
+    for (uint64_t seed = 1; seed <= 60; seed++) {
         char failure[800];
         caches_run(seed, 25, failure, sizeof failure);
         EQ_TEXT(failure, "");
