@@ -491,7 +491,8 @@ static bool is_clean(void *argument)
     if (process->keyed->failure[0] || log->uncleanable)
         return true;
     struct segment *active = log_active(log);
-    bool all = !active || log->cleaned_end >= active->base_offset;
+    bool all =
+        !active || max_i64(log->cleaned_end, 0) >= active->base_offset; /* -1: not looked up */
     return all && !log->cleaning && cleaner && !cleaner->pass;
 }
 
