@@ -209,7 +209,7 @@ enum error partition_delete_records(struct partition *partition, int64_t offset,
     int64_t high_watermark = partition->replica.high_watermark;
     if (offset == -1)
         offset = high_watermark;
-    if (offset < 0 || offset > high_watermark)
+    if (offset < 0 || (offset > high_watermark && !MUTANT(delete_past_high_watermark)))
         return ERROR_OFFSET_OUT_OF_RANGE;
     enum error error = log_start_at(partition->log, offset);
     if (error == ERROR_WOULD_WAIT)

@@ -1,6 +1,7 @@
 #include "storage/log_start.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/file_replace.h"
 #include "storage/log_epochs.h"
@@ -42,7 +43,7 @@ enum error log_start_at(struct log *log, int64_t offset)
         return log->state == LOG_FAILED ? log->error : ERROR_BAD_ARGUMENT;
     if (store->fenced)
         return ERROR_KAFKA_STORAGE_ERROR;
-    if (offset > log->durable_end)
+    if (offset > log->durable_end && !MUTANT(delete_past_high_watermark))
         return ERROR_OFFSET_OUT_OF_RANGE;
     if (offset <= log->log_start)
         return ERROR_NONE;
