@@ -24,13 +24,11 @@ static bool read_header(struct dump_file *log, int64_t position, struct header *
     const uint8_t *bytes = dump_file_at(log, position, BATCH_RECORDS_AT);
     if (!bytes)
         return false;
-    *ret = (struct header){
-        .size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(bytes + BATCH_LENGTH_AT),
-        .base_offset = (int64_t)load_be64(bytes),
-        .last_offset =
-            (int64_t)load_be64(bytes) + (int32_t)load_be32(bytes + BATCH_LAST_OFFSET_DELTA_AT),
-        .max_timestamp_ms = (int64_t)load_be64(bytes + BATCH_MAX_TIMESTAMP_AT),
-        .leader_epoch = (int32_t)load_be32(bytes + BATCH_LEADER_EPOCH_AT)};
+    *ret = (struct header){.size = batch_size_at(bytes),
+                           .base_offset = (int64_t)load_be64(bytes),
+                           .last_offset = batch_last_offset_at(bytes),
+                           .max_timestamp_ms = (int64_t)load_be64(bytes + BATCH_MAX_TIMESTAMP_AT),
+                           .leader_epoch = (int32_t)load_be32(bytes + BATCH_LEADER_EPOCH_AT)};
     return ret->size >= BATCH_RECORDS_AT && bytes[BATCH_MAGIC_AT] == 2 &&
            position + ret->size <= log->size;
 }

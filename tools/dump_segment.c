@@ -147,7 +147,7 @@ static const char *dump_batch(struct dump *dump, const char *path, int64_t posit
 /* The size of the batch whose header is at `header`; -1: it can't be one. */
 static int64_t size_of_batch(const uint8_t *header)
 {
-    int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(header + BATCH_LENGTH_AT);
+    int64_t size = batch_size_at(header);
     return size < BATCH_RECORDS_AT || header[BATCH_MAGIC_AT] != 2 ? -1 : size;
 }
 
@@ -290,8 +290,7 @@ static const char *check_entry(struct index_walk *walk, struct index_entry entry
     const uint8_t *header = dump_file_at(&walk->log, walk->position, BATCH_RECORDS_AT);
     if (!header || size_of_batch(header) < 0)
         return "it points beyond the whole batches of the segment";
-    int64_t last =
-        (int64_t)load_be64(header) + (int32_t)load_be32(header + BATCH_LAST_OFFSET_DELTA_AT);
+    int64_t last = batch_last_offset_at(header);
     if (last != walk->base_offset + entry.relative_offset)
         return "its offset is not the last of the batch it points at";
     return NULL;

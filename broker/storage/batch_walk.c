@@ -31,7 +31,7 @@ static enum error fill(struct batch_walk *walk, int64_t position, int64_t wanted
 
 static int64_t size_at(const uint8_t *data)
 {
-    return BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(data + BATCH_LENGTH_AT);
+    return batch_size_at(data);
 }
 
 /* What is wrong with the header at `data`, of which `left` bytes are in the file. */

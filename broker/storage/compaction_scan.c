@@ -84,7 +84,7 @@ static enum compaction_scan_result look(struct compaction_scan *scan, struct bat
     if (scan->position < scan->from || have < BATCH_RECORDS_AT)
         return COMPACTION_SCAN_WAITS;
     const uint8_t *at = scan->buffer + (scan->position - scan->from);
-    int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(at + BATCH_LENGTH_AT);
+    int64_t size = batch_size_at(at);
     if (size < BATCH_RECORDS_AT || size > left)
         return fail(scan, ERROR_NONE, "a batch's length reaches beyond the end");
     *ret_wanted = size;

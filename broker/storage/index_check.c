@@ -241,9 +241,7 @@ static bool contradicts(const struct index_check *job, const uint8_t *batch)
 {
     const struct time_index *times = &job->probe->times;
     int64_t timestamp_ms = (int64_t)load_be64(batch + BATCH_MAX_TIMESTAMP_AT);
-    int64_t last = (int64_t)load_be64(batch) +
-                   (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT) -
-                   job->segment->base_offset;
+    int64_t last = batch_last_offset_at(batch) - job->segment->base_offset;
     if (times->written == 0 || last != times->last_relative_offset)
         return timestamp_ms > times->last_timestamp_ms;
     return timestamp_ms != times->last_timestamp_ms;

@@ -243,7 +243,7 @@ static bool measure_batches(struct bytes batches, int64_t offset, struct measure
         const uint8_t *batch = batches.data + at;
         if (batches.size - at < BATCH_RECORDS_AT)
             return false;
-        int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
+        int64_t size = batch_size_at(batch);
         int32_t last_delta = (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
         if (size < BATCH_RECORDS_AT || size > batches.size - at || last_delta < 0)
             return false;

@@ -131,8 +131,7 @@ static bool judge_times(struct log_opening *opening, struct flow *flow)
             return true;
         int64_t last = -1;
         if (result == SCAN_BATCH)
-            last = (int64_t)load_be64(scan->batch) +
-                   (int32_t)load_be32(scan->batch + BATCH_LAST_OFFSET_DELTA_AT) - base_offset;
+            last = batch_last_offset_at(scan->batch) - base_offset;
         if (result == SCAN_BATCH && last < times->last_relative_offset)
             continue;
         if (result != SCAN_BATCH || last != times->last_relative_offset ||

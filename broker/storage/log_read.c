@@ -12,12 +12,13 @@
 #include "storage/handles.h"
 #include "storage/index_check.h"
 #include "storage/log_prove.h"
+#include "storage/log_read_memory.h"
 #include "storage/log_state.h"
 #include "storage/sidecar.h"
 #include "storage/store.h"
 #include <stdio.h>
 
-enum { SCAN_BYTES = 64 << 10, SMALL_PIECE = 4096 };
+enum { SCAN_BYTES = 64 << 10 };
 
 enum read_state {
     READ_START,
@@ -29,16 +30,6 @@ enum read_state {
     READ_BYTES,
     READ_ENDED
 };
-
-static int64_t batch_size(const uint8_t *batch)
-{
-    return BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
-}
-
-static int64_t batch_end_offset(const uint8_t *batch)
-{
-    return (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT) + 1;
-}
 
 void log_read_done(struct log_read *read)
 {
@@ -65,81 +56,9 @@ static bool end_read(struct log_read *read, enum error error)
     return true;
 }
 
-/* ---- memory ----------------------------------------------------------------------------- */
-
-struct collect {
-    struct log_read *read;
-    struct buffer *copy; /* small pieces lie here, one after the other */
-    uint32_t copied;
-};
-
-/* Adds bytes of a piece. False when there is no more place. */
-static bool add_part(struct collect *collect, const struct piece *piece, struct bytes bytes)
-{
-    struct log_read *read = collect->read;
-    if (bytes.size >= SMALL_PIECE || read->parts_count == 0) {
-        if (read->parts_count == LOG_READ_PARTS)
-            return false;
-        buffer_reference(piece->slab);
-        read->buffers[read->parts_count] = piece->slab;
-        read->parts[read->parts_count++] = bytes;
-    } else {
-        struct bytes *last = &read->parts[read->parts_count - 1];
-        if (!collect->copy) {
-            int64_t size = min_i64(read->max_bytes - read->size, SCAN_BYTES);
-            collect->copy =
-                buffers_take(&read->log->store->core->buffers, (size_t)max_i64(size, bytes.size));
-            if (!collect->copy)
-                return false;
-            read->buffers[LOG_READ_PARTS] = collect->copy;
-        }
-        if (collect->copied + (uint32_t)bytes.size > collect->copy->size)
-            return false;
-        uint8_t *to = collect->copy->data + collect->copied;
-        memcpy(to, bytes.data, (size_t)bytes.size);
-        collect->copied += (uint32_t)bytes.size;
-        if (last->data + last->size == to) {
-            last->size += bytes.size;
-        } else {
-            if (read->parts_count == LOG_READ_PARTS)
-                return false;
-            read->parts[read->parts_count++] = (struct bytes){to, bytes.size};
-        }
-    }
-    read->size += bytes.size;
-    return true;
-}
-
 static bool read_memory(struct log_read *read)
 {
-    struct collect collect = {.read = read};
-    for (struct piece *piece = read->log->oldest; piece && piece->end_offset <= read->end_offset;
-         piece = piece->next) {
-        if (piece->end_offset <= read->offset)
-            continue;
-        struct bytes bytes = {piece->data, (int32_t)piece->size};
-        while (batch_end_offset(bytes.data) <= read->offset) { /* whole batches before it */
-            int32_t size = (int32_t)batch_size(bytes.data);
-            bytes = (struct bytes){bytes.data + size, bytes.size - size};
-        }
-        int32_t room = read->max_bytes - read->size, fits = 0;
-        int64_t next_offset = read->next_offset;
-        while (fits < bytes.size) {
-            int64_t size = batch_size(bytes.data + fits);
-            bool first = read->size == 0 && fits == 0 && read->at_least_one;
-            if (fits + size > room && !first)
-                break;
-            next_offset = batch_end_offset(bytes.data + fits);
-            fits += (int32_t)size;
-        }
-        bool cut = fits < bytes.size;
-        bytes.size = fits;
-        if (fits == 0 || !add_part(&collect, piece, bytes))
-            break;
-        read->next_offset = next_offset;
-        if (cut)
-            break;
-    }
+    log_read_memory(read);
     return end_read(read, ERROR_NONE);
 }
 
@@ -290,7 +209,7 @@ static bool crc_is_right(const uint8_t *batch, int64_t size)
  * `left` bytes that were read of it. */
 static bool is_believable(const struct log_read *read, const uint8_t *batch, int64_t left)
 {
-    int64_t size = batch_size(batch), base_offset = (int64_t)load_be64(batch);
+    int64_t size = batch_size_at(batch), base_offset = (int64_t)load_be64(batch);
     bool beyond =
         base_offset > read->offset && !read->hinted; /* there may be a gap behind a hint */
     if (size < BATCH_RECORDS_AT || batch[BATCH_MAGIC_AT] != 2 || beyond ||
@@ -304,8 +223,8 @@ static bool is_believable(const struct log_read *read, const uint8_t *batch, int
 static bool is_plausible(const struct log_read *read, const uint8_t *batch, int64_t least,
                          int64_t room)
 {
-    int64_t size = batch_size(batch), base_offset = (int64_t)load_be64(batch);
-    int64_t end_offset = batch_end_offset(batch);
+    int64_t size = batch_size_at(batch), base_offset = (int64_t)load_be64(batch);
+    int64_t end_offset = batch_last_offset_at(batch) + 1;
     return size >= BATCH_RECORDS_AT && size <= room && batch[BATCH_MAGIC_AT] == 2 &&
            base_offset >= least && end_offset > base_offset && end_offset <= read->log->durable_end;
 }
@@ -351,8 +270,8 @@ static bool give(struct log_read *read, int64_t first, int64_t end)
                                       : read_on(read, first, needed);
     if (proof != LOG_PROVED)
         end = read->proved;
-    for (int64_t at = first; at < end; at += batch_size(data + (at - begin)))
-        read->segment->hint_offset = batch_end_offset(data + (at - begin));
+    for (int64_t at = first; at < end; at += batch_size_at(data + (at - begin)))
+        read->segment->hint_offset = batch_last_offset_at(data + (at - begin)) + 1;
     if (end > first) {
         read->segment->hint_position = end;
         read->next_offset = read->segment->hint_offset;
@@ -398,7 +317,7 @@ static bool take_batches(struct log_read *read)
     const uint8_t *passed = NULL; /* the batch before, if it was passed over */
     while (at + BATCH_RECORDS_AT <= have) {
         const uint8_t *batch = data + (at - begin);
-        int64_t size = batch_size(batch), end_offset = batch_end_offset(batch);
+        int64_t size = batch_size_at(batch), end_offset = batch_last_offset_at(batch) + 1;
         if (!read->believed && !MUTANT(index_entry_believed) &&
             !is_believable(read, batch, have - at)) {
             REACHED("index not believed");
@@ -421,7 +340,7 @@ static bool take_batches(struct log_read *read)
             break;
         if (end_offset > read->offset) {
             if (first < 0 && passed && (int64_t)load_be64(batch) > read->offset &&
-                !crc_is_right(passed, batch_size(passed))) /* it is what hides the offset */
+                !crc_is_right(passed, batch_size_at(passed))) /* it is what hides the offset */
                 return meet_rot(read, begin + (passed - data), "a batch's CRC does not match");
             if (first < 0)
                 first = at;
@@ -442,7 +361,7 @@ static bool take_batches(struct log_read *read)
     }
     if (first >= 0)
         return give(read, first, at);
-    if (at >= end && passed && !crc_is_right(passed, batch_size(passed)))
+    if (at >= end && passed && !crc_is_right(passed, batch_size_at(passed)))
         return meet_rot(read, begin + (passed - data), "a batch's CRC does not match");
     bool goes_on = at + BATCH_RECORDS_AT <= end && at > read->position; /* not reached yet */
     bool cut = at + BATCH_RECORDS_AT <= end && have < end && at + BATCH_RECORDS_AT > have;

@@ -58,7 +58,7 @@ static const char *header_fault(const struct log_scan *scan, const uint8_t *batc
 static enum log_scan_result look(struct log_scan *scan, struct flow *flow)
 {
     const uint8_t *batch = scan->buffer->data + (scan->position - scan->op.offset);
-    int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
+    int64_t size = batch_size_at(batch);
     const char *what = header_fault(scan, batch, size);
     if (what)
         return fault(scan, what);
@@ -77,8 +77,7 @@ static enum log_scan_result look(struct log_scan *scan, struct flow *flow)
 enum log_scan_result log_scan_step(struct log_scan *scan, struct flow *flow)
 {
     if (scan->batch) { /* on to the one behind it */
-        scan->next_offset = (int64_t)load_be64(scan->batch) +
-                            (int32_t)load_be32(scan->batch + BATCH_LAST_OFFSET_DELTA_AT) + 1;
+        scan->next_offset = batch_last_offset_at(scan->batch) + 1;
         scan->position += scan->batch_size;
         scan->batch = NULL;
     }

@@ -228,9 +228,7 @@ static enum step find_place(struct log_cut *cut)
             return STEP_AGAIN;
         bool stays = false;
         if (result == SCAN_BATCH)
-            stays = (int64_t)load_be64(cut->scan.batch) +
-                        (int32_t)load_be32(cut->scan.batch + BATCH_LAST_OFFSET_DELTA_AT) <
-                    cut->offset;
+            stays = batch_last_offset_at(cut->scan.batch) < cut->offset;
         if (stays)
             continue;
         if (was_led_astray(cut)) {

@@ -54,7 +54,7 @@ void redo_epochs_note(struct redo *redo, struct bytes batches)
 {
     for (int32_t at = 0; at + BATCH_RECORDS_AT <= batches.size;) {
         const uint8_t *batch = batches.data + at;
-        int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
+        int64_t size = batch_size_at(batch);
         int64_t base_offset = (int64_t)load_be64(batch);
         if (size < BATCH_RECORDS_AT || size > batches.size - at || base_offset < 0)
             return;

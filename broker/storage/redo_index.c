@@ -101,9 +101,8 @@ static enum error read_header(struct redo *redo, int64_t position, struct header
     enum error error = read_bytes(redo, redo->handle, ret->bytes, &got, position);
     if (error || got < (int64_t)sizeof ret->bytes)
         return error;
-    int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(ret->bytes + BATCH_LENGTH_AT);
-    int64_t last = (int64_t)load_be64(ret->bytes) +
-                   (int32_t)load_be32(ret->bytes + BATCH_LAST_OFFSET_DELTA_AT);
+    int64_t size = batch_size_at(ret->bytes);
+    int64_t last = batch_last_offset_at(ret->bytes);
     ret->size = size < BATCH_RECORDS_AT ? 0 : size;
     ret->relative_last_offset = (uint32_t)(last - redo->segment_base);
     ret->max_timestamp_ms = (int64_t)load_be64(ret->bytes + BATCH_MAX_TIMESTAMP_AT);
@@ -204,7 +203,7 @@ enum error redo_index_note(struct redo *redo, struct bytes batches, int64_t posi
 {
     for (int32_t at = 0; at + BATCH_RECORDS_AT <= batches.size;) {
         const uint8_t *batch = batches.data + at;
-        int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
+        int64_t size = batch_size_at(batch);
         if (size < BATCH_RECORDS_AT || size > batches.size - at)
             return ERROR_NONE;
         enum error error = redo->times_pending ? begin_times(redo) : ERROR_NONE;

@@ -66,12 +66,11 @@ static int64_t end_of(struct bytes batches, int64_t least)
         const uint8_t *batch = batches.data + at;
         if (batches.size - at < BATCH_RECORDS_AT)
             return -1;
-        int64_t size = BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
+        int64_t size = batch_size_at(batch);
         if (size < BATCH_RECORDS_AT || size > batches.size - at ||
             (int64_t)load_be64(batch) < least)
             return -1;
-        least =
-            (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT) + 1;
+        least = batch_last_offset_at(batch) + 1;
         at += (int32_t)size;
     }
     return least;

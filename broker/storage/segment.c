@@ -82,8 +82,7 @@ bool segment_index_note(struct segment *segment, int64_t last_offset, int64_t po
 void segment_note_batch(struct segment *segment, const uint8_t *batch, int64_t position,
                         int32_t interval_bytes)
 {
-    int64_t last =
-        (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
+    int64_t last = batch_last_offset_at(batch);
     int64_t max_timestamp_ms = (int64_t)load_be64(batch + BATCH_MAX_TIMESTAMP_AT);
     time_index_note(&segment->times, max_timestamp_ms, (uint32_t)(last - segment->base_offset));
     if (position == 0)

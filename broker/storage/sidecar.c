@@ -35,11 +35,6 @@ static struct sidecar_run *begin_run(struct sidecar *sidecar)
     return run;
 }
 
-static int64_t batch_size(const uint8_t *batch)
-{
-    return BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
-}
-
 void sidecar_note(struct sidecar *sidecar, const uint8_t *batch)
 {
     struct sidecar_run *run =
@@ -52,7 +47,7 @@ void sidecar_note(struct sidecar *sidecar, const uint8_t *batch)
     if (sidecar->size == 0)
         sidecar->first_offset = base_offset;
     sidecar->end_offset = base_offset + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT) + 1;
-    sidecar->size += batch_size(batch);
+    sidecar->size += batch_size_at(batch);
 }
 
 bool sidecar_fits(const struct sidecar *sidecar, int64_t base_offset, int64_t log_size,
@@ -117,7 +112,7 @@ static enum sidecar_verdict judge_batches(const struct sidecar *sidecar, int32_t
         if (at + BATCH_RECORDS_AT > have)
             return wants_more(fault, at + BATCH_RECORDS_AT);
         const uint8_t *batch = data.data + (at - from);
-        int64_t size = batch_size(batch);
+        int64_t size = batch_size_at(batch);
         if (size < BATCH_RECORDS_AT || size > sidecar->size - at)
             return rot(fault, at, "a batch's length reaches beyond the end");
         if (batch[BATCH_MAGIC_AT] != 2)
@@ -145,7 +140,7 @@ enum sidecar_verdict sidecar_judge(const struct sidecar *sidecar, int32_t run, s
         const uint8_t *batch = data.data + (at - from);
         heads = crc32c(heads, batch, SIDECAR_HEADS);
         names = crc32c(names, batch + SIDECAR_HEADS, SIDECAR_NAMES);
-        int64_t size = batch_size(batch);
+        int64_t size = batch_size_at(batch);
         if (size < BATCH_RECORDS_AT || size > end - at)
             break;
         at += size;
@@ -194,7 +189,7 @@ static uint32_t heads_with(const struct sidecar *sidecar, int32_t run, struct by
         if (at == flipped)
             head[bit / 8] ^= (uint8_t)(1 << bit % 8);
         heads = crc32c(heads, head, sizeof head);
-        at += batch_size(batch);
+        at += batch_size_at(batch);
     }
     return heads;
 }
@@ -217,7 +212,7 @@ bool sidecar_find_bit(const struct sidecar *sidecar, int32_t run, struct bytes d
                 true};
             return true;
         }
-        at += batch_size(data.data + (at - from));
+        at += batch_size_at(data.data + (at - from));
     }
     return false;
 }

@@ -91,6 +91,17 @@ void batch_view_header(const uint8_t *data, int32_t size_bytes, struct batch *re
 /* CORRUPT_MESSAGE unless the stored CRC is that of the bytes. */
 enum error batch_check_crc(const struct batch *batch);
 
+/* Of the batch whose header lies there: all its bytes, as its length says, and its last offset. */
+static inline int64_t batch_size_at(const uint8_t *batch)
+{
+    return BATCH_OVERHEAD + (int64_t)(int32_t)load_be32(batch + BATCH_LENGTH_AT);
+}
+
+static inline int64_t batch_last_offset_at(const uint8_t *batch)
+{
+    return (int64_t)load_be64(batch) + (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT);
+}
+
 static inline int64_t batch_last_offset(const struct batch *batch)
 {
     return (int64_t)((uint64_t)batch->base_offset + (uint64_t)batch->last_offset_delta);

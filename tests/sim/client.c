@@ -48,7 +48,7 @@ static void watch(struct client *client)
     if (client->asked_count == 0 || !client->connected)
         return;
     int64_t waited_ns = client->core.now.monotonic_ns - client->asked_ns[client->asked_first];
-    if (waited_ns <= answer_limit_ns)
+    if (waited_ns <= max_i64(answer_limit_ns, client->patience_ns))
         return;
     int64_t since_ns = client->asked_ns[client->asked_first];
     if (client->sim->calm && since_ns > client->sim->calm_ns) {

@@ -43,10 +43,12 @@ struct client {
     bool connected, closing, shut, sending, reader_waits, over;
     int64_t asked_ns[CLIENT_ASKED_MAX]; /* of requests in flight, oldest first */
     int asked_first, asked_count;
-    int64_t next_ns;   /* it may ask again from then on */
-    int64_t tick_ns;   /* how often it looks */
-    int64_t used_ns;   /* when the connection gave its last answer; 0: none yet */
-    bool asks_in_vain; /* something on this connection without an answer (acks=0) */
+    int64_t next_ns;     /* it may ask again from then on */
+    int64_t tick_ns;     /* how often it looks */
+    int64_t patience_ns; /* it gives up a connection for want of an answer after so long, if that is
+                            longer than usual */
+    int64_t used_ns;     /* when the connection gave its last answer; 0: none yet */
+    bool asks_in_vain;   /* something on this connection without an answer (acks=0) */
     uint64_t answers, losses;
     void *state; /* the kind's */
 };
