@@ -1,7 +1,6 @@
 /* The rewrite of a group of segments into one: see compaction.h. */
 #include "base/check.h"
 #include "base/memory.h"
-#include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/cleaner.h"
 #include "storage/compaction.h"
@@ -218,8 +217,7 @@ static enum step rewrite_commit(struct flow *flow)
         if (compaction_pass_is_off(rewrite->pass))
             return give_up(rewrite, ERROR_CANCELLED);
         folder_script_rename(&rewrite->names, segment->base_offset, ".log.cleaned", ".log.swap");
-        if (!MUTANT(skip_fsync_of_swap))
-            folder_script_flush(&rewrite->names);
+        folder_script_flush(&rewrite->names);
         rewrite->phase = 2;
         rewrite->committed = true; /* or it may be: what follows is no matter of chance any more */
         break;

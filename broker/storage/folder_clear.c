@@ -265,8 +265,6 @@ static bool write_name(struct folder_clearing *clearing)
         return true;
     REACHED("a folder named before it is cleared");
     clearing->naming = NAMING_FLUSH;
-    if (MUTANT(skip_fsync_of_named_folder))
-        return true;
     start_op(clearing, (struct op){.kind = OP_FLUSH, .handle = clearing->handle});
     return false;
 }

@@ -7,7 +7,6 @@
  * and the drain that cuts it makes the segment dirty. The flush here is for a disk that fails: the
  * opening is told of it, and the log is not appended to. */
 #include "base/reached.h"
-#include "base/mutant.h"
 #include "storage/log_opening.h"
 #include "storage/store.h"
 #include "storage/txn_index.h"
@@ -147,8 +146,7 @@ enum step open_cut(struct flow *flow)
         opening->cut_phase = FILES_GO;
     }
     if (opening->cut_phase == FILES_GO) {
-        if (!MUTANT(skip_fsync_of_cut))
-            folder_script_flush(&opening->cuts);
+        folder_script_flush(&opening->cuts);
         opening->cut_phase = FILES_ARE_GOING;
     }
     if (!folder_script_step(&opening->cuts, log->store, flow))

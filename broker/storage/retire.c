@@ -315,8 +315,7 @@ static void plan_names(struct retirer *retirer)
         }
         folder_script_rename(names, base_offset, ".log", ".log.deleted");
     }
-    if (!MUTANT(skip_fsync_of_retirement))
-        folder_script_flush(names);
+    folder_script_flush(names);
     retirer->state = NAMES;
 }
 
@@ -455,8 +454,7 @@ static void begin_removal(struct retirer *retirer)
         list_remove(&retired->link);
         memory_free(retired);
     }
-    if (retirer->stopping &&
-        !MUTANT(skip_fsync_of_removal)) /* what a clean stop leaves is to stay so */
+    if (retirer->stopping) /* what a clean stop leaves is to stay so */
         folder_script_flush(&retirer->files);
     retirer->removing = true;
 }

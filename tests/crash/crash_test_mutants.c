@@ -33,8 +33,6 @@ static const char *const mutants[] = {
     "skip_fsync_of_directory",
     "skip_fsync_of_journal",
     "skip_fsync_before_retirement",
-    "skip_fsync_of_retirement",
-    "skip_fsync_of_removal",
     "second_write_in_flight_on_a_block",
     "reuse_buffer_before_completion",
     "keep_stale_bytes",

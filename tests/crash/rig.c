@@ -58,7 +58,7 @@ struct rig_settings rig_settings_random(uint64_t seed)
         settings.batch_most = 10000;
     settings.store.log_idle_ns = seed % 4 ? settings.store.idle_ns / 4 : 0; /* no draw either */
     settings.store.journal_bytes = settings.store.journal_initial_bytes << random_below(&random, 3);
-    settings.store.journal_crowded_bytes = 2 * settings.store.journal_bytes;
+    settings.store.journal_crowded_bytes = seed % 4 == 1 ? 2 * settings.store.journal_bytes : 0;
     return settings;
 }
 

@@ -67,7 +67,7 @@ static void draw_broker(struct simulation *sim)
     check(error == ERROR_NONE);
     machine->cores = (int)draw(sim, 1, 4);
     settings->journal_bytes = draw_power(sim, 16, 22);
-    settings->journal_crowded_bytes = 2 * settings->journal_bytes;
+    settings->journal_crowded_bytes = sim->seed % 4 == 1 ? 2 * settings->journal_bytes : 0;
     settings->journal_initial_bytes = draw_power(sim, 16, 18);
     settings->journal_block_bytes = (int32_t)draw_power(sim, 12, 16);
     settings->drain_bytes = (int32_t)draw_power(sim, 12, 16);
