@@ -9,7 +9,7 @@
 void buffers_init(struct buffers *buffers, size_t budget_bytes, size_t keep_bytes)
 {
     *buffers = (struct buffers){.budget_bytes = budget_bytes, .keep_bytes = keep_bytes};
-    for (int i = 0; i < BUFFER_CLASSES; i++)
+    for (int i = 0; i <= BUFFER_CLASSES; i++)
         list_init(&buffers->kept[i]);
     list_init(&buffers->waiters);
 }
@@ -23,7 +23,7 @@ static void free_buffer(struct buffer *buffer)
 void buffers_done(struct buffers *buffers)
 {
     check(buffers->used_bytes == 0);
-    for (int i = 0; i < BUFFER_CLASSES; i++)
+    for (int i = 0; i <= BUFFER_CLASSES; i++)
         for (struct list *node; (node = list_pop(&buffers->kept[i]));)
             free_buffer(CONTAINER_OF(node, struct buffer, link));
 }
@@ -43,11 +43,27 @@ static size_t charged_size(size_t size)
     return class >= 0 ? (size_t)BUFFER_ALIGNMENT << class : align_up(size, BUFFER_ALIGNMENT);
 }
 
+/* One that is kept, of that class or, without one, of about that size; or null. */
+static struct list *take_kept(struct buffers *buffers, int class, size_t size)
+{
+    if (class >= 0)
+        return list_pop(&buffers->kept[class]);
+    struct list *kept = &buffers->kept[BUFFER_CLASSES];
+    for (struct list *node = kept->next; node != kept; node = node->next) {
+        const struct buffer *buffer = CONTAINER_OF(node, struct buffer, link);
+        if (buffer->size >= size && buffer->size - size <= size / 4) {
+            list_remove(node);
+            return node;
+        }
+    }
+    return NULL;
+}
+
 struct buffer *buffers_take_always(struct buffers *buffers, size_t size)
 {
     int class = class_of(size);
     size_t rounded = charged_size(size);
-    struct list *node = class >= 0 ? list_pop(&buffers->kept[class]) : NULL;
+    struct list *node = take_kept(buffers, class, rounded);
     struct buffer *buffer;
     if (node) {
         buffer = CONTAINER_OF(node, struct buffer, link);
@@ -110,9 +126,10 @@ void buffer_release(struct buffer *buffer)
         owner->aside_bytes -= buffer->size;
     buffer->set_aside = false;
     owner->used_bytes -= buffer->size;
-    if (buffer->class >= 0 && owner->kept_bytes + buffer->size <= owner->keep_bytes) {
+    if (owner->kept_bytes + buffer->size <= owner->keep_bytes) {
         owner->kept_bytes += buffer->size;
-        list_push_front(&owner->kept[buffer->class], &buffer->link);
+        list_push_front(&owner->kept[buffer->class >= 0 ? buffer->class : BUFFER_CLASSES],
+                        &buffer->link);
     } else {
         free_buffer(buffer);
     }

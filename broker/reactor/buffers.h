@@ -2,7 +2,8 @@
 /* Buffers of a core: counted, in size classes, aligned to 4096 for direct I/O, taken from a budget.
  * A buffer is taken, referenced and released on one core only; its bytes may be read by others for
  * as long as a reference is kept for them. Charged at its whole size. Released buffers are kept for
- * the next use up to `keep_bytes`, so the warm path allocates nothing. */
+ * the next use up to `keep_bytes`, so the warm path allocates nothing; one of exact size serves
+ * whoever wants little less. */
 #include "base/list.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -21,11 +22,11 @@ struct buffer {
 };
 
 struct buffers {
-    struct list kept[BUFFER_CLASSES];
-    size_t used_bytes;   /* in buffers that are referenced */
-    size_t aside_bytes;  /* of these, set aside */
-    size_t kept_bytes;   /* in free lists */
-    size_t budget_bytes; /* buffers_take returns null beyond it */
+    struct list kept[BUFFER_CLASSES + 1]; /* the last: those of exact size */
+    size_t used_bytes;                    /* in buffers that are referenced */
+    size_t aside_bytes;                   /* of these, set aside */
+    size_t kept_bytes;                    /* in free lists */
+    size_t budget_bytes;                  /* buffers_take returns null beyond it */
     size_t keep_bytes;
     struct list waiters; /* flows that wait for the budget; woken at each release */
 };

@@ -37,3 +37,22 @@ TEST(buffers, let_one_through_alone_whatever_is_set_aside)
     EQ(buffers.used_bytes, 0);
     buffers_done(&buffers);
 }
+
+TEST(buffers, of_exact_size_are_kept_for_whoever_wants_little_less)
+{
+    struct buffers buffers;
+    buffers_init(&buffers, 64u << 20, 16u << 20);
+    struct buffer *large = buffers_take(&buffers, 10u << 20);
+    EQ(large->size, 10u << 20);
+    buffer_release(large);
+    EQ(buffers.kept_bytes, 10u << 20);
+    struct buffer *half = buffers_take(&buffers, 5u << 20);
+    TRUE_(half != large && half->size == 5u << 20);
+    TRUE_(buffers_take(&buffers, 9u << 20) == large);
+    EQ(buffers.kept_bytes, 0);
+    EQ(buffers.used_bytes, 15u << 20);
+    buffer_release(large);
+    buffer_release(half); /* the other one is as much as is kept, almost */
+    EQ(buffers.kept_bytes, 15u << 20);
+    buffers_done(&buffers);
+}
