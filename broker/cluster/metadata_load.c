@@ -35,13 +35,6 @@ static enum error fault(struct loading *loading, enum error error, const char *w
 
 /* ---- what is there ------------------------------------------------------------------------- */
 
-/* Room for one more of `size` bytes behind `count`: at powers of two. */
-static void *with_room(void *items, int32_t count, size_t size)
-{
-    bool full = (count & (count - 1)) == 0;
-    return full ? memory_resized(items, (size_t)(count ? 2 * count : 1) * size) : items;
-}
-
 static enum error note_name(void *context, char kind, const char *name)
 {
     struct metadata_found *found = context;
@@ -50,14 +43,15 @@ static enum error note_name(void *context, char kind, const char *name)
     if (kind != 'f')
         return ERROR_NONE;
     if (segment_name_parse(name, ".log", &base)) {
-        found->segments = with_room(found->segments, found->segment_count, sizeof *found->segments);
+        found->segments =
+            memory_with_room(found->segments, found->segment_count, sizeof *found->segments);
         found->segments[found->segment_count++] = (struct metadata_segment){base, -1};
     } else if (snapshot_name_parse(name, SNAPSHOT_SUFFIX, &id)) {
         found->snapshots =
-            with_room(found->snapshots, found->snapshot_count, sizeof *found->snapshots);
+            memory_with_room(found->snapshots, found->snapshot_count, sizeof *found->snapshots);
         found->snapshots[found->snapshot_count++] = (struct snapshot_entry){id, -1, -1};
     } else if (snapshot_name_parse(name, SNAPSHOT_PART_SUFFIX, &id)) {
-        found->parts = with_room(found->parts, found->part_count, sizeof *found->parts);
+        found->parts = memory_with_room(found->parts, found->part_count, sizeof *found->parts);
         found->parts[found->part_count++] = id;
     }
     return ERROR_NONE;
@@ -217,7 +211,7 @@ static void warn(struct loading *loading, const char *name, const struct snapsho
 /* Takes the newest one out: it is not whole. */
 static void put_aside(struct metadata_found *found)
 {
-    found->damaged = with_room(found->damaged, found->damaged_count, sizeof *found->damaged);
+    found->damaged = memory_with_room(found->damaged, found->damaged_count, sizeof *found->damaged);
     found->damaged[found->damaged_count++] = found->snapshots[--found->snapshot_count].id;
 }
 

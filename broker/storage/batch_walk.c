@@ -29,17 +29,12 @@ static enum error fill(struct batch_walk *walk, int64_t position, int64_t wanted
     return ERROR_NONE;
 }
 
-static int64_t size_at(const uint8_t *data)
-{
-    return batch_size_at(data);
-}
-
 /* What is wrong with the header at `data`, of which `left` bytes are in the file. */
 static const char *header_fault(struct batch_walk *walk, const uint8_t *data, int64_t left)
 {
     if (left <= BATCH_MAGIC_AT)
         return "the file ends within a batch";
-    int64_t size = size_at(data);
+    int64_t size = batch_size_at(data);
     walk->is_old = data[BATCH_MAGIC_AT] < 2 && size >= OLD_BYTES_LEAST && size <= left;
     if (walk->is_old)
         return "a message set of an old format";
@@ -76,11 +71,11 @@ static int64_t take(struct batch_walk *walk, int64_t got, int64_t *ret_wanted)
         if (walk->fault)
             break;
         struct batch batch;
-        if (size_at(data) > got - at) {
-            *ret_wanted = size_at(data);
+        if (batch_size_at(data) > got - at) {
+            *ret_wanted = batch_size_at(data);
             break;
         }
-        batch_view_header(data, (int32_t)size_at(data), &batch);
+        batch_view_header(data, (int32_t)batch_size_at(data), &batch);
         if (batch_check_crc(&batch) != ERROR_NONE) {
             walk->fault = "a batch's CRC does not match";
             break;
@@ -112,7 +107,7 @@ enum error batch_walk_goes_on(struct batch_walk *walk, bool *ret_goes_on)
     for (int64_t at = 0; !error && at + BATCH_RECORDS_AT <= got && !*ret_goes_on; at++) {
         struct batch batch;
         const uint8_t *data = walk->data + at;
-        int64_t size = size_at(data);
+        int64_t size = batch_size_at(data);
         if (data[BATCH_MAGIC_AT] != 2 || size < BATCH_RECORDS_AT || size > got - at ||
             (int64_t)load_be64(data) < walk->next_offset)
             continue;

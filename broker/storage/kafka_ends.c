@@ -51,16 +51,9 @@ struct ends {
     } log;
 };
 
-/* Room for one more: at powers of two. */
-static void *with_room(void *items, int32_t count, size_t size)
-{
-    bool full = (count & (count - 1)) == 0;
-    return full ? memory_resized(items, (size_t)(count ? 2 * count : 1) * size) : items;
-}
-
 static void offsets_add(struct offsets *offsets, int64_t offset)
 {
-    offsets->items = with_room(offsets->items, offsets->count, sizeof *offsets->items);
+    offsets->items = memory_with_room(offsets->items, offsets->count, sizeof *offsets->items);
     offsets->items[offsets->count++] = offset;
 }
 
@@ -385,7 +378,7 @@ static enum error note_folder(void *context, char kind, const char *name)
     if (kind != 'd' || !folder_name_parse(name, &topic, &partition) ||
         !is_of_share(&ends->share, name))
         return ERROR_NONE;
-    ends->folders = with_room(ends->folders, ends->folder_count, sizeof(char *));
+    ends->folders = memory_with_room(ends->folders, ends->folder_count, sizeof(char *));
     size_t size = strlen(name) + 1;
     char *copy = memory_zeroed(size);
     memcpy(copy, name, size);

@@ -284,7 +284,7 @@ static void number_batches(uint8_t *batch, int32_t size, int64_t offset, int32_t
     for (const uint8_t *end = batch + size; batch < end;) {
         batch_assign(batch, offset, leader_epoch);
         offset += (int32_t)load_be32(batch + BATCH_LAST_OFFSET_DELTA_AT) + 1;
-        batch += BATCH_OVERHEAD + load_be32(batch + BATCH_LENGTH_AT);
+        batch += batch_size_at(batch);
     }
 }
 
@@ -321,10 +321,7 @@ static struct segment *segment_for(struct log *log, int32_t size, const struct m
     log->store->counters.rolls++;
     active->trim = true;
     producer_state_roll(log);
-    active = log_add_segment(log, measure->base_offset);
-    if (log->log_start == active->base_offset)
-        retire_request(log); /* all before it lies below the log start */
-    return active;
+    return log_add_segment(log, measure->base_offset);
 }
 
 void log_note_piece(struct log *log, const struct piece *piece)
@@ -332,7 +329,7 @@ void log_note_piece(struct log *log, const struct piece *piece)
     for (uint32_t at = 0; at < piece->size;) {
         const uint8_t *batch = piece->data + at;
         log_appended_batch(log, piece->segment, batch, piece->position + at);
-        at += BATCH_OVERHEAD + load_be32(batch + BATCH_LENGTH_AT);
+        at += (uint32_t)batch_size_at(batch);
     }
 }
 

@@ -35,21 +35,12 @@ static void take_offsets(struct log_opening *opening, int64_t size)
     opening->offsets_lost = size < 0 ? expected : !exact;
 }
 
-/* Offsets less the base below which the time index is believed: of a log that is resumed up to the
- * last entry of the other one, with which it got its own. */
-static uint32_t relative_end(const struct log_opening *opening)
-{
-    const struct segment *newest = opening->newest;
-    if (!opening->log->resumed)
-        return INT32_MAX;
-    return newest->index_count ? newest->index[newest->index_count - 1].relative_offset + 1 : 0;
-}
-
 static void take_times(struct log_opening *opening, int64_t size)
 {
     struct segment *newest = opening->newest;
-    bool whole = size < 0 || time_index_decode(&newest->times, opening->buffer->data, (size_t)size,
-                                               relative_end(opening));
+    bool whole = size < 0 ||
+                 time_index_decode(&newest->times, opening->buffer->data, (size_t)size,
+                                   opening->log->resumed ? segment_times_end(newest) : INT32_MAX);
     newest->index_files &= size >= 0;
     opening->times_lost =
         (!whole && !opening->log->resumed) || (size < 0 && newest->index_count > 0);

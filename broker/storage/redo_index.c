@@ -178,7 +178,6 @@ static enum error make_anew(struct redo *redo)
  * replayed. */
 static enum error begin_times(struct redo *redo)
 {
-    const struct segment *index = redo->index;
     redo->times_pending = redo->times_lost = false;
     if (redo->written == 0)
         return ERROR_NONE;
@@ -188,9 +187,7 @@ static enum error begin_times(struct redo *redo)
     if (error && error != ERROR_NOT_FOUND)
         return error;
     if (!error) {
-        time_index_decode(
-            &redo->index->times, bytes, (size_t)size,
-            index->index_count ? index->index[index->index_count - 1].relative_offset + 1 : 0);
+        time_index_decode(&redo->index->times, bytes, (size_t)size, segment_times_end(redo->index));
         memory_free(bytes);
     }
     error = believe_last_entry(redo);

@@ -112,6 +112,12 @@ int64_t segment_indexes_end(int64_t position, int32_t interval_bytes)
     return max_i64(0, position - lag);
 }
 
+uint32_t segment_times_end(const struct segment *segment)
+{
+    int32_t count = segment->index_count;
+    return count ? segment->index[count - 1].relative_offset + 1 : 0;
+}
+
 const char *segment_take_dirty_index(struct segment *segment)
 {
     if (segment->index_dirty) {

@@ -104,6 +104,10 @@ bool segment_indexes_lag(const struct segment *segment, int32_t interval_bytes);
  * An interval_bytes larger than the log's is as safe. */
 int64_t segment_indexes_end(int64_t position, int32_t interval_bytes);
 
+/* Offsets less the base below which a time index is believed as far as the offset index is: with
+ * the last entry of that it got its own. */
+uint32_t segment_times_end(const struct segment *segment);
+
 /* The suffix of an index file that was written since its last flush, which counts as flushed from
  * now on; null: there is none. */
 const char *segment_take_dirty_index(struct segment *segment);

@@ -3,6 +3,7 @@
  * an error that a caller could handle: budgets keep us from it, and if it comes the process ends.
  */
 #include <stddef.h>
+#include <stdint.h>
 
 /* `size` zeroed bytes. Never null. Free with memory_free. */
 void *memory_zeroed(size_t size);
@@ -12,6 +13,14 @@ void *memory_aligned(size_t alignment, size_t size);
 
 /* Grows or shrinks as realloc does; never null unless size is 0. */
 void *memory_resized(void *memory, size_t size);
+
+/* An array of `count` items of `size` bytes with room for one more: it grows at powers of two. */
+static inline void *memory_with_room(void *items, int32_t count, size_t size)
+{
+    if (count & (count - 1))
+        return items;
+    return memory_resized(items, (size_t)(count ? 2 * count : 1) * size);
+}
 
 /* Null is accepted. */
 void memory_free(void *memory);

@@ -71,6 +71,12 @@ extern const struct client_kind producer_kind, idempotent_kind, consumer_kind, f
 /* client_topics.c: asks for all topics, and takes the answer, of all or of one. */
 struct metadata_response_topic;
 bool client_ask_topics(struct client *client);
+
+/* Asks for offsets of partitions of one topic. */
+struct list_offsets_request_list_offsets_partition;
+bool client_ask_offsets(struct client *client, const char *topic,
+                        struct list_offsets_request_list_offsets_partition *partitions,
+                        int32_t count);
 void client_take_topics(struct client *client, const struct session_response *response,
                         int64_t asked_ns);
 void client_take_topic(struct client *client, const struct metadata_response_topic *topic,

@@ -164,11 +164,7 @@ static bool list_offsets(struct client *client)
 {
     struct admin *admin = client->state;
     const struct model *model = &client->sim->model;
-    struct list_offsets_request request;
-    struct list_offsets_request_list_offsets_topic topic;
     struct list_offsets_request_list_offsets_partition partition;
-    message_set_defaults(&list_offsets_request_message, &request);
-    message_set_defaults(&list_offsets_request_list_offsets_topic_message, &topic);
     message_set_defaults(&list_offsets_request_list_offsets_partition_message, &partition);
     if (model->topic_count == 0)
         return false;
@@ -188,14 +184,7 @@ static bool list_offsets(struct client *client)
     admin->partition = &admin->topic->partitions[partition.partition_index];
     admin->promised_start = admin->partition->start_promised;
     admin->promised_end = admin->partition->promised_end;
-    topic.name = string_of(admin->topic->name);
-    topic.partitions = &partition;
-    topic.partitions_count = 1;
-    request.replica_id = -1;
-    request.topics = &topic;
-    request.topics_count = 1;
-    request.timeout_ms = 20000;
-    return client_ask(client, API_LIST_OFFSETS, &request, true);
+    return client_ask_offsets(client, admin->topic->name, &partition, 1);
 }
 
 static void work(struct client *client)

@@ -108,24 +108,13 @@ static bool delete_records(struct client *client)
 static bool list_starts(struct client *client)
 {
     struct purger *purger = client->state;
-    struct list_offsets_request request;
-    struct list_offsets_request_list_offsets_topic topic;
     struct list_offsets_request_list_offsets_partition parts[PARTS_MAX];
-    message_set_defaults(&list_offsets_request_message, &request);
-    message_set_defaults(&list_offsets_request_list_offsets_topic_message, &topic);
     for (int i = 0; i < purger->part_count; i++) {
         message_set_defaults(&list_offsets_request_list_offsets_partition_message, &parts[i]);
         parts[i].partition_index = purger->parts[i].partition->index;
         parts[i].timestamp = -2;
     }
-    topic.name = string_of(purger->topic->name);
-    topic.partitions = parts;
-    topic.partitions_count = purger->part_count;
-    request.replica_id = -1;
-    request.topics = &topic;
-    request.topics_count = 1;
-    request.timeout_ms = 20000;
-    return client_ask(client, API_LIST_OFFSETS, &request, true);
+    return client_ask_offsets(client, purger->topic->name, parts, purger->part_count);
 }
 
 static void work(struct client *client)

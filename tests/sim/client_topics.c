@@ -1,4 +1,5 @@
-/* What any simulated client does with Metadata: asks for all topics, and tells the model. */
+/* What any simulated client may ask: for all topics, of which it tells the model, and for offsets.
+ */
 #include "protocol/messages.h"
 #include "sim/broker_sim.h"
 #include "sim/client.h"
@@ -49,4 +50,22 @@ void client_take_topics(struct client *client, const struct session_response *re
     for (int32_t i = 0; i < model->topic_count; i++)
         if (!is_listed(metadata, model->topics[i], response->version))
             model_topic_missing(model, model->topics[i], asked_ns);
+}
+
+bool client_ask_offsets(struct client *client, const char *topic,
+                        struct list_offsets_request_list_offsets_partition *partitions,
+                        int32_t count)
+{
+    struct list_offsets_request request;
+    struct list_offsets_request_list_offsets_topic in;
+    message_set_defaults(&list_offsets_request_message, &request);
+    message_set_defaults(&list_offsets_request_list_offsets_topic_message, &in);
+    in.name = string_of(topic);
+    in.partitions = partitions;
+    in.partitions_count = count;
+    request.replica_id = -1;
+    request.topics = &in;
+    request.topics_count = 1;
+    request.timeout_ms = 20000;
+    return client_ask(client, API_LIST_OFFSETS, &request, true);
 }

@@ -214,19 +214,10 @@ static bool ask_fetch(struct client *client, int64_t offset)
 
 static bool ask_end(struct client *client)
 {
-    struct list_offsets_request request;
-    struct list_offsets_request_list_offsets_topic topic;
     struct list_offsets_request_list_offsets_partition partition;
-    message_set_defaults(&list_offsets_request_message, &request);
-    message_set_defaults(&list_offsets_request_list_offsets_topic_message, &topic);
     message_set_defaults(&list_offsets_request_list_offsets_partition_message, &partition);
     partition.timestamp = -1;
-    topic.name = string_of(scene_of(client)->quiet->name);
-    topic.partitions = &partition;
-    topic.partitions_count = 1;
-    request.topics = &topic;
-    request.topics_count = 1;
-    return client_ask(client, API_LIST_OFFSETS, &request, true);
+    return client_ask_offsets(client, scene_of(client)->quiet->name, &partition, 1);
 }
 
 static bool ask_cluster(struct client *client)

@@ -63,3 +63,21 @@ TEST(segment, index_comes_back_as_far_as_it_can_be_right)
     segment_free(back);
     segment_free(segment);
 }
+
+/* Of what is in the file the last bytes may lack their entries: 64 KiB, or 16 intervals. */
+TEST(segment, indexes_may_lag_by_so_much)
+{
+    EQ(segment_indexes_end(1 << 20, 4096), (1 << 20) - (64 << 10));
+    EQ(segment_indexes_end(1 << 20, INT32_MAX), (1 << 20) - (64 << 10));
+    EQ(segment_indexes_end(1000, 10), 840);
+    EQ(segment_indexes_end(100, 10), 0);
+    struct segment *segment = with_entries();
+    EQ(segment_times_end(segment), 50);
+    segment->drained = 260; /* the entry at 100 lies 160 bytes before it */
+    TRUE_(!segment_indexes_lag(segment, 10));
+    segment->drained = 261;
+    TRUE_(segment_indexes_lag(segment, 10));
+    segment->index_written = 1;
+    TRUE_(!segment_indexes_lag(segment, 10));
+    segment_free(segment);
+}
