@@ -34,11 +34,38 @@ static bool is_overdue(const struct compaction_view *view, const struct compacti
     return lag_ms < INT64_MAX && segment->first_ms > 0 && segment->first_ms < view->now_ms - lag_ms;
 }
 
+static int64_t later_by(int64_t from_ms, int64_t lag_ms)
+{
+    int64_t sum;
+    return __builtin_add_overflow(from_ms, lag_ms, &sum) ? INT64_MAX : sum;
+}
+
+/* When the first of the dirty segments before `end` is overdue, or the one there is not too young
+ * any more. */
+static int64_t due_ms_of(const struct compaction_view *view, const struct compaction_range *range)
+{
+    const struct compaction_rules *rules = view->rules;
+    const struct compaction_segment *next = &view->segments[range->segments_end];
+    int64_t due_ms = INT64_MAX;
+    for (int32_t i = 0; i < range->segments_end && rules->max_lag_ms < INT64_MAX; i++)
+        if (end_of(view, i) > range->first_dirty && view->segments[i].first_ms > 0)
+            due_ms = min_i64(due_ms,
+                             later_by(later_by(view->segments[i].first_ms, rules->max_lag_ms), 1));
+    if (range->segments_end + 1 == view->segment_count)
+        return due_ms;
+    if (!next->settled)
+        return INT64_MIN;
+    if (end_of(view, range->segments_end) > view->stable_end)
+        return due_ms;
+    return min_i64(due_ms, later_by(next->newest_ms, rules->min_lag_ms));
+}
+
 void compaction_look(const struct compaction_view *view, struct compaction_range *ret)
 {
     *ret = (struct compaction_range){.first_dirty = first_dirty_of(view)};
     if (view->segment_count == 0) {
         ret->uncleanable = ret->first_dirty;
+        ret->due_ms = INT64_MAX;
         return;
     }
     int32_t end = 0;
@@ -58,6 +85,7 @@ void compaction_look(const struct compaction_view *view, struct compaction_range
     ret->dirty_ratio = all > 0 ? (double)ret->dirty_bytes / (double)all : 0;
     ret->overdue &= ret->dirty_bytes > 0;
     ret->due = ret->overdue || ret->dirty_ratio > view->rules->min_dirty_ratio;
+    ret->due_ms = ret->due ? INT64_MIN : due_ms_of(view, ret);
 }
 
 bool compaction_is_before(const struct compaction_range *a, const struct compaction_range *b)

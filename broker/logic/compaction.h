@@ -49,6 +49,9 @@ struct compaction_range {
     double dirty_ratio; /* of dirty to all that may be rewritten; 0 where there is nothing */
     bool overdue;       /* something dirty is older than max_lag_ms */
     bool due;
+    /* Before it, by the wall clock, nothing will be due unless the log changes or its stable end
+     * moves. INT64_MIN: something is, or waits for its segment to be settled; INT64_MAX: never. */
+    int64_t due_ms;
 };
 
 void compaction_look(const struct compaction_view *view, struct compaction_range *ret);

@@ -43,6 +43,7 @@ void cleaner_close(struct store *store)
 void cleaner_consider(struct log *log)
 {
     struct store *store = log->store;
+    log->looked.due_ms = INT64_MIN;
     if (!log->settings->compact || log->removed) {
         list_remove(&log->cleanable);
         return;
@@ -199,6 +200,38 @@ static bool is_settled(const struct log *log, const struct segment *segment)
     return segment->touched_sequence < journal->anchor_sequences[0];
 }
 
+static int64_t committed_end(const struct log *log)
+{
+    return log->committed_end ? log->committed_end(log, log->context) : 0;
+}
+
+/* Notes what the look found, if the log is at rest: then nothing changes it, before it is closed or
+ * after, but what moves one of its ends. */
+static void note_look(struct log *log, const struct compaction_range *range)
+{
+    bool rests = log_rests(log, NULL) && list_is_empty(&log->retire_link);
+    log->looked.due_ms = rests ? range->due_ms : INT64_MIN;
+    log->looked.start = log->log_start;
+    log->looked.end = log->appended_end;
+    log->looked.committed_end = committed_end(log);
+    log->looked.dirty_ratio = range->dirty_ratio;
+}
+
+/* Is it closed, and as the last look found it, and is nothing due yet? */
+static bool is_still(const struct log *log)
+{
+    return log->state == LOG_CLOSED && log->was_closed &&
+           log->store->core->now.wall_ms < log->looked.due_ms &&
+           log->looked.start == log->log_start && log->looked.end == log->closed_end &&
+           log->looked.committed_end == committed_end(log);
+}
+
+static void note_ratio(struct cleaner *cleaner, double dirty_ratio)
+{
+    if (dirty_ratio > cleaner->round_ratio_max)
+        cleaner->round_ratio_max = dirty_ratio;
+}
+
 static struct compaction_rules rules_of(const struct log *log)
 {
     return (struct compaction_rules){
@@ -220,8 +253,11 @@ static void judge(struct cleaner *cleaner)
         bool settled = segment->sealed && is_settled(log, segment);
         if (segment->sealed && !settled)
             cleaner->wants_anchor = true;
-        if (i + 1 < log->segment_count)
-            settled &= producer_state_is_saved(log, log->segments[i + 1]->base_offset);
+        if (settled && i + 1 < log->segment_count &&
+            !producer_state_is_saved(log, log->segments[i + 1]->base_offset)) {
+            settled = false;
+            producer_state_save(log);
+        }
         segments[i] =
             (struct compaction_segment){.base_offset = segment->base_offset,
                                         .size_bytes = segment->size,
@@ -242,8 +278,8 @@ static void judge(struct cleaner *cleaner)
     struct compaction_range range;
     compaction_look(&view, &range);
     memory_free(segments);
-    if (range.dirty_ratio > cleaner->round_ratio_max)
-        cleaner->round_ratio_max = range.dirty_ratio;
+    note_ratio(cleaner, range.dirty_ratio);
+    note_look(log, &range);
     if (!range.due || (cleaner->best && !compaction_is_before(&range, &cleaner->best_range)))
         return;
     if (cleaner->best)
@@ -259,6 +295,10 @@ static bool look_at_log(struct cleaner *cleaner)
     struct log *log = cleaner->log;
     if (!may_be_looked_at(log) && !cleaner->segment && !cleaner->dating.segment)
         return true;
+    if (is_still(log)) {
+        note_ratio(cleaner, log->looked.dirty_ratio);
+        return true;
+    }
     if (log->state != LOG_OPEN) {
         enum error error = log_open(log, &cleaner->waiter, &cleaner->flow);
         return error != ERROR_WOULD_WAIT;

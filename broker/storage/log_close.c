@@ -45,11 +45,8 @@ static bool may_close(const struct log *log)
 /* A snapshot of its producers, if that is what it lacks: a drain writes it. */
 static void want_snapshot(struct log *log)
 {
-    if (!is_idle(log) || !producer_state_lags(log))
-        return;
-    if (!log->producers.captured.data)
-        producer_state_capture(log);
-    drain_request(log);
+    if (is_idle(log) && producer_state_lags(log))
+        producer_state_save(log);
 }
 
 /* Frees what an opening makes again. Its handles have been closed. */

@@ -169,6 +169,8 @@ static void take_names(struct log_opening *opening)
             struct segment *segment = log_add_segment(opening->log, base);
             segment->size = -1;
             segment->exists = segment->sealed = true;
+            /* at the latest: which block it was nobody knows of a log that was closed, or cut */
+            segment->touched_sequence = opening->log->touched_sequence;
             segment->index_loaded = segment->times.known = false;
         } else if (names[at] == 'f' && segment_name_parse(name, ASIDE_SUFFIX, &base)) {
             opening->aside = base;

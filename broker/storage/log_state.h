@@ -86,9 +86,15 @@ struct log {
     struct list scrubbed;  /* in scrub->logs or ->pending */
     struct list cleanable; /* in cleaner->logs or ->pending, while it is compacted */
     int64_t cleaned_end;   /* compacted below; -1: not known */
-    bool cleaning;         /* a pass is at work on its closed segments */
-    bool stop_cleaning;    /* the pass at work is to end soon; wait in idle_waiters */
-    bool uncleanable;      /* it has rot: no pass tries it again */
+    /* What the cleaner's last look found, for while the log is closed: nothing is due before due_ms
+     * (INT64_MIN: not known) as long as it has the same ends. */
+    struct {
+        int64_t due_ms, start, end, committed_end;
+        double dirty_ratio;
+    } looked;
+    bool cleaning;      /* a pass is at work on its closed segments */
+    bool stop_cleaning; /* the pass at work is to end soon; wait in idle_waiters */
+    bool uncleanable;   /* it has rot: no pass tries it again */
     /* Told when durable_end has moved or the log has failed. May wake flows, nothing more. */
     void (*moved)(struct log *log, void *context);
     /* Up to where what it holds is committed and decided; null: the durable end. */

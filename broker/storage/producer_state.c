@@ -149,6 +149,13 @@ void producer_state_roll(struct log *log)
     producer_state_capture(log);
 }
 
+void producer_state_save(struct log *log)
+{
+    if (!log->producers.captured.data)
+        producer_state_capture(log);
+    drain_request(log);
+}
+
 bool producer_state_lags(const struct log *log)
 {
     const struct producer_state *state = &log->producers;

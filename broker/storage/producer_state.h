@@ -79,6 +79,9 @@ bool producer_state_is_due(const struct log *log);
 /* Would a stop have one written? Until then the log stays in store->unsettled. */
 bool producer_state_lags(const struct log *log);
 
+/* Has a drain write a snapshot soon, and with it the aborted transactions that are in no file. */
+void producer_state_save(struct log *log);
+
 /* Up to where committed data may be read, given the high watermark. */
 int64_t producer_state_last_stable(struct log *log, int64_t high_watermark);
 

@@ -123,6 +123,61 @@ TEST(compaction, finds_what_may_be_rewritten)
         look_at(&rows[i]);
 }
 
+/* The same segments: when does a look have to come back? */
+struct due_case {
+    const char *name;
+    int32_t settled;
+    int64_t cleaned_end, stable_end;
+    struct compaction_rules rules;
+    int64_t due_ms;
+};
+
+TEST(compaction, tells_when_something_may_be_due_by_time_alone)
+{
+    const struct due_case rows[] = {
+        {"never", 6, 500, 550, usual, INT64_MAX},
+        {"never, for what is dirty is too little", 6, 400, 550, usual, INT64_MAX},
+        {"now", 6, -1, 550, usual, INT64_MIN},
+        {"not settled", 4, 400, 550, usual, INT64_MIN},
+        {"above the watermark", 6, 300, 450, usual, INT64_MAX},
+        {"not settled above the watermark", 4, 400, 450, usual, INT64_MIN},
+        /* the first of segment 4 is 20,000 old, the newest of segment 2 30,001 */
+        {"max lag", 6, 400, 550, {0.5, 0, 20000, 0}, NOW + 1},
+        {"max lag, the oldest counts", 6, 300, 550, {0.5, 0, 40000, 0}, NOW + 10001},
+        {"max lag, overdue", 6, 400, 550, {0.5, 0, 19999, 0}, INT64_MIN},
+        {"max lag, but clean", 6, 500, 550, {0.5, 0, 1, 0}, INT64_MAX},
+        {"max lag beyond all time", 6, 400, 550, {0.5, 0, INT64_MAX - 1, 0}, INT64_MAX},
+        {"min lag", 6, 200, 550, {0.5, 40000, INT64_MAX, 0}, NOW + 9999},
+        {"min lag, the watermark first", 6, 200, 250, {0.5, 40000, INT64_MAX, 0}, INT64_MAX},
+        {"both", 6, 200, 550, {0.9, 30001, 41000, 0}, NOW + 1001},
+    };
+    for (int i = 0; i < (int)(sizeof rows / sizeof rows[0]); i++) {
+        struct compaction_segment segments[6];
+        for (int k = 0; k < 6; k++)
+            segments[k] = (struct compaction_segment){.base_offset = 100 * k,
+                                                      .size_bytes = 1000,
+                                                      .first_ms = NOW - 60000 + 10000 * k,
+                                                      .newest_ms = NOW - 50001 + 10000 * k,
+                                                      .settled = k < rows[i].settled};
+        struct compaction_view view = {.segments = segments,
+                                       .segment_count = 6,
+                                       .log_end = 550,
+                                       .cleaned_end = rows[i].cleaned_end,
+                                       .stable_end = rows[i].stable_end,
+                                       .now_ms = NOW,
+                                       .rules = &rows[i].rules};
+        struct compaction_range range;
+        compaction_look(&view, &range);
+        test_expect(range.due_ms == rows[i].due_ms, __FILE__, __LINE__, "%s: %lld", rows[i].name,
+                    (long long)range.due_ms);
+        if (range.due_ms == INT64_MIN || range.due_ms == INT64_MAX)
+            continue;
+        view.now_ms = range.due_ms - 1; /* and a look just before finds the same */
+        compaction_look(&view, &range);
+        EQ(range.due_ms, rows[i].due_ms);
+    }
+}
+
 TEST(compaction, of_an_empty_log_is_nothing)
 {
     struct compaction_view view = {.cleaned_end = -1, .rules = &usual};
