@@ -1,5 +1,6 @@
 #include "reactor/files.h"
 #include "base/check.h"
+#include "reactor/files_cached.h"
 #include "reactor/system.h"
 #include <dirent.h>
 #include <errno.h>
@@ -75,9 +76,18 @@ static int64_t call_close(const struct op *op)
     return result_of(close(op->handle));
 }
 
+static int64_t read_cached(const struct op *op, size_t size)
+{
+    struct iovec vector = {op->data, size};
+    int64_t failed = file_ask_cache(op->handle, op->offset, op->size);
+    return failed ? failed : result_of(preadv2(op->handle, &vector, 1, op->offset, RWF_NOWAIT));
+}
+
 static int64_t call_read(const struct op *op)
 {
     size_t size = op->size < TRANSFER_MAX ? op->size : TRANSFER_MAX;
+    if (op->flags & READ_CACHED_ONLY)
+        return read_cached(op, size);
     return result_of(pread(op->handle, op->data, size, op->offset));
 }
 

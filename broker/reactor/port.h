@@ -44,7 +44,7 @@ enum op_kind {
     /* files; paths are relative to the process's folder or absolute, and live until completion */
     OP_OPEN,      /* path, flags of enum open_flags -> handle */
     OP_CLOSE,     /* handle of any kind, with nothing else in flight on it -> 0 */
-    OP_READ,      /* handle, data, size, offset -> bytes, 0 at the end */
+    OP_READ,      /* handle, data, size, offset, flags of enum read_flags -> bytes, 0 at the end */
     OP_WRITE,     /* handle, vectors, vector_count, offset, flags of enum write_flags -> bytes */
     OP_FLUSH,     /* handle of a file: its bytes and size; of a folder: its names -> 0 */
     OP_FLUSH_ALL, /* handle of a folder: every file and name of that file system -> 0 */
@@ -76,6 +76,12 @@ enum open_flags {
     OPEN_NOTHING_AHEAD = 128, /* reads through the page cache fetch what they ask for, no more: what
                                  the system would read ahead stands before others' writes */
 };
+
+/* READ_CACHED_ONLY, of a file opened without OPEN_DIRECT: only if all `size` bytes lie in the page
+ * cache, else ERROR_WOULD_WAIT, also where they go beyond the end of the file. Asks nothing of the
+ * disk and waits for nothing, so it ends within the next port_wait. ERROR_NOT_SUPPORTED where the
+ * system or the file system can't tell. */
+enum read_flags { READ_CACHED_ONLY = 1 };
 
 enum write_flags { WRITE_DURABLE = 1 };
 

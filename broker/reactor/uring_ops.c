@@ -4,6 +4,7 @@
  * thread anyway, and go to a thread of ours. */
 #include "base/check.h"
 #include "reactor/files.h"
+#include "reactor/files_cached.h"
 #include "reactor/uring.h"
 #include <errno.h>
 #include <fcntl.h>
@@ -71,6 +72,8 @@ static void prepare_close(struct op *op, struct io_uring_sqe *sqe)
 static void prepare_read(struct op *op, struct io_uring_sqe *sqe)
 {
     io_uring_prep_read(sqe, op->handle, op->data, limited(op->size), (uint64_t)op->offset);
+    if (op->flags & READ_CACHED_ONLY)
+        sqe->rw_flags = RWF_NOWAIT; /* without it the ring waits for the disk, by itself */
 }
 
 static void prepare_write(struct op *op, struct io_uring_sqe *sqe)
@@ -145,6 +148,8 @@ int64_t uring_begin(struct op *op)
         scratch->is_folder = file_is_folder(op->handle);
     } else if (op->kind == OP_REMOVE) {
         scratch->is_folder = false;
+    } else if (op->kind == OP_READ && op->flags & READ_CACHED_ONLY) {
+        return file_ask_cache(op->handle, op->offset, op->size);
     } else if (op->kind == OP_CONNECT) {
         int64_t socket = socket_create(op->address, 0);
         if (socket < 0)

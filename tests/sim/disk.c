@@ -134,6 +134,7 @@ void inode_release(struct disk *disk, struct inode *inode)
     }
     disk->used_bytes -= (int64_t)inode->page_count * DISK_PAGE_BYTES;
     memory_free(inode->slots);
+    memory_free(inode->cached);
     memory_free(inode->dirty);
     memory_free(inode->sizes);
     map_done(&inode->names);
@@ -445,6 +446,7 @@ int64_t disk_truncate(struct disk *disk, struct inode *inode, int64_t size)
         }
         push_version(disk, inode, i, sectors_of(disk, from, DISK_PAGE_BYTES));
     }
+    inode_uncache(inode, size + DISK_PAGE_BYTES - 1, INT64_MAX / 2);
     push_size(disk, inode, size);
     return 0;
 }

@@ -66,6 +66,8 @@ struct inode {
     int32_t dirty_count, dirty_capacity;
     struct size_version *sizes;
     int32_t sizes_count, sizes_capacity;
+    uint64_t *cached; /* a bit for each page that lies in the page cache (disk_cache.c) */
+    int32_t cached_words;
     struct map names, durable_names; /* of struct entry, for a directory */
     struct list entries;             /* of `names`, in order of cookie */
     uint64_t last_cookie;
@@ -139,6 +141,14 @@ struct inode *disk_find(struct disk *disk, const char *path);
 
 /* Copies out what a process sees. Bytes read, 0 at the end. */
 int64_t disk_read(struct disk *disk, struct inode *inode, int64_t offset, void *data, size_t size);
+
+/* The page cache: which of a file's pages lie in memory. Bytes of [offset, offset + size) count by
+ * whole pages. A clone begins with nothing in it, and so does a disk after a crash. */
+void inode_cache(struct inode *inode, int64_t offset, int64_t size);
+void inode_uncache(struct inode *inode, int64_t offset, int64_t size);
+
+/* Do all of these bytes lie in memory? */
+bool inode_is_cached(const struct inode *inode, int64_t offset, int64_t size);
 
 void inode_reference(struct inode *inode);
 void inode_release(struct disk *disk, struct inode *inode); /* null is accepted */

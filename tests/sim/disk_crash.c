@@ -304,6 +304,7 @@ static void choose_bytes(struct disk *disk, struct inode *inode, struct disk_cho
     inode_drop_versions(disk, inode);
     inode->size = inode->durable_size;
     inode->written_direct = inode->unreported = false;
+    inode_uncache(inode, 0, INT64_MAX / 2);
     cut_to_size(disk, inode);
     disk->used_bytes -= (int64_t)inode->page_count * DISK_PAGE_BYTES;
     inode->page_count = 0;

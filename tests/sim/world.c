@@ -28,6 +28,7 @@ struct world_settings world_settings_default(void)
     };
     for (int kind = 0; kind < OP_KIND_COUNT; kind++)
         settings.latency[kind] = (struct world_range){1000, 100000};
+    settings.cached_read = (struct world_range){1000, 50000};
     settings.latency[OP_FLUSH] = (struct world_range){20000, 400000};
     settings.latency[OP_FLUSH_ALL] = (struct world_range){100000, 2000000};
     return settings;
@@ -56,6 +57,8 @@ struct world_settings world_settings_random(uint64_t seed)
     settings.short_write_once_in = 8 << random_below(&random, 10);
     settings.latency[OP_WORK].high_ns = 2000 << random_below(&random, 12);
     settings.latency[OP_SPACE].high_ns = 2000 << random_below(&random, 12);
+    settings.forget_once_in = 1 << random_below(&random, 6);
+    settings.cache_untold = random_once_in(&random, 8);
     return settings;
 }
 
@@ -165,7 +168,11 @@ void op_schedule(struct op *op)
     struct world *world = state->port->world;
     const struct world_settings *settings = &world->settings;
     bool slow = settings->slow_once_in && random_once_in(&world->random, settings->slow_once_in);
-    int64_t delay_ns = world_draw(world, slow ? settings->slow : settings->latency[op->kind]);
+    bool asks_disk = op->kind != OP_READ || !(op->flags & READ_CACHED_ONLY);
+    struct world_range latency = !asks_disk ? settings->cached_read
+                                 : slow     ? settings->slow
+                                            : settings->latency[op->kind];
+    int64_t delay_ns = world_draw(world, latency);
     agenda_add(world, &state->event, world->now_ns + delay_ns);
 }
 

@@ -36,6 +36,7 @@ struct world_settings {
     struct world_range latency[OP_KIND_COUNT]; /* from submission (or readiness) to completion */
     struct world_range slow;                   /* instead, once in slow_once_in */
     uint64_t slow_once_in;
+    struct world_range cached_read;   /* the latency of a read with READ_CACHED_ONLY */
     struct world_range turn_delay;    /* from mail or a ready flow to the core's turn */
     struct world_range network_delay; /* from a send's completion to the arrival of its bytes */
     int64_t connect_timeout_ns;       /* to a machine that can't be reached */
@@ -52,6 +53,9 @@ struct world_settings {
     int64_t disk_limit_bytes;        /* 0: none */
     bool names_as_prefix;            /* see disk.h */
     uint64_t short_read_once_in, short_write_once_in;
+    uint64_t
+        forget_once_in; /* of reads with READ_CACHED_ONLY: the page cache has lost some of it */
+    bool cache_untold;  /* they are not supported */
     uint64_t read_error_once_in, write_error_once_in, flush_error_once_in, name_error_once_in;
     int64_t wall_start_ms;
 };

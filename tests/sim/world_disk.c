@@ -89,6 +89,8 @@ static enum error submit_transfer(struct machine *machine, struct open_file *fil
         return ERROR_BAD_ARGUMENT;
     if (direct && !is_aligned(op, world->settings.direct_alignment))
         return ERROR_NOT_SUPPORTED;
+    if (direct && !writes && op->flags & READ_CACHED_ONLY)
+        return ERROR_BAD_ARGUMENT;
     if (!direct && file->inode->written_direct)
         world_violation(world, "inode %u is %s buffered after direct writes since its last flush",
                         file->inode->id, writes ? "written" : "read");
@@ -231,7 +233,40 @@ static int64_t execute_write(struct machine *machine, struct op *op)
     }
     if (state->shortened)
         change.size = shorten(world, file, change.size);
-    return change_disk(machine, op, &change);
+    int64_t result = change_disk(machine, op, &change);
+    (file->flags & OPEN_DIRECT ? inode_uncache : inode_cache)(file->inode, op->offset, result);
+    return result;
+}
+
+/* May a read be answered that asks the page cache only? */
+static enum error ask_cache(struct world *world, struct inode *inode, int64_t offset, int64_t size)
+{
+    if (world->settings.cache_untold)
+        return ERROR_NOT_SUPPORTED;
+    if (offset + size > inode->size)
+        return ERROR_WOULD_WAIT;
+    if (random_once_in(&world->random, world->settings.forget_once_in)) {
+        int64_t kept = (int64_t)random_below(&world->random, (uint64_t)size + 1);
+        inode_uncache(inode, offset + kept, size - kept);
+    }
+    return inode_is_cached(inode, offset, size) ? ERROR_NONE : ERROR_WOULD_WAIT;
+}
+
+static int64_t execute_read(struct machine *machine, struct op *op)
+{
+    struct open_file *file = op_state(op)->object;
+    int64_t size = (int64_t)op->size;
+    if (op->flags & READ_CACHED_ONLY) {
+        enum error error = ask_cache(machine->world, file->inode, op->offset, size);
+        if (error)
+            return -error;
+    }
+    if (op_state(op)->shortened)
+        size = shorten(machine->world, file, size);
+    int64_t result = disk_read(machine->disk, file->inode, op->offset, op->data, (size_t)size);
+    if (!(file->flags & OPEN_DIRECT))
+        inode_cache(file->inode, op->offset, result);
+    return result;
 }
 
 static int64_t execute_open(struct machine *machine, struct op *op)
@@ -351,11 +386,8 @@ static int64_t execute(struct machine *machine, struct op *op)
     switch ((enum op_kind)op->kind) {
     case OP_OPEN:
         return execute_open(machine, op);
-    case OP_READ: {
-        size_t size =
-            state->shortened ? (size_t)shorten(machine->world, file, (int64_t)op->size) : op->size;
-        return disk_read(machine->disk, file->inode, op->offset, op->data, size);
-    }
+    case OP_READ:
+        return execute_read(machine, op);
     case OP_LIST:
         return file->inode->is_directory ? disk_list(file->inode, &file->cookie, op->data, op->size)
                                          : -ERROR_BAD_ARGUMENT;
