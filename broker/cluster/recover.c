@@ -1,5 +1,6 @@
 /* What the journals of all directories hold goes back to the logs it belongs to. */
 #include "cluster/recover.h"
+#include "base/check.h"
 #include "base/memory.h"
 #include "cluster/catalogue.h"
 #include "cluster/directories.h"
@@ -174,9 +175,10 @@ static enum error join_takings(struct recover *recover)
         struct kafka_taking *taking = &recover->takings[core];
         recovery->is_kafkas |= taking->ends.logs > 0;
         add_sentences(recover->broker, &taking->ends);
-        if (taking->error && !error)
-            snprintf(recovery->fault, sizeof recovery->fault, "%s", taking->ends.fault);
-        error = error ? error : taking->error;
+        if (!taking->error || (error && core != recovery_first_failed(&recover->halt)))
+            continue;
+        snprintf(recovery->fault, sizeof recovery->fault, "%s", taking->ends.fault);
+        error = taking->error;
     }
     memory_free(recover->takings);
     recover->takings = NULL;
@@ -287,6 +289,11 @@ static enum error finish_directory(struct recover *recover, struct port *port)
 static enum error give_up(struct recover *recover, enum error error, char *why, size_t why_size)
 {
     const char *fault = recover->recovery.fault;
+    if (error ==
+        ERROR_CANCELLED) { /* the metadata log's directory failed: its error will be told */
+        check(recovery_is_off(recover->halt.also));
+        return ERROR_NONE;
+    }
     error = directories_give_up(recover->broker, recover->directory, error,
                                 "its journals can't be replayed", why, why_size);
     struct directory *directory = &recover->broker->directories[recover->directory];
@@ -315,6 +322,13 @@ static void read_journals(void *context, int core)
                           broker->core_count);
 }
 
+/* A core has failed on a directory: the others need not go on with it. */
+static void note_error(struct recover *recover, int core, enum error error)
+{
+    if (error && error != ERROR_CANCELLED)
+        recovery_failed(&recover->halt, core);
+}
+
 /* A core's part: its logs, in the directories where they can't be resumed. */
 static void replay_logs(void *context, int core)
 {
@@ -328,6 +342,7 @@ static void replay_logs(void *context, int core)
         recovery_pass_init(&recover->passes[core], &recover->recovery,
                            recovering->start->ports[core], &names);
         recovery_pass_run(&recover->passes[core]);
+        note_error(recover, core, recover->passes[core].error);
     }
 }
 
@@ -337,12 +352,15 @@ static void take_over_logs(void *context, int core)
     const struct recovering *recovering = context;
     struct broker *broker = recovering->broker;
     for (int d = 0; d < broker->directory_count; d++) {
-        const struct recover *recover = &recovering->recovers[d];
-        struct kafka_share share = {core, broker->core_count, recover->recovery.progress};
-        if (recover->takings)
-            recover->takings[core].error =
-                kafka_ends_cut(recovering->start->ports[core], broker->directories[d].path, &share,
-                               &recover->takings[core].ends);
+        struct recover *recover = &recovering->recovers[d];
+        struct kafka_share share = {core, broker->core_count, recover->recovery.progress,
+                                    &recover->halt};
+        if (!recover->takings)
+            continue;
+        struct kafka_taking *taking = &recover->takings[core];
+        taking->error = kafka_ends_cut(recovering->start->ports[core], broker->directories[d].path,
+                                       &share, &taking->ends);
+        note_error(recover, core, taking->error);
     }
 }
 
@@ -360,6 +378,9 @@ static enum error open_recoveries(struct recovering *recovering, char *why, size
             continue;
         error = recovery_open(recovery, port, broker->directories[d].path);
         recovery->progress = start_progress_of(broker, d);
+        recovery->halt = &recover->halt;
+        if (d != broker->metadata_directory)
+            recover->halt.also = &recovering->recovers[broker->metadata_directory].halt;
         recovery_moved(recovery->progress, port, RECOVERY_JOURNALS,
                        (uint64_t)recovery->journal_count);
         if (error)

@@ -22,6 +22,7 @@ struct recover {
     struct broker *broker;
     int directory;
     struct recovery recovery;
+    struct recovery_halt halt;    /* of the cores that are at work on it */
     bool resumes;                 /* each core may go on with its journal: nothing was replayed */
     struct kafka_taking *takings; /* of each core, while a Kafka node's logs are made whole */
     struct recovery_pass *passes; /* of each core, while logs are replayed */

@@ -92,7 +92,9 @@ enum error batch_walk_run(struct batch_walk *walk)
     walk->fault = NULL;
     for (int64_t wanted = 0; walk->position < walk->size && !walk->fault && !error;) {
         int64_t got;
-        error = fill(walk, walk->position, max_i64(wanted, WINDOW_BYTES), &got);
+        error = recovery_is_off(walk->halt)
+                    ? ERROR_CANCELLED
+                    : fill(walk, walk->position, max_i64(wanted, WINDOW_BYTES), &got);
         if (!error)
             walk->position += take(walk, got, &wanted);
     }

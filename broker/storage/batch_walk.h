@@ -2,6 +2,7 @@
 /* A walk over the batches of a segment's file that nobody vouches for, while a broker starts: each
  * is read whole; framing, CRC and offsets are judged. Blocks (port_call). Nothing is changed. */
 #include "base/error.h"
+#include "storage/recovery_halt.h"
 #include "storage/recovery_progress.h"
 #include <stdbool.h>
 
@@ -9,6 +10,7 @@ struct batch_walk {
     /* arguments */
     struct port *port;
     struct recovery_progress *progress; /* counts the bytes that are read; or null */
+    const struct recovery_halt *halt;   /* or null */
     int32_t handle;
     int64_t size;        /* of the file */
     int64_t base_offset; /* of the segment: offsets lie within 2^31 of it */
@@ -22,7 +24,8 @@ struct batch_walk {
     int64_t capacity;
 };
 
-/* Walks to the first batch that is not whole, or to the end. An error is of a read. */
+/* Walks to the first batch that is not whole, or to the end. An error is of a read, or CANCELLED.
+ */
 enum error batch_walk_run(struct batch_walk *walk);
 
 /* Does any whole batch, of a later offset, begin behind a fault? */

@@ -14,7 +14,8 @@ static void add_block(struct journal_content *content, struct bytes entries)
 }
 
 enum error journal_content_load(struct journal_content *content, struct port *port,
-                                const char *path, struct recovery_progress *progress)
+                                const char *path, struct recovery_progress *progress,
+                                const struct recovery_halt *halt)
 {
     *content = (struct journal_content){0};
     buffers_init(&content->buffers, SIZE_MAX, 0);
@@ -22,7 +23,8 @@ enum error journal_content_load(struct journal_content *content, struct port *po
     journal_reader_keep(&content->reader, &content->buffers);
     struct bytes entries = {NULL, 1};
     while (!error && entries.size > 0) {
-        error = journal_reader_next(&content->reader, &entries);
+        error = recovery_is_off(halt) ? ERROR_CANCELLED
+                                      : journal_reader_next(&content->reader, &entries);
         if (error || entries.size == 0)
             break;
         add_block(content, entries);

@@ -3,6 +3,7 @@
  * over them, and a core that resumes its journal takes them over as they lie. Blocks (port_call).
  */
 #include "storage/journal_reader.h"
+#include "storage/recovery_halt.h"
 #include "storage/recovery_progress.h"
 
 struct journal_content {
@@ -17,9 +18,11 @@ struct journal_content {
 
 /* Reads all live blocks of the file at `path`; `progress` counts their bytes, or null. An error
  * leaves a sentence in reader.fault or none; see journal_reader_open and journal_reader_next.
- * journal_content_done follows in any case. */
+ * CANCELLED: it was given up, as `halt` says, which may be null. journal_content_done follows in
+ * any case. */
 enum error journal_content_load(struct journal_content *content, struct port *port,
-                                const char *path, struct recovery_progress *progress);
+                                const char *path, struct recovery_progress *progress,
+                                const struct recovery_halt *halt);
 
 /* The windows are charged to `to` from here on; each block's stays referenced until
  * journal_content_done. */

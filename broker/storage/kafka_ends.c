@@ -113,6 +113,7 @@ static enum error look_at_segment(struct ends *ends, int32_t number)
     enum error error = op_error(port_call(ends->port, &look));
     struct batch_walk walk = {.port = ends->port,
                               .progress = ends->share.progress,
+                              .halt = ends->share.halt,
                               .handle = (int32_t)handle,
                               .size = stat.size_bytes,
                               .base_offset = log->segments.items[number],
@@ -406,7 +407,7 @@ enum error kafka_ends_cut(struct port *port, const char *directory, const struct
 {
     struct ends ends = {.port = port,
                         .directory = directory,
-                        .share = share ? *share : (struct kafka_share){0, 1, NULL},
+                        .share = share ? *share : (struct kafka_share){0, 1, NULL, NULL},
                         .report = ret_ends};
     struct recovery_progress *progress = ends.share.progress;
     *ret_ends = (struct kafka_ends){0};
@@ -415,6 +416,8 @@ enum error kafka_ends_cut(struct port *port, const char *directory, const struct
     enum error error = redo_list(port, directory, note_folder, &ends);
     recovery_moved(progress, port, RECOVERY_LOGS, (uint64_t)ends.folder_count);
     for (int32_t i = 0; i < ends.folder_count; i++) {
+        if (!error && recovery_is_off(ends.share.halt))
+            error = ERROR_CANCELLED;
         if (!error)
             error = recover_log(&ends, ends.folders[i]);
         if (!error)

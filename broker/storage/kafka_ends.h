@@ -17,6 +17,7 @@
  * For directories whose last user was a Kafka node only: of our own logs the journal knows the end.
  * Blocks (port_call). May be interrupted anywhere and done again. */
 #include "base/error.h"
+#include "storage/recovery_halt.h"
 #include "storage/recovery_progress.h"
 #include <stddef.h>
 
@@ -33,9 +34,10 @@ struct kafka_ends {
 struct kafka_share {
     int number, count;
     struct recovery_progress *progress; /* or null */
+    const struct recovery_halt *halt;   /* the same */
 };
 
 /* All logs of a directory that are in the share (null: all). MALFORMED: its metadata log is
- * damaged. */
+ * damaged. CANCELLED: another share had failed. */
 enum error kafka_ends_cut(struct port *port, const char *directory, const struct kafka_share *share,
                           struct kafka_ends *ret_ends);

@@ -125,7 +125,8 @@ static void read_journal(struct recovery *recovery, struct recovery_journal *jou
     struct ids ids = {0};
     uint64_t news = 0;
     journal->loaded = true;
-    journal->error = journal_content_load(content, port, journal->path, recovery->progress);
+    journal->error =
+        journal_content_load(content, port, journal->path, recovery->progress, recovery->halt);
     for (int32_t i = 0; i < content->count && !journal->error; i++)
         journal->error = look_at_block(journal, &ids, content->blocks[i].entries, &news);
     memory_free(ids.bound);
@@ -140,22 +141,28 @@ void recovery_read(struct recovery *recovery, struct port *port, int share, int 
         struct recovery_journal *journal = &recovery->journals[i];
         if ((uint32_t)journal->number % (uint32_t)shares != (uint32_t)share)
             continue; /* another thread's, perhaps at work on it */
-        if (!journal->loaded)
+        if (!journal->loaded && recovery_is_off(recovery->halt))
+            journal->error = ERROR_CANCELLED;
+        else if (!journal->loaded)
             read_journal(recovery, journal, port);
+        if (journal->error && journal->error != ERROR_CANCELLED)
+            recovery_failed(recovery->halt, journal->number);
     }
 }
 
 enum error recovery_is_read(struct recovery *recovery)
 {
+    const struct recovery_journal *blamed = NULL;
     for (int i = 0; i < recovery->journal_count; i++) {
         const struct recovery_journal *journal = &recovery->journals[i];
-        check(journal->loaded);
-        if (journal->error) {
-            recovery_blame(recovery->fault, journal, journal->error);
-            return journal->error;
-        }
+        check(journal->loaded || journal->error);
+        if (journal->error && (!blamed || journal->number == recovery_first_failed(recovery->halt)))
+            blamed = journal;
     }
-    return ERROR_NONE;
+    if (!blamed)
+        return ERROR_NONE;
+    recovery_blame(recovery->fault, blamed, blamed->error);
+    return blamed->error;
 }
 
 /* ---- what was read ------------------------------------------------------------------------- */

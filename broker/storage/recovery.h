@@ -18,12 +18,13 @@
 #include "reactor/port.h"
 #include "storage/journal_content.h"
 #include "storage/log_starts.h"
+#include "storage/recovery_halt.h"
 #include "storage/recovery_progress.h"
 
 struct recovery_journal {
     char *path;
     int32_t number; /* of the core that wrote it */
-    bool loaded;    /* by recovery_read, with or without an error */
+    bool loaded;    /* by recovery_read, with or without an error; else that it was given up */
     enum error error;
     struct journal_content content;
     struct map bound; /* struct recovery_bound: every log that it holds something of */
@@ -43,6 +44,7 @@ struct recovery {
     uint64_t set_aside; /* logs whose files did not join: the start goes on without them */
     char warning[600];  /* about the first of them; or empty */
     struct recovery_progress *progress; /* the caller's, set after recovery_open; or null */
+    struct recovery_halt *halt;         /* the same */
     bool is_kafkas; /* a Kafka node died here: folders that no topic names stay, as strays */
 };
 
@@ -61,12 +63,14 @@ struct recovery_names {
 enum error recovery_open(struct recovery *recovery, struct port *port, const char *directory);
 
 /* Reads the journals whose number leaves `share` when divided by `shares`, and notes of which logs
- * they tell. Errors are kept for recovery_is_read. On the thread of `port`; others may read other
+ * they tell. Errors are kept for recovery_is_read; after the first one nothing more is read. On the
+ * thread of `port`; others may read other
  * shares meanwhile. */
 void recovery_read(struct recovery *recovery, struct port *port, int share, int shares);
 
 /* Once all shares are read: the first error, with a sentence in recovery->fault: a journal is
- * damaged in the middle, was written by a newer version, or the disk failed. */
+ * damaged in the middle, was written by a newer version, or the disk failed. CANCELLED: only
+ * another directory's failed (recovery_halt.h). */
 enum error recovery_is_read(struct recovery *recovery);
 
 /* A log, and the journal (its number is that of a core) that holds something of it. */

@@ -16,6 +16,13 @@ void recovery_pass_init(struct recovery_pass *pass, const struct recovery *recov
     log_starts_init(&pass->starts);
 }
 
+int64_t recovery_pass_call(const struct recovery_pass *pass, struct op *op)
+{
+    if (op->kind != OP_CLOSE && recovery_is_off(pass->recovery->halt))
+        return -(int64_t)ERROR_CANCELLED;
+    return port_call(pass->port, op);
+}
+
 void recovery_blame(char *fault, const struct recovery_journal *journal, enum error error)
 {
     const char *said = journal->content.reader.fault;
@@ -144,7 +151,9 @@ static enum error replay_journal(struct recovery_pass *pass, const struct recove
     if (!is_wanted(pass, journal))
         return ERROR_NONE;
     for (int32_t i = 0; i < content->count && !error; i++)
-        error = replay_block(pass, &bindings, content->blocks[i].entries);
+        error = recovery_is_off(pass->recovery->halt)
+                    ? ERROR_CANCELLED
+                    : replay_block(pass, &bindings, content->blocks[i].entries);
     if (error && pass->fault[0] == 0)
         recovery_blame(pass->fault, journal, error);
     memory_free(bindings.redos);
@@ -176,7 +185,7 @@ void recovery_pass_run(struct recovery_pass *pass)
         error = replay_journal(pass, &recovery->journals[i]);
     uint32_t position = 0;
     for (struct redo *redo; !error && (redo = map_next(&pass->redos, &position));) {
-        error = redo_end(redo);
+        error = recovery_is_off(recovery->halt) ? ERROR_CANCELLED : redo_end(redo);
         if (!error)
             count_recovered(pass, redo);
     }
@@ -206,8 +215,6 @@ static enum error take_over(struct recovery *recovery, struct recovery_pass *pas
     if (recovery->set_aside == 0 && pass->set_aside > 0)
         memcpy(recovery->warning, pass->warning, sizeof recovery->warning);
     recovery->set_aside += pass->set_aside;
-    if (pass->error)
-        memcpy(recovery->fault, pass->fault, sizeof recovery->fault);
     return pass->error;
 }
 
@@ -215,9 +222,12 @@ enum error recovery_pass_join(struct recovery *recovery, struct recovery_pass *p
 {
     enum error error = ERROR_NONE;
     bool any = false, flush_all = false;
-    for (int i = count - 1; i >= 0; i--) { /* so that the first one's error is what is left */
+    for (int i = 0; i < count; i++) {
         enum error its = take_over(recovery, &passes[i]);
-        error = its ? its : error;
+        if (its && (!error || i == recovery_first_failed(recovery->halt))) {
+            memcpy(recovery->fault, passes[i].fault, sizeof recovery->fault);
+            error = its;
+        }
         any |= passes[i].any;
         flush_all |= passes[i].flush_all;
     }

@@ -12,7 +12,7 @@ struct recovery_pass {
     const struct recovery_names *names;
     struct map redos;         /* by topic id and partition: logs being replayed */
     struct log_starts starts; /* that it met */
-    enum error error;         /* of recovery_pass_run */
+    enum error error;         /* of recovery_pass_run; CANCELLED: another one had failed */
     bool any;                 /* a log was touched */
     bool flush_all; /* many logs: one OP_FLUSH_ALL at the end instead of two flushes each */
     bool strict;    /* see struct recovery, as all below: */
@@ -24,8 +24,13 @@ struct recovery_pass {
 void recovery_pass_init(struct recovery_pass *pass, const struct recovery *recovery,
                         struct port *port, const struct recovery_names *names);
 
-/* On the thread of its port. No other pass at work may know the same log. */
+/* On the thread of its port. No other pass at work may know the same log. The caller tells of an
+ * error (recovery_failed), with the pass's place among those that are joined. */
 void recovery_pass_run(struct recovery_pass *pass);
+
+/* One operation of a pass, as port_call; -CANCELLED once another pass has failed, but for closes.
+ */
+int64_t recovery_pass_call(const struct recovery_pass *pass, struct op *op);
 
 /* Once all `count` passes have run: what they found is the recovery's, names and where logs begin
  * are flushed, and the passes are done with. Returns the first error, with recovery->fault. */

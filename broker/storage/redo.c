@@ -22,7 +22,7 @@ static const int64_t every_file = INT64_MIN;
 
 static int64_t call(struct recovery_pass *pass, struct op op)
 {
-    return port_call(pass->port, &op);
+    return recovery_pass_call(pass, &op);
 }
 
 static enum error fault(struct redo *redo, int64_t result, const char *what)

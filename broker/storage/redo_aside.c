@@ -11,7 +11,7 @@
 
 static int64_t call(struct redo *redo, struct op op)
 {
-    return port_call(redo->pass->port, &op);
+    return recovery_pass_call(redo->pass, &op);
 }
 
 bool redo_aside_begin(struct redo *redo, enum error error)

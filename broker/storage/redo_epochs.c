@@ -8,7 +8,7 @@
 
 static int64_t call(struct redo *redo, struct op op)
 {
-    return port_call(redo->pass->port, &op);
+    return recovery_pass_call(redo->pass, &op);
 }
 
 static void file_path(struct redo *redo, const char *suffix, char *path, size_t size)

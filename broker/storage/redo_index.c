@@ -16,7 +16,7 @@ static enum error write_file(struct redo *redo, const char *suffix, const uint8_
 
 static int64_t call(struct redo *redo, struct op op)
 {
-    return port_call(redo->pass->port, &op);
+    return recovery_pass_call(redo->pass, &op);
 }
 
 static int64_t open_file(struct redo *redo, const char *suffix, uint32_t flags)

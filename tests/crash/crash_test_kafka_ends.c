@@ -158,7 +158,7 @@ TEST(kafka_ends, logs_belong_to_one_share_each_and_are_read_from_their_recovery_
     }
     flush_all(&place);
     for (int i = 0; i < SHARES; i++) {
-        struct kafka_share share = {i, SHARES, &progress};
+        struct kafka_share share = {i, SHARES, &progress, NULL};
         EQ(kafka_ends_cut(port_of(&place), "data", &share, &ends[i]), ERROR_NONE);
         TRUE_(ends[i].logs > 0);
     }
@@ -168,6 +168,47 @@ TEST(kafka_ends, logs_belong_to_one_share_each_and_are_read_from_their_recovery_
     EQ(counted(&progress, RECOVERY_SEGMENT_BYTES), (2 + OTHERS) * SEGMENT_BATCHES * size);
     memory_free(ends[1].sentences);
     done(&place, &ends[0]);
+}
+
+/* Another share fails once this one has made its first log whole. */
+struct failing {
+    struct recovery_progress progress;
+    struct recovery_halt halt;
+};
+
+static void fail_another(struct recovery_progress *progress, struct port *port)
+{
+    (void)port;
+    struct failing *failing = CONTAINER_OF(progress, struct failing, progress);
+    if (counted(progress, RECOVERY_LOGS_RECOVERED) > 0)
+        recovery_failed(&failing->halt, 1);
+}
+
+TEST(kafka_ends, share_is_given_up_once_another_has_failed)
+{
+    enum { OTHERS = 5 };
+    struct place place;
+    struct failing failing = {.progress = {.moved = fail_another}};
+    struct kafka_share share = {0, 1, &failing.progress, &failing.halt};
+    struct kafka_ends ends = {0};
+    (void)make_log(&place, 1, 12);
+    for (int i = 1; i <= OTHERS; i++) {
+        char path[64];
+        snprintf(path, sizeof path, "data/t-%d", i);
+        place_make_folder(&place, path);
+        snprintf(path, sizeof path, "data/t-%d/00000000000000000000.log", i);
+        write_segment(&place, path, 0, 10);
+    }
+    flush_all(&place);
+    EQ(kafka_ends_cut(port_of(&place), "data", &share, &ends), ERROR_CANCELLED);
+    EQ(counted(&failing.progress, RECOVERY_LOGS_RECOVERED), 1);
+    memory_free(ends.sentences);
+    EQ(kafka_ends_cut(port_of(&place), "data", &share, &ends), ERROR_CANCELLED);
+    EQ(ends.logs, 0);
+    memory_free(ends.sentences);
+    EQ(kafka_ends_cut(port_of(&place), "data", NULL, &ends), ERROR_NONE);
+    EQ(ends.logs, 1 + OTHERS);
+    done(&place, &ends);
 }
 
 TEST(kafka_ends, log_that_is_whole_loses_only_what_may_be_torn)

@@ -18,7 +18,7 @@ static const char *const topics[TOPICS] = {"t0", "t1", "t2"};
 /* ---- a broker that was killed ---------------------------------------------------------------- */
 
 /* The life of one that left records in both cores' journals, up to its stop. */
-static struct disk_recording *record_life(const char *directories)
+static struct disk_recording *record_long_life(const char *directories, int rounds)
 {
     struct place place;
     place_init(&place, 17, directories, NULL);
@@ -27,12 +27,17 @@ static struct disk_recording *record_life(const char *directories)
         place_turn_topic(&place, topics[t]);
     world_run(place.world, (struct world_stop){.for_ns = 15000000000});
     world_record_start(place.world, 0);
-    for (int i = 0; i < ROUNDS * TOPICS * PARTITIONS; i++)
+    for (int i = 0; i < rounds * TOPICS * PARTITIONS; i++)
         EQ(place_send(&place, topics[i / PARTITIONS % TOPICS], i % PARTITIONS), ERROR_NONE);
     struct disk_recording *recording = world_record_stop(place.world, 0);
     place_stop(&place);
     place_done(&place);
     return recording;
+}
+
+static struct disk_recording *record_life(const char *directories)
+{
+    return record_long_life(directories, ROUNDS);
 }
 
 /* A machine with the disk as a kill has left it. `replays`: it has other sectors now, so that no
@@ -62,12 +67,14 @@ struct watch {
     bool in_turn;
     int works;                               /* so far */
     int64_t took_ns[WORKS_MAX][PLACE_CORES]; /* in turn; else the whole, as that of core 0 */
+    int64_t ended_ns[WORKS_MAX];
     bool working;
     uint64_t events, crash_at; /* of the world while they work; 0: no crash */
     bool crash_is_kill;
     jmp_buf *crashed;  /* where a start that crashed while they worked goes on */
     int fail_in;       /* this work has a fault: */
     uint64_t fail_nth; /* 0: none */
+    bool fail_later;   /* and the next but one */
 };
 
 static void watch_work(struct crew *crew, void (*part)(void *context, int core), void *context)
@@ -79,6 +86,8 @@ static void watch_work(struct crew *crew, void (*part)(void *context, int core),
     watch->working = true;
     if (watch->fail_nth && watch->works == watch->fail_in)
         world_fail(world, 0, OP_KIND_COUNT, watch->fail_nth, ERROR_INPUT_OUTPUT);
+    if (watch->fail_nth && watch->works == watch->fail_in && watch->fail_later)
+        world_fail(world, 0, OP_KIND_COUNT, watch->fail_nth + 2, ERROR_INPUT_OUTPUT);
     for (int core = 0; core < PLACE_CORES && watch->in_turn; core++) {
         part(context, core);
         watch->took_ns[watch->works][core] = world->now_ns - began_ns;
@@ -89,6 +98,7 @@ static void watch_work(struct crew *crew, void (*part)(void *context, int core),
         watch->took_ns[watch->works][0] = world->now_ns - began_ns;
     }
     watch->working = false;
+    watch->ended_ns[watch->works] = world->now_ns;
     watch->works++;
     world->machines[0]->fault_count = 0; /* what was not met */
     if (watch->crashed && !world->machines[0]->running)
@@ -347,5 +357,69 @@ TEST(start, that_fails_on_one_core_ends_when_all_have)
                 nth++;
             TRUE_(nth > 4 && nth < 400);
         }
+    disk_recording_destroy(recording);
+}
+
+/* ---- given up -------------------------------------------------------------------------------- */
+
+enum { LONG_ROUNDS = 100, OPERATION_NS = 1000000, OPERATIONS_FAILED = 40 };
+
+/* When a fault was met. */
+static void note_fault(struct world *world, void *argument)
+{
+    int64_t *met_ns = argument;
+    if (*met_ns < 0 && world->machines[0]->fault_met > 0)
+        *met_ns = world->now_ns;
+}
+
+/* One start with a fault at the nth operation of a work and, if `two`, at the next but one. */
+struct given_up {
+    int64_t went_on_ns; /* the work, after the fault; -1: none of it ended the start */
+    char why[600];
+};
+
+static struct given_up give_up_at(struct disk_recording *recording, int work, uint64_t nth,
+                                  bool two)
+{
+    struct place place;
+    struct watch watch;
+    struct given_up result = {.went_on_ns = -1};
+    int64_t met_ns = -1;
+    init_killed(&place, recording, "data", work == 1);
+    for (int kind = OP_OPEN; kind < OP_KIND_COUNT; kind++)
+        set_latency(&place, (enum op_kind)kind, OPERATION_NS);
+    watch_init(&watch, &place, false);
+    watch.fail_in = work;
+    watch.fail_nth = nth;
+    watch.fail_later = two;
+    world_on_event(place.world, note_fault, &met_ns);
+    bool up = place_boot(&place);
+    world_on_event(place.world, NULL, NULL);
+    place.crew = NULL;
+    if (!up)
+        result.went_on_ns = watch.ended_ns[work] - met_ns;
+    snprintf(result.why, sizeof result.why, "%s", place.why);
+    if (up)
+        place_stop(&place);
+    place_done(&place);
+    return result;
+}
+
+/* What is under way on the other core ends, its handle is closed; nothing more. */
+TEST(start, that_fails_on_one_core_is_given_up_by_the_others)
+{
+    struct disk_recording *recording = record_long_life("data", LONG_ROUNDS);
+    for (int work = 0; work < 2; work++) {
+        int failed = 0;
+        for (uint64_t nth = 1; nth < OPERATIONS_FAILED; nth++) {
+            struct given_up one = give_up_at(recording, work, nth, false);
+            struct given_up two = give_up_at(recording, work, nth, true);
+            TRUE_(one.went_on_ns <= 8 * OPERATION_NS);
+            if (one.went_on_ns >= 0)
+                EQ_TEXT(two.why, one.why); /* the first is told, whichever core's it is */
+            failed += one.went_on_ns >= 0;
+        }
+        TRUE_(failed > 8);
+    }
     disk_recording_destroy(recording);
 }
