@@ -101,12 +101,15 @@ struct log_read {
     struct segment *segment;
     int64_t position;
     int32_t state, wanted;
-    int32_t cold_bytes; /* of store->cold that it holds (cold_reads.h) */
-    bool cold_woken;    /* it has waited for them */
-    bool believed;      /* the position is known to be a batch's beginning */
-    bool hinted;        /* the position is where the last read ended */
-    bool proving;       /* by a sidecar (log_prove.h) */
-    int64_t proved;     /* all before it is */
+    int32_t cold_bytes;  /* of store->cold that it holds (cold_reads.h) */
+    uint8_t cold_source; /* enum cold_source: it holds them of, or waits for */
+    bool cold_woken;     /* it has waited for them */
+    bool not_cached;     /* what it is about to read does not all lie in the page cache */
+    bool looked;         /* at something that it has read there, since it chose where to begin */
+    bool believed;       /* the position is known to be a batch's beginning */
+    bool hinted;         /* the position is where the last read ended */
+    bool proving;        /* by a sidecar (log_prove.h) */
+    int64_t proved;      /* all before it is */
 };
 
 /* Takes the next part of a read's work; call it in a step of `flow`. True: done, results are set.

@@ -146,6 +146,7 @@ static void choose_position(struct log_read *read)
     else
         read->position = segment->index_bad ? 0 : segment_index_find(segment, read->offset);
     read->believed = read->position == 0;
+    read->looked = read->not_cached = false;
     log_prove_begin(read);
     read->wanted = (int32_t)min_i64((int64_t)read->max_bytes + SCAN_BYTES, COLD_READ_MOST);
 }
@@ -158,6 +159,14 @@ static int64_t readable_end(const struct segment *segment)
     if (segment->sealed)
         return segment->size;
     return oldest && oldest->segment == segment ? oldest->position : segment->drained;
+}
+
+/* A segment that is still written is read directly: of that the page cache knows nothing. */
+static enum cold_source source_of(const struct log_read *read)
+{
+    bool asks_cache =
+        read->segment->sealed && !read->not_cached && !read->log->store->cold.cache_untold;
+    return asks_cache ? COLD_CACHE : COLD_DISK;
 }
 
 /* Takes a buffer and starts the read of `wanted` bytes at `position`. */
@@ -173,7 +182,8 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
     check(to > from);
     buffer_release(read->buffers[0]); /* who waits for the budget must hold nothing of it */
     read->buffers[0] = NULL;
-    if (!cold_reads_take(read, to - from, flow))
+    enum cold_source source = source_of(read);
+    if (!cold_reads_take(read, source, to - from, flow))
         return false;
     struct buffer *buffer = buffers_take(&store->core->buffers, (size_t)(to - from));
     if (!buffer && !read->at_least_one)
@@ -183,7 +193,7 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
          * which others may wait for. So the first batch is read past the budget, at first not much
          * of it. */
         REACHED("read past the budget");
-        if (read->op.kind != OP_READ)
+        if (!read->looked)
             to = (int64_t)align_up((uint64_t)min_i64(end, read->position + SCAN_BYTES), alignment);
         buffer = buffers_take_always(&store->core->buffers, (size_t)(to - from));
     }
@@ -195,7 +205,8 @@ static bool start_bytes(struct log_read *read, struct flow *flow)
                          .handle = segment->sealed ? segment->read_handle : segment->handle,
                          .data = buffer->data,
                          .size = (size_t)(to - from),
-                         .offset = from});
+                         .offset = from,
+                         .flags = source == COLD_CACHE ? READ_CACHED_ONLY : 0});
     return false;
 }
 
@@ -385,9 +396,24 @@ static bool next_segment(struct log_read *read)
 
 static bool read_bytes_ended(struct log_read *read)
 {
+    bool from_cache = read->op.flags & READ_CACHED_ONLY;
     cold_reads_end(read);
+    read->not_cached = from_cache && read->op.result < (int64_t)read->op.size;
+    if (read->not_cached) { /* whatever the reason: the disk is asked for it */
+        if (read->op.result == -ERROR_NOT_SUPPORTED) {
+            REACHED("nobody can tell what the page cache has");
+            read->log->store->cold.cache_untold = true;
+        }
+        read->state = READ_BUFFER;
+        return false;
+    }
     if (read->op.result <= 0)
         return end_read(read, ERROR_KAFKA_STORAGE_ERROR);
+    if (from_cache)
+        REACHED("read from the page cache");
+    else if (read->segment->sealed)
+        REACHED("read from the disk");
+    read->looked = true;
     return take_batches(read);
 }
 

@@ -24,7 +24,7 @@ static void set_up(struct store *store, struct core *core, const struct store_op
     list_init(&store->room);
     list_init(&store->opening_room);
     list_init(&store->drain_room);
-    list_init(&store->cold.waiters);
+    cold_reads_init(&store->cold);
     list_init(&store->spare_pieces);
     list_init(&store->clearings);
     list_init(&store->producing);

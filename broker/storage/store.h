@@ -16,6 +16,7 @@
  * fails for want of space is put off instead (space.h). */
 #include "base/random.h"
 #include "reactor/core.h"
+#include "storage/cold_reads.h"
 #include "storage/journal.h"
 #include "storage/sidecars.h"
 #include "storage/space.h"
@@ -56,7 +57,7 @@ struct store_options {
     int64_t idle_ns;          /* nothing appended for so long: a checkpoint empties the journal */
     uint32_t flush_all_files; /* more dirty files than this are flushed by one OP_FLUSH_ALL */
     int32_t drains;           /* at once */
-    int64_t cold_read_bytes;  /* read from closed segments at a time (cold_reads.h) */
+    int64_t cold_read_bytes;  /* read from files at a time (cold_reads.h) */
     uint32_t producers_most;  /* of one log; 0: no limit */
     int64_t headroom_bytes;   /* log.dir.headroom.bytes (space.h) */
     uint64_t producer_seed;   /* of the maps of producers */
@@ -119,11 +120,7 @@ struct store {
     bool directory_dirty;       /* names of the data directory itself */
     int32_t directory_handle;
     struct list room; /* waiters for room in journal or memory */
-    struct {          /* see cold_reads.h */
-        int64_t in_flight_bytes;
-        int32_t woken; /* that have not looked yet */
-        struct list waiters;
-    } cold;
+    struct cold_reads cold;
     struct list spare_pieces;
     struct list clearings; /* struct folder_clearing at work */
     struct list checks;    /* struct index_check at work */

@@ -251,6 +251,10 @@ static const struct flow_kind append_flow = {"append",
                                               {"await", append_await},
                                               {"end", append_end}}};
 
+/* Waits for no write. */
+static const struct flow_kind append_only_flow = {
+    "append", {{"open", append_open}, {"append", append_append}, {"end", append_end}}};
+
 static struct bytes batch_of(uint8_t memory[BATCH_BYTES])
 {
     struct batch_builder builder;
@@ -263,11 +267,12 @@ static struct bytes batch_of(uint8_t memory[BATCH_BYTES])
     return (struct bytes){memory, (int32_t)builder.size_bytes};
 }
 
-static enum error run_append(struct place *place, struct append *append)
+static enum error run_append(struct place *place, struct append *append,
+                             const struct flow_kind *kind)
 {
     struct core *core = &append->partition->shard->core;
     partition_reference(append->partition);
-    flow_start(&append->flow, &append_flow, core);
+    flow_start(&append->flow, kind, core);
     world_notice(place->world, core);
     run_until(place, &append->ended);
     partition_release(append->partition);
@@ -280,14 +285,22 @@ enum error place_send(struct place *place, const char *name, int32_t index)
     uint8_t memory[BATCH_BYTES];
     struct append append = {.partition = place_partition(place, name, index),
                             .batch = batch_of(memory)};
-    return run_append(place, &append);
+    return run_append(place, &append, &append_flow);
+}
+
+enum error place_append(struct place *place, const char *name, int32_t index)
+{
+    uint8_t memory[BATCH_BYTES];
+    struct append append = {.partition = place_partition(place, name, index),
+                            .batch = batch_of(memory)};
+    return run_append(place, &append, &append_only_flow);
 }
 
 /* How many records it holds; -1 where it can't be opened. */
 int64_t place_count(struct place *place, const char *name, int32_t index)
 {
     struct append append = {.partition = place_partition(place, name, index)};
-    if (!append.partition || run_append(place, &append) != ERROR_NONE)
+    if (!append.partition || run_append(place, &append, &append_flow) != ERROR_NONE)
         return -1;
     return append.partition->replica.high_watermark;
 }

@@ -50,6 +50,9 @@ int place_directory(struct place *place, const char *name, int32_t index);
 /* Appends one record and waits until it is committed. */
 enum error place_send(struct place *place, const char *name, int32_t index);
 
+/* Appends one record; its core's next write of the journal holds it. */
+enum error place_append(struct place *place, const char *name, int32_t index);
+
 /* How many records it holds; -1 where it can't be opened. */
 int64_t place_count(struct place *place, const char *name, int32_t index);
 

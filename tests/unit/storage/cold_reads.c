@@ -23,7 +23,7 @@ static void set_up(struct readers *readers)
                                 .store = memory_zeroed(sizeof(struct store)),
                                 .log = memory_zeroed(sizeof(struct log))};
     list_init(&readers->core->run_queue);
-    list_init(&readers->store->cold.waiters);
+    cold_reads_init(&readers->store->cold);
     readers->store->options.cold_read_bytes = 2 * CHUNK;
     readers->log->store = readers->store;
     for (int i = 0; i < 3; i++) {
@@ -32,9 +32,14 @@ static void set_up(struct readers *readers)
     }
 }
 
+static bool take_from(struct readers *readers, enum cold_source source, int reader)
+{
+    return cold_reads_take(&readers->reads[reader], source, CHUNK, &readers->flows[reader]);
+}
+
 static bool take(struct readers *readers, int reader)
 {
-    return cold_reads_take(&readers->reads[reader], CHUNK, &readers->flows[reader]);
+    return take_from(readers, COLD_DISK, reader);
 }
 
 static bool is_woken(const struct readers *readers, int reader)
@@ -83,6 +88,52 @@ TEST(cold_reads, begin_when_the_journal_does_not_write_and_one_after_each_write)
     cold_reads_go_on(readers.store);
     TRUE_(is_woken(&readers, 1) && take(&readers, 1));
     cold_reads_end(&readers.reads[1]);
-    EQ(readers.store->cold.in_flight_bytes, 0);
+    EQ(readers.store->cold.queues[COLD_DISK].in_flight_bytes, 0);
+    tear_down(&readers);
+}
+
+TEST(cold_reads, from_the_page_cache_wait_for_no_write_and_nobody_at_the_disk)
+{
+    struct readers readers;
+    set_up(&readers);
+    readers.store->journal.writing = true;
+    TRUE_(!take(&readers, 0));
+    TRUE_(take_from(&readers, COLD_CACHE, 1));
+    cold_reads_end(&readers.reads[1]);
+    TRUE_(take_from(&readers, COLD_CACHE, 1) && take_from(&readers, COLD_CACHE, 2));
+    cold_reads_end(&readers.reads[1]);
+    cold_reads_end(&readers.reads[2]);
+    TRUE_(!is_woken(&readers, 0)); /* that is not what it waits for */
+    EQ(readers.store->cold.queues[COLD_CACHE].in_flight_bytes, 0);
+    tear_down(&readers);
+}
+
+TEST(cold_reads, from_the_page_cache_share_a_budget_of_their_own_in_the_order_of_arrival)
+{
+    struct readers readers;
+    set_up(&readers);
+    TRUE_(take_from(&readers, COLD_CACHE, 0) && take_from(&readers, COLD_CACHE, 1));
+    TRUE_(!take_from(&readers, COLD_CACHE, 2));
+    cold_reads_end(&readers.reads[0]);
+    TRUE_(is_woken(&readers, 2));
+    TRUE_(!take_from(&readers, COLD_CACHE, 0)); /* not what the other was woken for */
+    TRUE_(take(&readers, 0) && take_from(&readers, COLD_CACHE, 2));
+    tear_down(&readers);
+}
+
+TEST(cold_reads, what_was_woken_for_one_source_and_turns_to_another_wakes_the_next)
+{
+    struct readers readers;
+    set_up(&readers);
+    readers.store->options.cold_read_bytes = CHUNK;
+    TRUE_(take_from(&readers, COLD_CACHE, 0));
+    TRUE_(!take_from(&readers, COLD_CACHE, 1) && !take_from(&readers, COLD_CACHE, 2));
+    cold_reads_end(&readers.reads[0]);
+    TRUE_(is_woken(&readers, 1) && !is_woken(&readers, 2));
+    TRUE_(take(&readers, 1)); /* it was found out that the cache can't be asked */
+    TRUE_(is_woken(&readers, 2) && !take(&readers, 2));
+    cold_reads_end(&readers.reads[1]);
+    TRUE_(is_woken(&readers, 2) && take(&readers, 2));
+    EQ(readers.store->cold.queues[COLD_CACHE].woken, 0);
     tear_down(&readers);
 }
