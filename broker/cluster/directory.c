@@ -23,11 +23,11 @@ enum error directory_flush(const struct directory *directory, struct port *port)
     return start_folder_flush(port, directory->path);
 }
 
-/* The directory's own name lies in its parent. */
-static enum error flush_parent(const struct directory *directory, struct port *port)
+/* The folder that holds the name. */
+static enum error flush_parent(const char *path, struct port *port)
 {
     char parent[PATH_BYTES];
-    snprintf(parent, sizeof parent, "%s", directory->path);
+    snprintf(parent, sizeof parent, "%s", path);
     char *slash = strrchr(parent, '/');
     if (!slash)
         return start_folder_flush(port, ".");
@@ -100,7 +100,7 @@ enum error directory_write_file(const struct directory *directory, struct port *
         error = op_error(port_call(port, &rename));
     if (MUTANT(skip_fsync_of_small_files))
         return error;
-    return error ? error : directory_flush(directory, port);
+    return error ? error : flush_parent(path, port);
 }
 
 /* NOT_FOUND if there is none. The text is terminated. */
@@ -195,7 +195,8 @@ enum error directory_write_owner(const struct directory *directory, struct port 
     snprintf(text, sizeof text, "#\nversion=1\ncluster.id=%s\nnode.id=%d\ndirectory.id=%s\n",
              owner->cluster_id, owner->node_id, id);
     /* What is in it counts only once its name is safe. */
-    enum error error = MUTANT(skip_fsync_of_parent) ? ERROR_NONE : flush_parent(directory, port);
+    enum error error =
+        MUTANT(skip_fsync_of_parent) ? ERROR_NONE : flush_parent(directory->path, port);
     if (!error)
         error = directory_write_file(directory, port, "meta.properties", text);
     if (error)
