@@ -1,6 +1,7 @@
 /* The rewrite of a group of segments into one: see compaction.h. */
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/cleaner.h"
 #include "storage/compaction.h"
@@ -217,7 +218,8 @@ static enum step rewrite_commit(struct flow *flow)
         if (compaction_pass_is_off(rewrite->pass))
             return give_up(rewrite, ERROR_CANCELLED);
         folder_script_rename(&rewrite->names, segment->base_offset, ".log.cleaned", ".log.swap");
-        folder_script_flush(&rewrite->names);
+        if (!MUTANT(skip_fsync_of_swap))
+            folder_script_flush(&rewrite->names);
         rewrite->phase = 2;
         rewrite->committed = true; /* or it may be: what follows is no matter of chance any more */
         break;
@@ -299,9 +301,11 @@ void compaction_swap_names(struct folder_script *names, int64_t base_offset, con
     folder_script_rename(names, base_offset, ".index.cleaned", ".index");
     for (int j = 1; j < SEGMENT_CACHES; j++) /* all but the .index */
         folder_script_remove(names, base_offset, segment_caches[j]);
-    folder_script_flush(names);
+    if (!MUTANT(skip_fsync_before_swap))
+        folder_script_flush(names);
     folder_script_rename(names, base_offset, ".log.swap", ".log");
-    folder_script_flush(names);
+    if (!MUTANT(skip_fsync_behind_swap))
+        folder_script_flush(names);
     for (int32_t i = 0; i < count; i++)
         folder_script_remove(names, others[i], ".log.deleted");
 }

@@ -265,6 +265,8 @@ static bool write_name(struct folder_clearing *clearing)
         return true;
     REACHED("a folder named before it is cleared");
     clearing->naming = NAMING_FLUSH;
+    if (MUTANT(skip_fsync_of_named_folder))
+        return true;
     start_op(clearing, (struct op){.kind = OP_FLUSH, .handle = clearing->handle});
     return false;
 }
@@ -340,7 +342,8 @@ static enum step clear_files(struct flow *flow)
 static enum step clear_flush(struct flow *flow)
 {
     struct folder_clearing *clearing = clearing_of(flow);
-    start_op(clearing, (struct op){.kind = OP_FLUSH, .handle = clearing->handle});
+    if (!MUTANT(skip_fsync_of_cleared_folder))
+        start_op(clearing, (struct op){.kind = OP_FLUSH, .handle = clearing->handle});
     return STEP_NEXT;
 }
 
@@ -382,7 +385,9 @@ static enum step clear_parent(struct flow *flow)
         return STEP_AGAIN;
     if (!went_well(clearing))
         return STEP_FAIL;
-    start_op(clearing, (struct op){.kind = OP_FLUSH, .handle = clearing->store->directory_handle});
+    if (!MUTANT(skip_fsync_of_removed_folder))
+        start_op(clearing,
+                 (struct op){.kind = OP_FLUSH, .handle = clearing->store->directory_handle});
     return STEP_NEXT;
 }
 

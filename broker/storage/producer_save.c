@@ -106,7 +106,7 @@ static enum step begin_index(struct drain *drain)
     int64_t position;
     int32_t count = unsaved_entries(log, &segment, &position);
     if (count == 0) {
-        if (drain->names_to_flush) {
+        if (drain->names_to_flush && !MUTANT(skip_fsync_of_txn_index)) {
             drain->names_to_flush = false;
             drain->phase = SAVE_FOLDER_OPENED;
             start_op(drain, (struct op){.kind = OP_OPEN,

@@ -315,7 +315,8 @@ static void plan_names(struct retirer *retirer)
         }
         folder_script_rename(names, base_offset, ".log", ".log.deleted");
     }
-    folder_script_flush(names);
+    if (!MUTANT(skip_fsync_of_retirement))
+        folder_script_flush(names);
     retirer->state = NAMES;
 }
 
@@ -454,8 +455,7 @@ static void begin_removal(struct retirer *retirer)
         list_remove(&retired->link);
         memory_free(retired);
     }
-    if (retirer->stopping) /* what a clean stop leaves is to stay so */
-        folder_script_flush(&retirer->files);
+    /* Not flushed: what comes back after a crash is removed by the next opening (leftovers.h). */
     retirer->removing = true;
 }
 

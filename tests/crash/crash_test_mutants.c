@@ -32,7 +32,6 @@ static const char *const mutants[] = {
     "skip_fsync_of_folder",
     "skip_fsync_of_directory",
     "skip_fsync_of_journal",
-    "skip_fsync_before_retirement",
     "second_write_in_flight_on_a_block",
     "reuse_buffer_before_completion",
     "keep_stale_bytes",

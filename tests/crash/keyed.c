@@ -555,19 +555,6 @@ static void close_handle(struct keyed_process *process, int32_t *handle)
     *handle = -1;
 }
 
-static void look_at_names(struct keyed *keyed)
-{
-    struct inode *folder = disk_find(keyed->world->machines[0]->disk, "data/k-0");
-    for (struct list *node = folder ? folder->entries.next : NULL;
-         folder && node != &folder->entries; node = node->next) {
-        const char *name = CONTAINER_OF(node, struct entry, link)->name;
-        if (strstr(name, ".cleaned") && keyed->faulty && keyed->world->machines[0]->fault_met)
-            continue; /* it could not be removed: the next start does it, or Kafka's */
-        if (strstr(name, ".cleaned") || strstr(name, ".swap") || strstr(name, ".deleted"))
-            keyed_fail(keyed, "after a clean stop %s is there", name);
-    }
-}
-
 void keyed_stop(struct keyed *keyed)
 {
     struct keyed_process *process = keyed->process;
@@ -608,7 +595,7 @@ void keyed_stop(struct keyed *keyed)
                    keyed->world->machines[0]->handles_used);
     world_stop_machine(keyed->world, 0);
     look_for_violations(keyed);
-    look_at_names(keyed);
+    keyed_look_at_files(keyed);
 }
 
 void keyed_crash(struct keyed *keyed, bool power_lost)

@@ -85,6 +85,11 @@ void keyed_settle(struct keyed *keyed);
 bool keyed_is_fenced(const struct keyed *keyed);
 
 void keyed_stop(struct keyed *keyed);
+
+/* After a stop: no two segments have the same records, nothing is left of a swap, and what is there
+ * stays if power is lost. */
+void keyed_look_at_files(struct keyed *keyed);
+
 void keyed_crash(struct keyed *keyed, bool power_lost);
 
 /* The model. */

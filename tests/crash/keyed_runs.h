@@ -37,3 +37,7 @@ struct keyed_cuts {
 /* A first life fills a log, a second one is recorded while it is compacted; at about every
  * `step`-th event it is cut, and the log started on what a crash could leave. */
 void keyed_images(uint64_t seed, uint32_t step, struct keyed_cuts *run);
+
+/* The same, but cut right behind each change of a swap's names, with changes of names lost that
+ * were not flushed; until so many images were looked at. */
+void keyed_names(uint64_t seed, uint64_t images_most, struct keyed_cuts *run);

@@ -4,6 +4,7 @@
 #include "cluster/log_dirs.h"
 #include "cluster/machine.h"
 #include "cluster/partition.h"
+#include "crash/unflushed.h"
 #include "logic/topics.h"
 #include "protocol/batch.h"
 #include "protocol/messages.h"
@@ -97,6 +98,10 @@ void place_stop(struct place *place)
     world_stop_machine(place->world, 0);
     test_expect(place->world->violation_count == 0, __FILE__, __LINE__, "%s",
                 place->world->violation);
+    const struct machine *machine = place->world->machines[0];
+    const char *unflushed = unflushed_name_where_clean(machine->disk);
+    test_expect(!unflushed || machine->fault_met > 0, __FILE__, __LINE__, "%s",
+                unflushed ? unflushed : "");
 }
 
 /* ---- topics -------------------------------------------------------------------------------- */

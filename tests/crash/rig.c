@@ -1,6 +1,7 @@
 #include "crash/rig.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "crash/unflushed.h"
 #include "storage/drain.h"
 #include "storage/folder_clear.h"
 #include "storage/journal_reader.h"
@@ -378,6 +379,14 @@ static void look_at_journals(struct rig *rig)
     }
 }
 
+/* What a clean stop leaves stays so, whatever becomes of the power. */
+static void look_for_unflushed(struct rig *rig)
+{
+    const char *unflushed = unflushed_name(rig->world->machines[0]->disk);
+    if (unflushed)
+        rig_fail(rig, "%s", unflushed);
+}
+
 void rig_stop(struct rig *rig)
 {
     if (rig->failure[0])
@@ -416,6 +425,8 @@ void rig_stop(struct rig *rig)
         rig_fail(rig, "%d handles are open after a stop", rig->world->machines[0]->handles_used);
     world_stop_machine(rig->world, 0);
     look_for_violations(rig);
+    if (!fenced && !rig->unsettled && !rig->faulty)
+        look_for_unflushed(rig);
     if (!fenced && !rig->unsettled && !rig->damaged)
         rig_look(rig, true, NULL);
 }

@@ -168,17 +168,31 @@ enum disk_choice_kind {
     CHOICE_ONE_NEW, /* everything is lost but unit `number` */
     CHOICE_BITS,    /* unit i (below 64) is newest where bit i of `number` is set, else old */
     CHOICE_RANDOM,  /* drawn from the seed `number`, with a lean drawn too */
+    /* What a missing flush of a folder leaves open: all that was completed is kept, what is in
+     * flight has not begun, but of the unflushed changes of names, counted from the oldest, */
+    CHOICE_CHANGE_LOST, /* the one of that number is lost */
+    CHOICE_NAME_LOST,   /* with it all others of the same name are */
+    CHOICE_CHANGE_KEPT, /* of its folder no other is kept */
+    CHOICE_FOLDER_LOST, /* all of its folder are lost */
+    CHOICE_LINKS_LOST,  /* all of its folder that make a file are */
 };
 
 struct disk_choice {
     enum disk_choice_kind kind;
     uint64_t number;
     uint32_t units; /* counted: 0 before; how many units there were after */
+    uint32_t names; /* of them, changes of names */
     struct random random;
     uint32_t lean; /* of CHOICE_RANDOM: 0 even, 1 to the old, 2 to the new */
 };
 
 struct disk_choice disk_choice_of(enum disk_choice_kind kind, uint64_t number);
+
+/* Is it one of names alone? */
+static inline bool disk_choice_is_of_names(const struct disk_choice *choice)
+{
+    return choice->kind >= CHOICE_CHANGE_LOST;
+}
 
 /* The next unit's choice, below `count`. */
 uint32_t disk_choose(struct disk_choice *choice, uint32_t count);

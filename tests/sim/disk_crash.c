@@ -1,5 +1,6 @@
 /* The life of a simulated disk: made, cloned, destroyed; and what a crash leaves of it. */
 #include "sim/disk.h"
+#include "base/bytes.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include <stdlib.h>
@@ -187,6 +188,12 @@ uint32_t disk_choose(struct disk_choice *choice, uint32_t count)
         return unit == choice->number ? newest : 0;
     case CHOICE_BITS:
         return unit < 64 && choice->number >> unit & 1 ? newest : 0;
+    case CHOICE_CHANGE_LOST:
+    case CHOICE_NAME_LOST:
+    case CHOICE_CHANGE_KEPT:
+    case CHOICE_FOLDER_LOST:
+    case CHOICE_LINKS_LOST:
+        return newest; /* what is no name */
     case CHOICE_RANDOM:
         break;
     }
@@ -201,6 +208,8 @@ void disk_crash_in_flight(struct disk *disk, const struct disk_change *change,
                           struct disk_choice *choice)
 {
     struct disk_change perhaps = *change;
+    if (disk_choice_is_of_names(choice))
+        return;
     if (change->kind == OP_WRITE)
         perhaps.durable = false; /* each of its sectors is a unit of its own */
     else if (disk_choose(choice, 2) == 0)
@@ -208,11 +217,55 @@ void disk_crash_in_flight(struct disk *disk, const struct disk_change *change,
     (void)disk_execute(disk, &perhaps); /* nobody waits for the result */
 }
 
+static bool is_of_name(const struct name_change *change, const char *name)
+{
+    return strcmp(change->name, name) == 0 ||
+           (change->kind == NAME_RENAME && strcmp(change->name_to, name) == 0);
+}
+
+/* Does a choice of names alone that means one change keep another? */
+static bool is_kept(const struct name_change *change, const struct name_change *meant,
+                    enum disk_choice_kind kind)
+{
+    const char *name = meant->kind == NAME_RENAME ? meant->name_to : meant->name;
+    if (change->directory != meant->directory)
+        return true;
+    switch (kind) {
+    case CHOICE_CHANGE_LOST:
+        return change != meant;
+    case CHOICE_NAME_LOST:
+        return !is_of_name(change, name);
+    case CHOICE_CHANGE_KEPT:
+        return change == meant;
+    case CHOICE_LINKS_LOST:
+        return change->kind != NAME_LINK;
+    default:
+        return false;
+    }
+}
+
+static void choose_meant_names(struct disk *disk, const struct disk_choice *choice)
+{
+    struct list *pending = &disk->pending_names;
+    const struct name_change *meant = NULL;
+    uint64_t number = 0;
+    for (struct list *node = pending->next; node != pending; node = node->next)
+        if (number++ == choice->number)
+            meant = CONTAINER_OF(node, struct name_change, link);
+    for (struct list *node = pending->next; node != pending; node = node->next) {
+        struct name_change *change = CONTAINER_OF(node, struct name_change, link);
+        change->survives = !meant || is_kept(change, meant, choice->kind);
+    }
+}
+
 static void choose_names(struct disk *disk, struct disk_choice *choice)
 {
     struct list *pending = &disk->pending_names;
     for (struct list *node = pending->next; node != pending; node = node->next) {
         struct name_change *change = CONTAINER_OF(node, struct name_change, link);
+        choice->names++;
+        if (disk_choice_is_of_names(choice))
+            continue;
         if (!disk->names_as_prefix) {
             change->survives = disk_choose(choice, 2);
             continue;
@@ -236,6 +289,8 @@ static void choose_names(struct disk *disk, struct disk_choice *choice)
             }
         }
     }
+    if (disk_choice_is_of_names(choice))
+        choose_meant_names(disk, choice);
     while (!list_is_empty(pending)) {
         struct name_change *change = CONTAINER_OF(pending->next, struct name_change, link);
         if (change->survives)
