@@ -30,6 +30,7 @@ struct index_check {
     int32_t handle;
     uint8_t phase;
     bool lost, failed;
+    bool named; /* the batch that the time index's last entry names was met */
     char path[1024];
 };
 
@@ -237,13 +238,14 @@ static void begin_scan(struct index_check *job, int64_t position)
 }
 
 /* Is this batch, behind the place where the last entry leads, against it? */
-static bool contradicts(const struct index_check *job, const uint8_t *batch)
+static bool contradicts(struct index_check *job, const uint8_t *batch)
 {
     const struct time_index *times = &job->probe->times;
     int64_t timestamp_ms = (int64_t)load_be64(batch + BATCH_MAX_TIMESTAMP_AT);
     int64_t last = batch_last_offset_at(batch) - job->segment->base_offset;
     if (times->written == 0 || last != times->last_relative_offset)
         return timestamp_ms > times->last_timestamp_ms;
+    job->named = true;
     return timestamp_ms != times->last_timestamp_ms;
 }
 
@@ -265,7 +267,7 @@ static enum step check_judge(struct flow *flow)
             return STEP_AGAIN;
         if (result == SCAN_BATCH && !contradicts(job, job->scan.batch))
             continue;
-        job->lost = result != SCAN_ENDED || (times->written && job->scan.next_offset <= wanted);
+        job->lost = result != SCAN_ENDED || (times->written && !job->named);
         job->phase = 0;
         log_scan_done(&job->scan);
         return STEP_NEXT;

@@ -115,7 +115,7 @@ static uint64_t reads_begun(const struct scene *scene)
 static void start_long_write(struct scene *scene)
 {
     scene->place.world->settings.latency[OP_WRITE] = (struct world_range){second_ns, second_ns};
-    EQ(place_append(&scene->place, "t", 0), ERROR_NONE);
+    EQ(place_append(&scene->place, "t", 0, 1), ERROR_NONE);
     TRUE_(scene->log->store->journal.writing);
 }
 

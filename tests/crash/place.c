@@ -260,13 +260,14 @@ static const struct flow_kind append_flow = {"append",
 static const struct flow_kind append_only_flow = {
     "append", {{"open", append_open}, {"append", append_append}, {"end", append_end}}};
 
-static struct bytes batch_of(uint8_t memory[BATCH_BYTES])
+static struct bytes batch_of(uint8_t memory[BATCH_BYTES], int records)
 {
     struct batch_builder builder;
     batch_builder_init(&builder, memory, BATCH_BYTES);
     struct record record = {
         .timestamp = 1700000000000, .key = BYTES_NULL, .value = {(const uint8_t *)"value", 5}};
-    EQ(batch_builder_add(&builder, &record), ERROR_NONE);
+    for (int i = 0; i < records; i++)
+        EQ(batch_builder_add(&builder, &record), ERROR_NONE);
     struct batch_fields fields = BATCH_FIELDS_PLAIN;
     batch_builder_end(&builder, &fields);
     return (struct bytes){memory, (int32_t)builder.size_bytes};
@@ -289,15 +290,15 @@ enum error place_send(struct place *place, const char *name, int32_t index)
 {
     uint8_t memory[BATCH_BYTES];
     struct append append = {.partition = place_partition(place, name, index),
-                            .batch = batch_of(memory)};
+                            .batch = batch_of(memory, 1)};
     return run_append(place, &append, &append_flow);
 }
 
-enum error place_append(struct place *place, const char *name, int32_t index)
+enum error place_append(struct place *place, const char *name, int32_t index, int records)
 {
     uint8_t memory[BATCH_BYTES];
     struct append append = {.partition = place_partition(place, name, index),
-                            .batch = batch_of(memory)};
+                            .batch = batch_of(memory, records)};
     return run_append(place, &append, &append_only_flow);
 }
 
@@ -361,17 +362,22 @@ void place_make_folder(struct place *place, const char *path)
     EQ(port_call(place_port(place), &op), 0);
 }
 
-void place_write(struct place *place, const char *path, const char *text)
+void place_write_bytes(struct place *place, const char *path, struct bytes bytes)
 {
     struct port *port = place_port(place);
     struct op open = {.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE};
     int32_t handle = (int32_t)port_call(port, &open);
     check(handle >= 0);
-    struct iovec vector = {(void *)(uintptr_t)text, strlen(text)};
+    struct iovec vector = {(void *)(uintptr_t)bytes.data, (size_t)bytes.size};
     struct op write = {.kind = OP_WRITE, .handle = handle, .vectors = &vector, .vector_count = 1};
-    EQ(port_call(port, &write), (int64_t)strlen(text));
+    EQ(port_call(port, &write), bytes.size);
     struct op close = {.kind = OP_CLOSE, .handle = handle};
     EQ(port_call(port, &close), 0);
+}
+
+void place_write(struct place *place, const char *path, const char *text)
+{
+    place_write_bytes(place, path, (struct bytes){(const uint8_t *)text, (int32_t)strlen(text)});
 }
 
 void place_read(struct place *place, const char *path, char text[400])
@@ -391,5 +397,5 @@ void place_read(struct place *place, const char *path, char text[400])
 int64_t place_batch_bytes(void)
 {
     uint8_t memory[BATCH_BYTES];
-    return batch_of(memory).size;
+    return batch_of(memory, 1).size;
 }

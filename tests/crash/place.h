@@ -50,8 +50,8 @@ int place_directory(struct place *place, const char *name, int32_t index);
 /* Appends one record and waits until it is committed. */
 enum error place_send(struct place *place, const char *name, int32_t index);
 
-/* Appends one record; its core's next write of the journal holds it. */
-enum error place_append(struct place *place, const char *name, int32_t index);
+/* Appends a batch of `records`; its core's next write of the journal holds it. */
+enum error place_append(struct place *place, const char *name, int32_t index, int records);
 
 /* How many records it holds; -1 where it can't be opened. */
 int64_t place_count(struct place *place, const char *name, int32_t index);
@@ -65,4 +65,5 @@ bool place_exists(struct place *place, const char *path);
 void place_move(struct place *place, const char *from, const char *to);
 void place_make_folder(struct place *place, const char *path);
 void place_write(struct place *place, const char *path, const char *text);
+void place_write_bytes(struct place *place, const char *path, struct bytes bytes);
 void place_read(struct place *place, const char *path, char text[400]);
