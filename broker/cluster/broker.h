@@ -105,6 +105,7 @@ struct broker {
     char *sentences;   /* what the start did to logs that a Kafka node left, a line each; or null */
     uint64_t replayed_bytes;  /* by recovery, and found in journals that were resumed */
     int64_t recovery_ms;      /* until all cores had recovered what is theirs */
+    bool metadata_unended;    /* the log that the start read ends within a transaction */
     struct metadata_read {    /* by the start, of the metadata log */
         int64_t snapshot_end; /* -1: there was none */
         uint64_t snapshot_bytes, snapshot_records, log_bytes, log_records;

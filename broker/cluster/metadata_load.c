@@ -4,6 +4,7 @@
 #include "base/reached.h"
 #include "cluster/catalogue.h"
 #include "cluster/metadata_log.h"
+#include "cluster/metadata_transaction.h"
 #include "cluster/start_progress.h"
 #include "protocol/batch.h"
 #include "storage/redo.h"
@@ -18,6 +19,7 @@ struct loading {
     const char *folder;
     struct metadata_found *found;
     struct arena arena;
+    struct metadata_transaction transaction;
     int64_t from;        /* records of the log below it are in the snapshot */
     int64_t next_offset; /* of the log, or of the snapshot: that must come next */
     int64_t log_end;     /* as far as it was looked at */
@@ -127,18 +129,53 @@ static enum error read_from(struct loading *loading, const char *name, int64_t p
 
 /* ---- batches ------------------------------------------------------------------------------- */
 
+static enum error decode_value(struct loading *loading, struct bytes value,
+                               struct metadata_value *ret)
+{
+    enum error error = metadata_log_decode(value, &loading->arena, ret);
+    if (error == ERROR_NEWER_VERSION)
+        return fault(loading, error, "a record of a type or version not known here");
+    return error ? fault(loading, error, "a record that can't be read") : ERROR_NONE;
+}
+
 static enum error apply_value(struct loading *loading, struct bytes value)
 {
     struct metadata_value decoded;
-    enum error error = metadata_log_decode(value, &loading->arena, &decoded);
-    if (error == ERROR_NEWER_VERSION)
-        return fault(loading, error, "a record of a type or version not known here");
+    enum error error = decode_value(loading, value, &decoded);
+    if (error)
+        return error;
     for (int i = 0; i < loading->broker->core_count && !error; i++)
         error = catalogue_apply(&loading->broker->shards[i], decoded.message, decoded.value);
     if (!error)
         error = image_apply(&loading->broker->machine.decided, decoded.message->key, decoded.value);
     loading->records++;
     return error ? fault(loading, error, "a record that can't be applied") : ERROR_NONE;
+}
+
+/* A record of the log: in a transaction it waits for the end of that. */
+static enum error take_value(struct loading *loading, struct bytes value)
+{
+    struct metadata_value decoded;
+    enum error error = decode_value(loading, value, &decoded);
+    if (error)
+        return error;
+    size_t position = 0;
+    struct bytes held;
+    switch (metadata_transaction_take(&loading->transaction, decoded.message->key, value)) {
+    case METADATA_APPLY:
+        return apply_value(loading, value);
+    case METADATA_HELD:
+        return ERROR_NONE;
+    case METADATA_REPLAY:
+        while (!error &&
+               (held = metadata_transaction_next(&loading->transaction, &position)).size >= 0) {
+            error = apply_value(loading, held);
+            arena_reset(&loading->arena, 1 << 20);
+        }
+        return error;
+    default:
+        return fault(loading, ERROR_MALFORMED, "a transaction that is none, or is too large");
+    }
 }
 
 static enum error note_control(struct loading *loading, const struct record *record)
@@ -160,7 +197,7 @@ static enum error apply_batch(struct loading *loading, const struct batch *batch
         if (record.offset >= loading->next_offset) {
             loading->next_offset = record.offset;
             error = batch->attributes & BATCH_CONTROL ? note_control(loading, &record)
-                                                      : apply_value(loading, record.value);
+                                                      : take_value(loading, record.value);
         }
         arena_reset(&loading->arena, 1 << 20);
     }
@@ -381,6 +418,8 @@ enum error metadata_load(struct broker *broker, struct port *port, const char *f
         error = load_log(&loading);
     if (!error)
         error = read_quorum_state(&loading);
+    broker->metadata_unended = loading.transaction.is_open;
+    metadata_transaction_done(&loading.transaction);
     arena_done(&loading.arena);
     return error;
 }

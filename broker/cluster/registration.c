@@ -97,6 +97,15 @@ static void write_endpoints(struct register_broker_record *record,
     }
 }
 
+/* What a Kafka controller had begun when it died (metadata_transaction.h). */
+static void abort_transaction(struct record_list *records)
+{
+    struct abort_transaction_record *record =
+        record_list_add(records, &abort_transaction_record_message);
+    if (record)
+        record->reason = STRING("its controller is gone");
+}
+
 /* A first start founds the log and writes the level of metadata; every start registers this
  * incarnation. */
 static void decide_registration(struct machine_request *request, const struct image *image)
@@ -107,6 +116,8 @@ static void decide_registration(struct machine_request *request, const struct im
     if (!broker->quorum.is_founded &&
         found(broker, listeners, request->arena, &request->first) != ERROR_NONE)
         request->records.overflowed = true;
+    if (broker->metadata_unended)
+        abort_transaction(&request->records);
     if (image_feature_level(image, STRING("metadata.version")) == 0) {
         struct feature_level_record *feature =
             record_list_add(&request->records, &feature_level_record_message);

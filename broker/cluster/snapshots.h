@@ -10,8 +10,8 @@
  *  2. Encoding takes a bounded number of records a turn of the core.
  *  3. The file gets its name once its bytes are flushed. Only when its name is flushed too older
  *     snapshots go; segments go at a start (metadata_load.h).
- *  4. An image that has left records out (of types not applied yet) is not written: the log keeps
- *     what a snapshot would lose.
+ *  4. An image that has left records out, neither applied nor kept (image_kept.h), is not written:
+ *     the log keeps what a snapshot would lose.
  * A failure to write is told, fences nothing, and is forgotten: the next one that is due begins
  * anew. The memory taken is the encoded image's, until it is written. */
 #include "cluster/metadata_load.h"

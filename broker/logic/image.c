@@ -14,6 +14,7 @@ void image_init(struct image *image, int core_count, uint64_t seed)
     map_init(&image->by_id, seed + 1);
     map_init(&image->by_folded, seed + 2);
     map_init(&image->directories, seed + 3);
+    image_kept_init(&image->kept, seed + 4);
     image->core_load = memory_zeroed((size_t)core_count * sizeof *image->core_load);
 }
 
@@ -49,6 +50,7 @@ void image_done(struct image *image)
     map_done(&image->by_id);
     map_done(&image->by_folded);
     image_directories_done(image);
+    image_kept_done(&image->kept);
 }
 
 /* Looking up. */
@@ -352,6 +354,41 @@ static enum error apply_partition_change(struct image *image,
     return ERROR_NONE;
 }
 
+static void clear_elr(struct image_topic *topic, struct image *image)
+{
+    static const int32_t none[1]; /* read only, and nothing of it */
+    for (int32_t id = 0; id < topic->partition_capacity; id++) {
+        const struct image_partition *partition = image_partition(topic, id);
+        if (!partition ||
+            partition->counts[IMAGE_ELR] + partition->counts[IMAGE_LAST_KNOWN_ELR] == 0)
+            continue;
+        struct partition_change_record change;
+        message_set_defaults(&partition_change_record_message, &change);
+        change.partition_id = id;
+        change.topic_id = topic->id;
+        change.eligible_leader_replicas = change.last_known_elr = (void *)(uintptr_t)none;
+        change.eligible_leader_replicas_count = change.last_known_elr_count = 0;
+        (void)apply_partition_change(image, &change); /* it is there, with all its replicas */
+    }
+}
+
+/* No eligible leader replica is known any more: of a topic or, without a name, of all (KIP-966,
+ * TopicsDelta.replay). */
+static enum error apply_clear_elr(struct image *image, const struct clear_elr_record *record)
+{
+    if (record->topic_name.size > 0) {
+        const struct image_topic *topic = image_topic_by_name(image, record->topic_name);
+        if (!topic)
+            return ERROR_UNKNOWN_TOPIC_OR_PARTITION;
+        clear_elr(find_topic(image, topic->id), image);
+        return ERROR_NONE;
+    }
+    uint32_t position = 0;
+    for (struct image_topic *topic; (topic = map_next(&image->by_id, &position));)
+        clear_elr(topic, image);
+    return ERROR_NONE;
+}
+
 static void remove_config(struct image_topic *topic, int32_t place)
 {
     memory_free(topic->configs[place].name);
@@ -367,8 +404,9 @@ static enum error apply_config(struct image *image, const struct config_record *
     if (record->resource_type == IMAGE_RESOURCE_TOPIC && record->resource_name.size >= 0)
         topic = map_get(&image->by_name, record->resource_name.data,
                         (size_t)record->resource_name.size);
-    if (!topic) {
-        image->ignored_records++;
+    if (!topic) { /* for a topic that is not there it is none of a log that Kafka writes */
+        image->ignored_records += record->resource_type == IMAGE_RESOURCE_TOPIC ||
+                                  !image_keep(&image->kept, config_record_message.key, record);
         return ERROR_NONE;
     }
     int32_t place = 0;
@@ -429,6 +467,11 @@ enum error image_apply(struct image *image, int16_t type, const void *record)
         return image_apply_feature_level(image, record);
     if (type == producer_ids_record_message.key)
         return apply_producer_ids(image, record);
-    image->ignored_records += type != no_op_record_message.key;
+    if (type == clear_elr_record_message.key)
+        return apply_clear_elr(image, record);
+    /* What an aborted transaction held never came here (cluster/metadata_transaction.h). */
+    if (type != no_op_record_message.key && type != abort_transaction_record_message.key &&
+        !image_keep(&image->kept, type, record))
+        image->ignored_records++;
     return ERROR_NONE;
 }

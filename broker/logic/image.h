@@ -17,6 +17,7 @@
 #include "base/map.h"
 #include "config/settings.h"
 #include "config/topic_settings.h"
+#include "logic/image_kept.h"
 
 enum {
     IMAGE_PARTITIONS_MAX = 1000000, /* of one topic; beyond it a record is refused as malformed */
@@ -95,7 +96,8 @@ struct image {
     int32_t topic_count, partition_count;
     int64_t next_producer_id; /* ids below were given to some broker (logic/producer_ids.h) */
     uint64_t epoch;
-    uint64_t ignored_records; /* of types that are not applied yet */
+    struct image_kept kept;   /* what nothing here acts on yet, for snapshots */
+    uint64_t ignored_records; /* neither applied nor kept: a snapshot would lose something */
 };
 
 /* An empty image for a broker of `core_count` cores (1 to 1024). `seed` is that of its maps. */
@@ -104,7 +106,7 @@ void image_done(struct image *image);
 
 /* Applies one decoded record: `record` is the struct of messages.h that belongs to `type`, the key
  * of a metadata record. What the image needs is copied. A record of a type that is not applied yet
- * is counted in ignored_records. A record that cannot be true changes nothing and returns
+ * is kept, or counted in ignored_records. A record that cannot be true changes nothing and returns
  * TOPIC_ALREADY_EXISTS, UNKNOWN_TOPIC_ID, UNKNOWN_TOPIC_OR_PARTITION, BROKER_ID_NOT_REGISTERED or
  * MALFORMED: the log is broken, and the caller says so. */
 enum error image_apply(struct image *image, int16_t type, const void *record);
@@ -157,5 +159,6 @@ void image_topic_settings(const struct image_topic *topic, const struct settings
 /* True if both hold the same, epochs and cores too, whatever the seeds of their maps. */
 bool image_equal(const struct image *a, const struct image *b);
 
-/* The same but for the epochs and what was ignored: one may have been made of a snapshot. */
+/* The same, what is kept too, but for the epochs and what was ignored: one may have been made of a
+ * snapshot. */
 bool image_same(const struct image *a, const struct image *b);

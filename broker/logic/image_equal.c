@@ -106,5 +106,5 @@ bool image_same(const struct image *a, const struct image *b)
         if (!topics_equal(topic, image_topic_by_id(b, topic->id)))
             return false;
     }
-    return true;
+    return image_kept_same(&a->kept, &b->kept);
 }

@@ -9,6 +9,7 @@ enum part {
     PART_TOPICS,
     PART_CONFIGS,
     PART_PRODUCER_IDS,
+    PART_KEPT,
     PART_END
 };
 
@@ -226,6 +227,23 @@ static void write_producer_ids(struct image_writer *writer, struct record_list *
     next_part(writer);
 }
 
+static void write_kept(struct image_writer *writer, struct record_list *records)
+{
+    writer->kept = image_kept_next(&writer->image->kept, writer->kept);
+    if (!writer->kept) {
+        next_part(writer);
+        return;
+    }
+    if (MUTANT(snapshot_forgets_kept))
+        return;
+    const struct message *message = writer->kept->message;
+    void *record = record_list_add(records, message);
+    struct reader reader;
+    reader_init(&reader, writer->kept->body, writer->kept->body_size);
+    if (record && message_decode_whole(message, message->newest, &reader, records->arena, record))
+        records->overflowed = true; /* it was encoded here: only the arena can be too small */
+}
+
 bool image_write_step(struct image_writer *writer, struct record_list *records, int32_t most)
 {
     /* A round writes one record at most, and none where it goes on to the next topic or part. */
@@ -248,6 +266,9 @@ bool image_write_step(struct image_writer *writer, struct record_list *records, 
             break;
         case PART_PRODUCER_IDS:
             write_producer_ids(writer, records);
+            break;
+        case PART_KEPT:
+            write_kept(writer, records);
             break;
         case PART_END:
             break;

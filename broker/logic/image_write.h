@@ -1,6 +1,7 @@
 #pragma once
 /* An image as records, in the order in which Kafka writes a snapshot (KIP-630): feature levels,
- * metadata.version first; brokers; each topic and its partitions; settings; producer ids. Whoever
+ * metadata.version first; brokers; each topic and its partitions; settings; producer ids; what is
+ * kept (image_kept.h). Whoever
  * applies them to an empty image has the same image, but for its epochs (image_same); whoever has
  * fewer or more cores deals the partitions out anew. Pure.
  *
@@ -18,9 +19,10 @@ enum {
 /* Where a writing stands. The image must not change until it has ended. */
 struct image_writer {
     const struct image *image;
-    const struct image_topic *topic; /* whose partitions or settings are being written */
-    uint32_t position;               /* of the topic, for image_next_topic */
-    int32_t next;                    /* feature, broker, partition or setting */
+    const struct image_topic *topic;      /* whose partitions or settings are being written */
+    const struct image_kept_record *kept; /* the last one written */
+    uint32_t position;                    /* of the topic, for image_next_topic */
+    int32_t next;                         /* feature, broker, partition or setting */
     uint8_t part;
 };
 

@@ -100,6 +100,7 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_orphan_stays,
                                              MUTANT_resume_forgets_live_blocks,
                                              MUTANT_snapshot_ahead_of_log_believed,
+                                             MUTANT_snapshot_forgets_kept,
                                              MUTANT_time_index_not_monotonic,
                                              MUTANT_index_entry_believed,
                                              MUTANT_forget_epoch_cache,

@@ -207,7 +207,7 @@ TEST(image, follows_brokers_and_features)
     uint64_t epoch = c.image.epoch;
     EQ(image_apply(&c.image, no_op_record_message.key, NULL), ERROR_NONE);
     EQ(c.image.ignored_records, 0);
-    EQ(image_apply(&c.image, 18, NULL), ERROR_NONE);
+    EQ(image_apply(&c.image, 23, NULL), ERROR_NONE); /* the beginning of a transaction */
     EQ(c.image.ignored_records, 1);
     EQ(c.image.epoch, epoch + 2);
     cluster_done(&c);
@@ -350,4 +350,43 @@ TEST(image, is_the_same_after_the_same_records)
         image_done(&one);
         image_done(&two);
     }
+}
+
+static void set_elr(struct cluster *c, int32_t partition, int32_t *ids, int32_t elr, int32_t last)
+{
+    struct partition_change_record change;
+    message_set_defaults(&partition_change_record_message, &change);
+    change.partition_id = partition;
+    change.topic_id = image_topic_by_name(&c->image, STRING("t"))->id;
+    change.eligible_leader_replicas = change.last_known_elr = ids;
+    change.eligible_leader_replicas_count = elr;
+    change.last_known_elr_count = last;
+    EQ(image_apply(&c->image, 5, &change), ERROR_NONE);
+}
+
+TEST(image, forgets_eligible_leaders_where_a_record_says_so)
+{
+    struct cluster c;
+    cluster_init(&c, 1);
+    cluster_register(&c, 1, false);
+    EQ(cluster_create(&c, "t", 3), ERROR_NONE);
+    const struct image_topic *topic = image_topic_by_name(&c.image, STRING("t"));
+    int32_t ids[2] = {4, 5}, epochs[3];
+    set_elr(&c, 0, ids, 2, 1);
+    set_elr(&c, 1, ids, 0, 1);
+    for (int i = 0; i < 3; i++)
+        epochs[i] = image_partition(topic, i)->partition_epoch;
+    struct clear_elr_record other = {.topic_name = STRING("nobody")};
+    EQ(image_apply(&c.image, 28, &other), ERROR_UNKNOWN_TOPIC_OR_PARTITION);
+    for (int all = 0; all < 2; all++) {
+        struct clear_elr_record clear = {.topic_name = all ? STRING("") : STRING("t")};
+        EQ(image_apply(&c.image, 28, &clear), ERROR_NONE);
+        for (int i = 0; i < 3; i++) {
+            const struct image_partition *partition = image_partition(topic, i);
+            EQ(partition->counts[IMAGE_ELR] + partition->counts[IMAGE_LAST_KNOWN_ELR], 0);
+            EQ(partition->partition_epoch, epochs[i] + (i < 2));
+        }
+    }
+    EQ(c.image.ignored_records, 0);
+    cluster_done(&c);
 }

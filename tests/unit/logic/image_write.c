@@ -10,7 +10,8 @@
 
 /* Types that image_apply applies. One that is added there must be written by image_write.c,
  * compared by image_equal.c and listed here. */
-static const int16_t applied_types[] = {0, 1, 2, 3, 4, 5, 7, 8, 9, 12, 15, 17};
+static const int16_t applied_types[] = {0,  1,  2,  3,  4,  5,  7,  8,  9,  10, 11, 12,
+                                        14, 15, 17, 18, 19, 21, 22, 25, 26, 27, 28, 29};
 
 static bool is_listed(int16_t type)
 {
@@ -60,6 +61,12 @@ static void *draw_record(struct draw *draw, const struct message *message)
         struct remove_topic_record remove;
         struct config_record config;
         struct feature_level_record feature;
+        struct delegation_token_record token;
+        struct user_scram_credential_record credential;
+        struct remove_user_scram_credential_record no_credential;
+        struct client_quota_record quota;
+        struct access_control_entry_record acl;
+        struct clear_elr_record clear_elr;
     } *record = arena_take(&draw->arena, message->size + sizeof *record);
     message_fill(message, message->newest, &draw->random, &draw->arena, record);
     struct uuid id = {{(uint8_t)(1 + below(draw, 8))}};
@@ -91,6 +98,38 @@ static void *draw_record(struct draw *draw, const struct message *message)
         break;
     case 12:
         record->feature.name = string_of(below(draw, 2) ? "metadata.version" : draw->name);
+        break;
+    case 10:
+        record->token.token_id = string_of(draw->name);
+        break;
+    case 11:
+        record->credential.name = string_of(draw->name);
+        record->credential.mechanism = (int8_t)(1 + below(draw, 2));
+        break;
+    case 14:
+        record->quota.key = string_of(draw->name);
+        record->quota.entity_count = 0;
+        break;
+    case 18:
+    case 19:
+        record->acl.id = id; /* the first field of both */
+        break;
+    case 22:
+        record->no_credential.name = string_of(draw->name);
+        record->no_credential.mechanism = (int8_t)(1 + below(draw, 2));
+        break;
+    case 26:
+        *(struct string *)(void *)record = string_of(draw->name); /* the first field */
+        break;
+    case 27:
+    case 29:
+        *(int32_t *)(void *)record = below(draw, 4); /* the first field of both */
+        break;
+    case 28:
+        if (below(draw, 8) == 0)
+            record->clear_elr.topic_name = STRING("");
+        else
+            record->clear_elr.topic_name = string_of(draw->name);
         break;
     case 0:
     case 1:
