@@ -7,6 +7,7 @@
 #include "cluster/machine.h"
 #include "cluster/metadata_load.h"
 #include "cluster/snapshots.h"
+#include "crash/golden.h"
 #include "crash/place.h"
 #include "logic/image_kept.h"
 #include "protocol/messages.h"
@@ -359,4 +360,55 @@ TEST(metadata_kept, of_a_transaction_takes_effect_at_its_end_or_never)
     expect_ended_only(&place);
     place_stop(&place);
     place_done(&place);
+}
+
+/* ---- a directory of Kafka's ------------------------------------------------------------------ */
+
+static int kept_of(const struct image *image, const struct message *message)
+{
+    int count = 0;
+    for (const struct image_kept_record *record = NULL;
+         (record = image_kept_next(&image->kept, record));)
+        count += record->message == message;
+    return count;
+}
+
+/* What Kafka's own tools list there, and the registration of its controller. */
+static void expect_theirs(const struct place *place)
+{
+    const struct image *image = &place->broker.shards[0].image;
+    EQ(image->ignored_records, 0);
+    EQ(kept_of(image, &user_scram_credential_record_message), 2);
+    EQ(kept_of(image, &client_quota_record_message), 2);
+    EQ(kept_of(image, &access_control_entry_record_message), 1); /* another one was removed */
+    EQ(kept_of(image, &config_record_message), 2);
+    EQ(kept_of(image, &register_controller_record_message), 1);
+    EQ(image_feature_level(image, STRING("metadata.version")), 30); /* in a transaction */
+    EQ(image_feature_level(image, STRING("transaction.version")), 2);
+    TRUE_(image_same(image, &place->broker.machine.decided));
+}
+
+/* golden/kafka-4.3.1-metadata.tar.gz: a node of Apache Kafka 4.3.1, formatted with --standalone,
+ * with StandardAuthorizer. Its ConfigCommand set SCRAM-SHA-256 of ada and SCRAM-SHA-512 of bob,
+ * producer_byte_rate of ada's client c1, connection_creation_rate of the default ip and
+ * log.cleaner.threads of all brokers; AclCommand added one of ada and one of bob, and removed the
+ * latter. Stopped in order. */
+TEST(metadata_kept, of_a_kafka_node_outlives_snapshots_and_pruning)
+{
+    struct golden_files *files = memory_zeroed(sizeof *files);
+    struct place place;
+    TRUE_(golden_unpack(files, GOLDEN_FOLDER "/kafka-4.3.1-metadata.tar.gz"));
+    place_init_metadata(&place, 34, golden_disk(files));
+    for (int i = 0; i < 4; i++) {
+        test_expect(place_boot(&place), __FILE__, __LINE__, "start %d: %s", i, place.why);
+        expect_theirs(&place);
+        for (int n = 0; n < 5; n++)
+            place_turn_topic(&place, "t");
+        rest(&place);
+        place_stop(&place);
+    }
+    TRUE_(first_segment(&place) > 0);
+    place_done(&place);
+    golden_free(files);
+    memory_free(files);
 }

@@ -84,7 +84,7 @@ static void put_file(struct disk *disk, const struct golden_file *file)
     check(disk_execute(disk, &write) == file->bytes.size);
 }
 
-static struct disk *make_disk(const struct golden_files *files)
+struct disk *golden_disk(const struct golden_files *files)
 {
     struct disk *disk = disk_create(512);
     struct disk_change make = {.kind = OP_MAKE_DIRECTORY, .path = "data"};
@@ -449,7 +449,7 @@ void golden_run(struct golden_start *start)
     struct golden_log before[GOLDEN_LOGS_MAX];
     world->quiet = true;
     world_add_machine(world);
-    world_load_disk(world, 0, make_disk(start->files));
+    world_load_disk(world, 0, golden_disk(start->files));
     for (int i = 0; i < start->log_count; i++)
         forget_results(&start->logs[i]);
     run_once(start, world, 1);

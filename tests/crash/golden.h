@@ -25,6 +25,9 @@ struct golden_files {
 bool golden_unpack(struct golden_files *files, const char *path);
 void golden_free(struct golden_files *files);
 
+/* A disk with these files and nothing else; the caller's. */
+struct disk *golden_disk(const struct golden_files *files);
+
 /* A log, as it is to be looked for, and what was found. */
 struct golden_log {
     /* arguments */

@@ -300,6 +300,66 @@ check_content() {
     kafka_is_content
 }
 
+# --- what only Kafka acts on ---------------------------------------------------------------------
+# Credentials, quotas, ACLs and settings of brokers: nothing in Bole acts on them, and its snapshots
+# keep them when it prunes the metadata log.
+admin() {
+    "${kafka_java[@]}" "$1" --bootstrap-server "$address" "${@:2}"
+}
+
+with_authorizer() {
+    printf '%s\n' super.users=User:ANONYMOUS \
+        authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer \
+        >>"$scratch/kafka.properties"
+}
+
+list_admin() {
+    {
+        admin kafka.admin.ConfigCommand --describe --entity-type users &&
+            admin kafka.admin.ConfigCommand --describe --entity-type ips &&
+            admin kafka.admin.ConfigCommand --describe --entity-type brokers --entity-default &&
+            admin org.apache.kafka.tools.AclCommand --list
+    } >"$1.unsorted" 2>"$said" && LC_ALL=C sort "$1.unsorted" >"$1"
+}
+
+check_admin_made() {
+    mkdir "$scratch/theirs" && kafka_configure "$scratch/theirs" && with_authorizer &&
+        kafka_format && kafka_start || return
+    local alter=(admin kafka.admin.ConfigCommand --alter --add-config)
+    "${alter[@]}" 'SCRAM-SHA-512=[iterations=4097,password=x]' --entity-type users \
+        --entity-name ada >"$said" 2>&1 &&
+        "${alter[@]}" connection_creation_rate=100 --entity-type ips --entity-default \
+            >"$said" 2>&1 &&
+        "${alter[@]}" log.cleaner.threads=2 --entity-type brokers --entity-default \
+            >"$said" 2>&1 &&
+        admin org.apache.kafka.tools.AclCommand --add --allow-principal User:ada \
+            --operation Read --topic t1 >"$said" 2>&1 &&
+        list_admin "$scratch/theirs.admin" && [ "$(wc -l <"$scratch/theirs.admin")" -ge 5 ] &&
+        kafka_stop
+}
+
+# Three starts, each with records, snapshots and segments of its own.
+check_admin_pruned() {
+    local i
+    for i in 1 2 3; do
+        address=127.0.0.1:$(free_port)
+        broker_start "$bole" "$scratch/theirs" "${address##*:}" -X "reactor.port=$port" \
+            -X metadata.log.segment.ms=1 -X metadata.max.retention.bytes=1 \
+            -X metadata.log.max.record.bytes.between.snapshots=1 >"$said" &&
+            "$bole" topic create -b "$address" "t$i" >"$said" 2>&1 && bole_stop || return
+    done
+    ls "$scratch/theirs/__cluster_metadata-0" >"$said"
+    ! grep -q '^0*\.log$' "$said" && grep -q '^0*[1-9][0-9]*-.*\.checkpoint$' "$said"
+}
+
+check_admin_kept() {
+    kafka_configure "$scratch/theirs"
+    with_authorizer
+    kafka_start && list_admin "$scratch/theirs.again" &&
+        diff "$scratch/theirs.admin" "$scratch/theirs.again" >"$said" || return
+    call list >"$got" && grep -qx t3 "$got" && kafka_stop && kafka_is_content
+}
+
 # --- Java's idempotent producer ------------------------------------------------------------------
 # Fed through a pipe, so that the broker dies with its requests in flight.
 check_kills() {
@@ -358,5 +418,9 @@ run_kafka() {
         try "the dump tool finds that sound, too" dump_tool "$scratch/theirs.bole" .txnindex &&
         step "the Kafka broker goes on after it" kafka_goes_on &&
         step "and complains of nothing" content
+    kafka_end
+    step "what only Kafka acts on is set" admin_made &&
+        step "Bole prunes the metadata log" admin_pruned &&
+        try "the Kafka broker finds all of it" admin_kept
     kafka_end
 }
