@@ -9,6 +9,7 @@
 #include "cluster/registration.h"
 #include "cluster/shard.h"
 #include "cluster/snapshots.h"
+#include "logic/steady_clock.h"
 #include "storage/log_state.h"
 #include "storage/resume.h"
 #include "storage/store.h"
@@ -28,6 +29,7 @@ static struct cleaner_options cleaner_options(const struct broker *broker)
         .map_load = settings->log_cleaner_io_buffer_load_factor,
         .buffer_bytes = (uint32_t)(settings->log_cleaner_io_buffer_size / cores / 2),
         .bytes_per_second = settings->log_cleaner_io_max_bytes_per_second / cores,
+        .steady_clock_ms = STEADY_CLOCK_MS,
     };
 }
 

@@ -24,7 +24,8 @@ static bool is_cleanable(const struct compaction_view *view, int32_t index, int6
         return false;
     if (end_of(view, index) > view->stable_end && !MUTANT(compact_past_high_watermark))
         return false;
-    bool young = rules->min_lag_ms > 0 && segment->newest_ms > view->now_ms - rules->min_lag_ms;
+    bool young = rules->min_lag_ms > 0 &&
+                 (view->doubts_clock || segment->newest_ms > view->now_ms - rules->min_lag_ms);
     return !young || end_of(view, index) <= first_dirty;
 }
 
@@ -57,6 +58,8 @@ static int64_t due_ms_of(const struct compaction_view *view, const struct compac
         return INT64_MIN;
     if (end_of(view, range->segments_end) > view->stable_end)
         return due_ms;
+    if (view->doubts_clock)
+        return INT64_MIN;
     return min_i64(due_ms, later_by(next->newest_ms, rules->min_lag_ms));
 }
 
@@ -113,6 +116,12 @@ int32_t compaction_group_end(const struct compaction_segment *segments, int32_t 
 }
 
 /* ---- which records ------------------------------------------------------------------------- */
+
+/* Of a tombstone, or a marker, that is on its way out: is its time over? */
+static bool has_passed(const struct compaction *compaction, int64_t horizon_ms)
+{
+    return horizon_ms >= 0 && compaction->now_ms >= horizon_ms && !compaction->doubts_clock;
+}
 
 /* May the batch's records go whatever their keys are: aborted, or a marker of nothing. */
 static bool may_discard(struct compaction *compaction, const struct batch *batch)
@@ -183,8 +192,7 @@ static bool keeps_record(void *context, const struct batch *batch, const struct 
         return false;
     if (record->offset < offset_map_get(compaction->map, record->key))
         return false;
-    int64_t horizon_ms = batch_horizon_ms(batch);
-    bool keeps_tombstone = horizon_ms < 0 || compaction->now_ms < horizon_ms;
+    bool keeps_tombstone = !has_passed(compaction, batch_horizon_ms(batch));
     if (MUTANT(lose_tombstone_early))
         keeps_tombstone = false;
     return record->value.size >= 0 || keeps_tombstone;
@@ -193,9 +201,7 @@ static bool keeps_record(void *context, const struct batch *batch, const struct 
 void compaction_judge(struct compaction *compaction, const struct batch *batch, bool is_last)
 {
     bool discard = may_discard(compaction, batch), marker = batch->attributes & BATCH_CONTROL;
-    int64_t horizon_ms = batch_horizon_ms(batch);
-    compaction->discards =
-        discard && (!marker || (horizon_ms >= 0 && compaction->now_ms >= horizon_ms));
+    compaction->discards = discard && (!marker || has_passed(compaction, batch_horizon_ms(batch)));
     bool keep_header = is_last_of_producer(compaction, batch);
     if (MUTANT(drop_last_sequence))
         keep_header = false;
@@ -203,6 +209,8 @@ void compaction_judge(struct compaction *compaction, const struct batch *batch, 
     if (__builtin_add_overflow(compaction->now_ms, compaction->delete_retention_ms,
                                &new_horizon_ms))
         new_horizon_ms = INT64_MAX;
+    if (compaction->doubts_clock)
+        new_horizon_ms = -1; /* a later pass sets it */
     compaction->filter = (struct batch_filter){.keep = keeps_record,
                                                .context = compaction,
                                                .keep_header = keep_header || is_last,

@@ -38,6 +38,7 @@ struct compaction_view {
     int64_t cleaned_end; /* of the last pass: the first dirty offset then; -1 none */
     int64_t stable_end;  /* high watermark or last stable offset, whichever is lower */
     int64_t now_ms;
+    bool doubts_clock; /* now_ms may be wrong: what is to stay for some time is young */
     const struct compaction_rules *rules;
 };
 
@@ -83,6 +84,7 @@ struct compaction {
     struct offset_map *map;
     struct compaction_transactions *transactions;
     int64_t now_ms, delete_retention_ms;
+    bool doubts_clock; /* now_ms may be wrong: no horizon is set, and none has passed */
     /* False: the producer is not alive. Null: whatever has a producer id counts as its last, so
      * that no state is lost. */
     bool (*producer)(void *context, int64_t producer_id, struct compaction_producer *ret);

@@ -79,6 +79,14 @@ int64_t cleaner_charge(struct cleaner *cleaner, uint64_t bytes)
     return cost_ns > 0 ? cleaner->budget_ns : now_ns;
 }
 
+bool cleaner_doubts_clock(struct cleaner *cleaner)
+{
+    const struct now *now = &cleaner->store->core->now;
+    int64_t monotonic_ms = now->monotonic_ns / 1000000;
+    (void)steady_clock_look(&cleaner->clock, monotonic_ms, now->wall_ms);
+    return monotonic_ms - cleaner->clock.since_ms < cleaner->store->options.cleaner.steady_clock_ms;
+}
+
 void cleaner_pass_ended(struct cleaner *cleaner)
 {
     waiters_wake(&cleaner->pass_waiters);
@@ -274,6 +282,7 @@ static void judge(struct cleaner *cleaner)
         .cleaned_end = log->cleaned_end,
         .stable_end = log->stable_end ? log->stable_end(log, log->context) : log->durable_end,
         .now_ms = cleaner->store->core->now.wall_ms,
+        .doubts_clock = cleaner_doubts_clock(cleaner),
         .rules = &rules};
     struct compaction_range range;
     compaction_look(&view, &range);
@@ -330,6 +339,7 @@ static enum step begin_round(struct cleaner *cleaner)
     cleaner->seeded = true;
     list_splice(&cleaner->pending, &cleaner->logs);
     cleaner->round_ratio_max = 0;
+    (void)cleaner_doubts_clock(cleaner); /* it is looked at in every round */
     cleaner->wants_anchor = false;
     cleaner->state = CLEANER_LOOK;
     return STEP_AGAIN;

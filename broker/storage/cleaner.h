@@ -7,6 +7,7 @@
  * reads and writes is charged to a budget of bytes per second; the memory of a pass is the map's,
  * two buffers, and what one batch takes. */
 #include "base/random.h"
+#include "logic/steady_clock.h"
 #include "storage/compaction.h"
 #include "storage/store.h"
 
@@ -38,6 +39,7 @@ struct cleaner {
     int64_t budget_ns;             /* the budget is used up until then */
     uint8_t state;
     bool runs, stopping, seeded;
+    struct steady_clock clock;
     bool wants_anchor; /* something waits for the journal's anchors to pass it */
     char path[1100];
     struct cleaner_counters counters;
@@ -56,6 +58,9 @@ bool cleaner_stop(struct store *store, struct waiter *waiter, struct flow *flow)
 
 /* Charges bytes to the budget. The time at which more may be done, by the monotonic clock. */
 int64_t cleaner_charge(struct cleaner *cleaner, uint64_t bytes);
+
+/* May the wall clock be wrong, since it was stepped, or nobody knows yet? */
+bool cleaner_doubts_clock(struct cleaner *cleaner);
 
 /* Called by a pass at its end, in its last step. */
 void cleaner_pass_ended(struct cleaner *cleaner);

@@ -108,6 +108,7 @@ static enum step pass_begin(struct flow *flow)
         (struct compaction){.map = &pass->map,
                             .transactions = &pass->transactions,
                             .now_ms = flow->core->now.wall_ms,
+                            .doubts_clock = cleaner_doubts_clock(pass->cleaner),
                             .delete_retention_ms = pass->log->settings->delete_retention_ms,
                             .producer = compaction_producer_of,
                             .context = pass->log};

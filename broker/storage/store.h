@@ -38,6 +38,7 @@ struct cleaner_options {
     double map_load;         /* log.cleaner.io.buffer.load.factor */
     uint32_t buffer_bytes;   /* log.cleaner.io.buffer.size: each of a pass's two buffers */
     double bytes_per_second; /* log.cleaner.io.max.bytes.per.second, read and written */
+    int64_t steady_clock_ms; /* the wall clock is believed once it was steady for so long */
 };
 
 /* What the scrub may use (storage/scrub.h). */

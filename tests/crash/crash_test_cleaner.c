@@ -126,6 +126,25 @@ TEST(cleaner, opens_a_closed_log_once_its_records_are_too_old)
     stage_end(&stage);
 }
 
+/* Stepped by two hours, all of it seems to be older than it has to be. */
+TEST(cleaner, does_not_believe_a_clock_that_was_stepped)
+{
+    struct stage stage;
+    struct log_settings settings = {.min_compaction_lag_ms = 3600000,
+                                    .max_compaction_lag_ms = INT64_MAX};
+    stage_begin(&stage, &settings);
+    struct log *log = settle(&stage);
+    log->store->options.cleaner.steady_clock_ms = STEADY_CLOCK_MS;
+    let_time_pass(&stage, 700 * (int64_t)SECOND_NS);
+    EQ(log->store->cleaner->counters.passes, 0);
+    world_wall_step(stage.rig->world, 0, 2 * 3600000);
+    let_time_pass(&stage, 500 * (int64_t)SECOND_NS);
+    EQ(log->store->cleaner->counters.passes, 0);
+    let_time_pass(&stage, 200 * (int64_t)SECOND_NS); /* then it has been right for long */
+    EQ(log->store->cleaner->counters.passes, 1);
+    stage_end(&stage);
+}
+
 TEST(cleaner, asks_for_a_snapshot_where_aborted_transactions_are_in_no_file)
 {
     struct stage stage;

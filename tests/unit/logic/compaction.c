@@ -123,6 +123,36 @@ TEST(compaction, finds_what_may_be_rewritten)
         look_at(&rows[i]);
 }
 
+TEST(compaction, takes_nothing_for_old_by_a_clock_that_may_be_wrong)
+{
+    struct compaction_segment segments[3];
+    for (int i = 0; i < 3; i++)
+        segments[i] = (struct compaction_segment){.base_offset = 100 * i,
+                                                  .size_bytes = 1000,
+                                                  .first_ms = NOW - 60000,
+                                                  .newest_ms = NOW - 50000,
+                                                  .settled = true};
+    struct compaction_rules rules = {0.5, 10000, INT64_MAX, 0};
+    struct compaction_view view = {.segments = segments,
+                                   .segment_count = 3,
+                                   .log_end = 250,
+                                   .cleaned_end = -1,
+                                   .stable_end = 250,
+                                   .now_ms = NOW,
+                                   .rules = &rules};
+    struct compaction_range range;
+    compaction_look(&view, &range);
+    EQ(range.due, true);
+    view.doubts_clock = true;
+    compaction_look(&view, &range);
+    EQ(range.due, false);
+    EQ(range.uncleanable, 0);
+    EQ(range.due_ms, INT64_MIN); /* who knows when it is trusted again? */
+    rules.min_lag_ms = 0;
+    compaction_look(&view, &range);
+    EQ(range.due, true);
+}
+
 /* The same segments: when does a look have to come back? */
 struct due_case {
     const char *name;
@@ -416,6 +446,27 @@ TEST(compaction, keeps_tombstones_until_their_horizon)
     compact(world, 4, NULL, 0);
     EQ_TEXT(shown(world), "1:b1 | 2:a- 3:c1 H");
     world->compaction.now_ms = NOW + 1000;
+    compact(world, 4, NULL, 0);
+    EQ_TEXT(shown(world), "1:b1 | 3:c1 H");
+    drop_world(world);
+}
+
+TEST(compaction, keeps_tombstones_while_the_clock_may_be_wrong)
+{
+    struct world *world = make_world();
+    add(world, "a1 b1", -1, 0);
+    add(world, "a- c1", -1, 0);
+    world->compaction.doubts_clock = true;
+    compact(world, 0, NULL, 0);
+    EQ_TEXT(shown(world), "1:b1 | 2:a- 3:c1"); /* by what clock would its time be over? */
+    world->compaction.doubts_clock = false;
+    compact(world, 4, NULL, 0);
+    EQ_TEXT(shown(world), "1:b1 | 2:a- 3:c1 H");
+    world->compaction.now_ms = NOW + 5000;
+    world->compaction.doubts_clock = true;
+    compact(world, 4, NULL, 0);
+    EQ_TEXT(shown(world), "1:b1 | 2:a- 3:c1 H");
+    world->compaction.doubts_clock = false;
     compact(world, 4, NULL, 0);
     EQ_TEXT(shown(world), "1:b1 | 3:c1 H");
     drop_world(world);
