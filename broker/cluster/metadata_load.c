@@ -138,41 +138,47 @@ static enum error decode_value(struct loading *loading, struct bytes value,
     return error ? fault(loading, error, "a record that can't be read") : ERROR_NONE;
 }
 
-static enum error apply_value(struct loading *loading, struct bytes value)
+static enum error apply_value(struct loading *loading, const struct metadata_value *value)
 {
-    struct metadata_value decoded;
-    enum error error = decode_value(loading, value, &decoded);
-    if (error)
-        return error;
+    enum error error = ERROR_NONE;
     for (int i = 0; i < loading->broker->core_count && !error; i++)
-        error = catalogue_apply(&loading->broker->shards[i], decoded.message, decoded.value);
+        error = catalogue_apply(&loading->broker->shards[i], value->message, value->value);
     if (!error)
-        error = image_apply(&loading->broker->machine.decided, decoded.message->key, decoded.value);
+        error = image_apply(&loading->broker->machine.decided, value->message->key, value->value);
     loading->records++;
     return error ? fault(loading, error, "a record that can't be applied") : ERROR_NONE;
 }
 
-/* A record of the log: in a transaction it waits for the end of that. */
-static enum error take_value(struct loading *loading, struct bytes value)
+/* A transaction has ended: what it held takes effect. */
+static enum error apply_held(struct loading *loading)
 {
-    struct metadata_value decoded;
-    enum error error = decode_value(loading, value, &decoded);
+    size_t position = 0;
+    enum error error = ERROR_NONE;
+    for (struct bytes held;
+         !error && (held = metadata_transaction_next(&loading->transaction, &position)).size >= 0;
+         arena_reset(&loading->arena, 1 << 20)) {
+        struct metadata_value value;
+        error = decode_value(loading, held, &value);
+        if (!error)
+            error = apply_value(loading, &value);
+    }
+    return error;
+}
+
+/* A record of the log: in a transaction it waits for the end of that. */
+static enum error take_value(struct loading *loading, struct bytes bytes)
+{
+    struct metadata_value value;
+    enum error error = decode_value(loading, bytes, &value);
     if (error)
         return error;
-    size_t position = 0;
-    struct bytes held;
-    switch (metadata_transaction_take(&loading->transaction, decoded.message->key, value)) {
+    switch (metadata_transaction_take(&loading->transaction, value.message->key, bytes)) {
     case METADATA_APPLY:
-        return apply_value(loading, value);
+        return apply_value(loading, &value);
     case METADATA_HELD:
         return ERROR_NONE;
     case METADATA_REPLAY:
-        while (!error &&
-               (held = metadata_transaction_next(&loading->transaction, &position)).size >= 0) {
-            error = apply_value(loading, held);
-            arena_reset(&loading->arena, 1 << 20);
-        }
-        return error;
+        return apply_held(loading);
     default:
         return fault(loading, ERROR_MALFORMED, "a transaction that is none, or is too large");
     }
