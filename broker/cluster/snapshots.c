@@ -130,7 +130,7 @@ static enum step take(struct flow *flow)
         return fail(snapshots, ERROR_STOPPED, NULL);
     if (image->ignored_records > 0)
         return fail(snapshots, ERROR_NEWER_VERSION,
-                    "the log has records that a snapshot of this version would lose, so it is kept");
+                    "the log has records that a snapshot would lose, so it is kept");
     int64_t end = metadata->replica.high_watermark;
     if (MUTANT(snapshot_of_uncommitted))
         end = metadata->log->appended_end;
