@@ -603,6 +603,7 @@ void keyed_crash(struct keyed *keyed, bool power_lost)
     /* What the process held can't be freed from outside: it stays reachable from here. */
     static struct keyed_process *graveyard[1 << 16];
     static int buried;
+    keyed->killed = !power_lost;
     if (power_lost)
         world_crash(keyed->world, 0);
     else

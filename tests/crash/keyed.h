@@ -50,6 +50,7 @@ struct keyed {
     uint32_t next_serial;
     bool faulty;  /* operations may fail: a stop that meets one ends as a crash */
     bool fenced;  /* by such a stop */
+    bool killed;  /* the last process, or one before: what it had not flushed is in no list */
     bool settles; /* what is durable is committed at once */
     bool resumes; /* the start goes on with the journal as it is */
     struct keyed_process *process;

@@ -68,6 +68,6 @@ void keyed_look_at_files(struct keyed *keyed)
     look_at_bases(keyed, bases, count);
     memory_free(bases);
     const char *unflushed = unflushed_name(disk);
-    if (unflushed && !keyed->faulty)
+    if (unflushed && !keyed->faulty && !keyed->killed)
         keyed_fail(keyed, "%s", unflushed);
 }

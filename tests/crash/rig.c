@@ -425,7 +425,7 @@ void rig_stop(struct rig *rig)
         rig_fail(rig, "%d handles are open after a stop", rig->world->machines[0]->handles_used);
     world_stop_machine(rig->world, 0);
     look_for_violations(rig);
-    if (!fenced && !rig->unsettled && !rig->faulty)
+    if (!fenced && !rig->unsettled && !rig->faulty && !rig->killed)
         look_for_unflushed(rig);
     if (!fenced && !rig->unsettled && !rig->damaged)
         rig_look(rig, true, NULL);
@@ -489,6 +489,7 @@ static void abandon_core(struct rig_core *core)
 
 void rig_crash(struct rig *rig, bool power_lost)
 {
+    rig->killed = !power_lost;
     if (power_lost)
         world_crash(rig->world, 0);
     else

@@ -86,6 +86,7 @@ struct rig {
     bool refused;      /* a start has refused for it */
     bool unsettled;    /* the last stop met a full disk: the journal is not empty */
     bool told;         /* somebody was told of an error */
+    bool killed;       /* a process was, and what it had not flushed nobody knows of */
     uint64_t refusals; /* appends, since the disk was full */
     bool sidecar_damaged; /* only one of these */
     struct rig_core cores[2];
