@@ -271,7 +271,8 @@ enum error directory_mark_clean(const struct directory *directory, struct port *
     return error == ERROR_NOT_FOUND ? ERROR_NONE : error ? error : directory_flush(directory, port);
 }
 
-/* By one rename: no crash leaves it without either. */
+/* By one rename: no crash leaves it without either. It is flushed with the journals' names
+ * (store_open): what a start does before leaves the directory as whole as a clean stop did. */
 enum error directory_unmark_clean(const struct directory *directory, struct port *port,
                                   bool *ret_unmarked)
 {
@@ -283,7 +284,7 @@ enum error directory_unmark_clean(const struct directory *directory, struct port
     *ret_unmarked = error == ERROR_NOT_FOUND && !is_there(directory, port, RUNNING_MARK);
     if (error == ERROR_NOT_FOUND)
         return ERROR_NONE;
-    return error ? error : directory_flush(directory, port);
+    return error;
 }
 
 enum error directory_mark_running(const struct directory *directory, struct port *port)

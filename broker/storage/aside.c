@@ -1,4 +1,4 @@
-/*   (folder) -> file, flushed, renamed -> flush of the folder -> flush of the directory -> pieces
+/*   (folder) -> file, flushed, renamed -> flush of the folder -> pieces
  *
  * The pieces are dropped last (invariant 2). */
 #include "storage/aside.h"
@@ -161,6 +161,7 @@ enum step drain_aside(struct flow *flow)
     }
     switch (drain->phase) {
     case 0:
+        store->directory_dirty = true; /* the checkpoint flushes it before it frees the journal */
         return start(drain, (struct op){.kind = OP_MAKE_DIRECTORY, .path = log->folder});
     case 1:
         if (drain->op.result < 0 && op_error(drain->op.result) != ERROR_ALREADY_EXISTS)
@@ -181,17 +182,13 @@ enum step drain_aside(struct flow *flow)
             drain,
             (struct op){.kind = OP_OPEN, .path = log->folder, .flags = OPEN_READ | OPEN_DIRECTORY});
     case 4:
-        if (drain->op.result >= 0 && MUTANT(skip_fsync_of_aside)) {
+        if (drain->op.result < 0)
+            break;
+        if (MUTANT(skip_fsync_of_aside)) {
             drop_pieces(drain);
             return STEP_FAIL;
         }
-        if (drain->op.result >= 0)
-            return start(drain, (struct op){.kind = OP_FLUSH, .handle = drain->handle});
-        break;
-    case 5:
-        if (drain->op.result >= 0)
-            return start(drain, (struct op){.kind = OP_FLUSH, .handle = store->directory_handle});
-        break;
+        return start(drain, (struct op){.kind = OP_FLUSH, .handle = drain->handle});
     default:
         if (drain->op.result < 0)
             break;

@@ -1,18 +1,20 @@
 /* The step of a log's opening that cuts its files off where the journal says that it ended
  * (log_truncate.h): the segment that holds the place is truncated and flushed, all files beyond are
- * removed, and the folder is flushed. What lies in the journal behind that place is drained again.
- * Done twice it comes to the same, so a crash at any point is no matter: the entry stays in the
- * journal until a checkpoint that comes after this. That checkpoint flushes the segment once more,
- * whatever was appended: an index that was not cut yet leaves the log unsettled (log_is_settled),
- * and the drain that cuts it makes the segment dirty. The flush here is for a disk that fails: the
- * opening is told of it, and the log is not appended to. */
+ * removed. What lies in the journal behind that place is drained again. Done twice it comes to the
+ * same, so a crash at any point is no matter: the entry stays in the journal until a checkpoint
+ * that comes after this. That checkpoint flushes the segment once more, whatever was appended: an
+ * index that was not cut yet leaves the log unsettled (log_is_settled), and the drain that cuts it
+ * makes the segment dirty. The flush here is for a disk that fails: the opening is told of it, and
+ * the log is not appended to. It flushes the folder, too (resumed_take), and the names need no
+ * flush before: whichever file comes back is removed by the next opening, or gives its name to the
+ * one that was written since. */
 #include "base/reached.h"
 #include "storage/log_opening.h"
 #include "storage/store.h"
 #include "storage/txn_index.h"
 
 enum { CUT_BEGIN, CUT_OPENED, CUT_SIZED, CUT_TRUNCATED, CUT_FLUSHED, CUT_CLOSED };
-enum { SEGMENT_CUT, TRANSACTIONS_READ, TRANSACTIONS_WRITTEN, FILES_GO, FILES_ARE_GOING };
+enum { SEGMENT_CUT, TRANSACTIONS_READ, TRANSACTIONS_WRITTEN, FILES_GO };
 
 /* The segment that the place lies in, if it has a file. */
 static struct segment *segment_cut(const struct log *log)
@@ -144,10 +146,6 @@ enum step open_cut(struct flow *flow)
         if (step != STEP_NEXT)
             return step;
         opening->cut_phase = FILES_GO;
-    }
-    if (opening->cut_phase == FILES_GO) {
-        folder_script_flush(&opening->cuts);
-        opening->cut_phase = FILES_ARE_GOING;
     }
     if (!folder_script_step(&opening->cuts, log->store, flow))
         return STEP_AGAIN;

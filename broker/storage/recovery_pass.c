@@ -231,9 +231,9 @@ enum error recovery_pass_join(struct recovery *recovery, struct recovery_pass *p
         any |= passes[i].any;
         flush_all |= passes[i].flush_all;
     }
-    if (!error && any) {
-        struct op flush = {.kind = flush_all ? OP_FLUSH_ALL : OP_FLUSH,
-                           .handle = recovery->directory_handle};
+    /* Folders' own names are flushed before the journals are given up (store_open). */
+    if (!error && flush_all) {
+        struct op flush = {.kind = OP_FLUSH_ALL, .handle = recovery->directory_handle};
         error = op_error(port_call(recovery->port, &flush));
     }
     if (!error && recovery->starts_moved)

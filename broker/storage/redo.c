@@ -116,15 +116,10 @@ enum error redo_remove_folder(struct recovery_pass *pass, const char *folder)
     char path[1100];
     snprintf(path, sizeof path, "%s/" PARTITION_METADATA_FILE, folder);
     enum error error = remove_files(pass, folder, every_file, -1);
-    if (!error)
-        error = flush_folder(pass, folder);
     if (!error) /* the last file, see folder_clear.h */
         error = op_error(call(pass, (struct op){.kind = OP_REMOVE, .path = path}));
     if (!error || error == ERROR_NOT_FOUND)
         error = op_error(call(pass, (struct op){.kind = OP_REMOVE, .path = folder}));
-    if (!error)
-        error = op_error(
-            call(pass, (struct op){.kind = OP_FLUSH, .handle = pass->recovery->directory_handle}));
     return error == ERROR_NOT_FOUND ? ERROR_NONE : error;
 }
 

@@ -63,7 +63,9 @@ enum error redo_end(struct redo *redo);
 enum error redo_write(struct recovery_pass *pass, int32_t handle, const void *data, int64_t size,
                       int64_t offset);
 
-/* Removes `folder` with its files and flushes the removal. */
+/* Removes `folder` with its files. Nothing of that is flushed here: what a crash brings back is
+ * removed once more, for then the journal still holds the log that takes its place, or no topic
+ * names the folder; and that it is gone is flushed by recovery_clean or store_open. */
 enum error redo_remove_folder(struct recovery_pass *pass, const char *folder);
 
 /* Lists a folder and calls `each` with kind ('d', 'f') and name, until it returns an error. */

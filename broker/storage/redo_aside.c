@@ -88,6 +88,7 @@ enum error redo_aside_take_place(struct redo *redo)
     return redo_aside_take(redo, &bind);
 }
 
+/* The folder's own name has its flush before the journal is given up (store_open). */
 static enum error flush_folder(struct redo *redo)
 {
     int64_t handle = call(
@@ -97,9 +98,6 @@ static enum error flush_folder(struct redo *redo)
         return op_error(handle);
     int64_t result = call(redo, (struct op){.kind = OP_FLUSH, .handle = (int32_t)handle});
     (void)call(redo, (struct op){.kind = OP_CLOSE, .handle = (int32_t)handle});
-    if (result >= 0)
-        result = call(
-            redo, (struct op){.kind = OP_FLUSH, .handle = redo->pass->recovery->directory_handle});
     return op_error(result);
 }
 
