@@ -1,5 +1,6 @@
 /* What snapshots have made superfluous, at a start: segments, older snapshots. */
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "base/reached.h"
 #include "cluster/metadata_load.h"
 #include "storage/segment.h"
@@ -194,7 +195,8 @@ enum error metadata_prune(struct broker *broker, struct port *port, const char *
     if (!error)
         choose(&pruning);
     /* A snapshot's name may have been seen and not flushed: the last run ended in between. */
-    if (!error && pruning.segments_removed + pruning.snapshots_removed > 0)
+    if (!error && pruning.segments_removed + pruning.snapshots_removed > 0 &&
+        !MUTANT(skip_fsync_before_pruning))
         error = flush_folder(&pruning);
     if (!error)
         error = remove_chosen(&pruning);

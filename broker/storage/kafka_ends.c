@@ -227,7 +227,7 @@ static enum error cut_log(struct ends *ends)
     REACHED("torn end of a Kafka node's log");
     path_of(ends, log->segments.items[log->broken], ".log", path);
     enum error error = keep_aside(ends);
-    if (!error)
+    if (!error && !MUTANT(skip_fsync_before_kafka_cut))
         error = start_folder_flush(ends->port, log->folder);
     if (!error && !MUTANT(cut_too_little))
         error = cut_segment(ends);
@@ -250,8 +250,7 @@ static enum error begin_at_start(struct ends *ends)
     path_of(ends, ends->log.start, ".log", path);
     tell(ends, "%s ends at offset %lld, and records up to %lld were deleted: it goes on there",
          ends->log.folder, (long long)ends->log.next_offset, (long long)ends->log.start);
-    enum error error = start_file_write(ends->port, path, (struct bytes){(const uint8_t *)"", 0});
-    return error ? error : start_folder_flush(ends->port, ends->log.folder);
+    return start_file_write(ends->port, path, (struct bytes){(const uint8_t *)"", 0});
 }
 
 /* ---- damage -------------------------------------------------------------------------------- */
@@ -299,7 +298,7 @@ static enum error set_aside(struct ends *ends, const char *topic_partition)
     path_of(ends, bind.segment_base, ASIDE_SUFFIX, path);
     error = start_file_write(ends->port, path, (struct bytes){file, (int32_t)(at + size)});
     memory_free(file);
-    return error ? error : start_folder_flush(ends->port, log->folder);
+    return error;
 }
 
 static enum error refuse(struct ends *ends)
@@ -322,15 +321,16 @@ static enum error make_whole(struct ends *ends, const char *name)
     ends->report->logs++;
     if (damaged && log->is_metadata)
         return refuse(ends);
-    if (damaged)
-        return set_aside(ends, name);
-    if (log->broken >= 0 && log->is_old) /* it is refused when it is opened */
+    if (log->broken >= 0 && log->is_old && !damaged) /* it is refused when it is opened */
         return ERROR_NONE;
-    enum error error = remove_caches(ends);
-    if (!error && log->broken >= 0)
+    enum error error = damaged ? set_aside(ends, name) : remove_caches(ends);
+    if (!error && !damaged && log->broken >= 0)
         error = cut_log(ends);
-    if (!error && log->next_offset < log->start)
+    if (!error && !damaged && log->next_offset < log->start)
         error = begin_at_start(ends);
+    if (MUTANT(skip_fsync_of_kafka_log))
+        return error;
+    /* Once the directory has its mark this is not done again. */
     return error ? error : start_folder_flush(ends->port, log->folder);
 }
 

@@ -3,6 +3,7 @@
  * producers may still be needed. */
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/log_opening.h"
 #include "storage/store.h"
@@ -61,7 +62,7 @@ static void plan(struct log_opening *opening)
         if (is_orphan(log, opening->index_bases[i], first))
             remove_base(below, opening->index_bases[i]);
     forget_txn_indexes(&log->producers, first);
-    if (below->count > 0)
+    if (below->count > 0 && !MUTANT(skip_fsync_of_lone_caches))
         folder_script_flush(below);
 }
 

@@ -1,5 +1,6 @@
 #include "storage/log_starts.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "codec/crc32c.h"
 #include "storage/folder.h"
 #include "storage/offset_checkpoint.h"
@@ -165,5 +166,7 @@ enum error log_starts_save(const struct log_starts *starts, struct port *port,
     struct bytes text = log_starts_encode(starts);
     enum error error = start_file_write(port, path, text);
     memory_free((void *)(uintptr_t)text.data);
+    if (MUTANT(skip_fsync_of_gathered_starts))
+        return error;
     return error ? error : start_folder_flush(port, directory);
 }

@@ -459,7 +459,7 @@ static enum error remove_beyond(struct producer_load *load)
     bool beyond =
         state->snapshot_count > 0 && state->snapshots[state->snapshot_count - 1] > load->limit;
     if (!beyond) {
-        load->phase = load->cut ? LOAD_FLUSH : LOAD_END;
+        load->phase = load->cut && !MUTANT(skip_fsync_of_removed_snapshot) ? LOAD_FLUSH : LOAD_END;
         return ERROR_NONE;
     }
     REACHED("snapshot of producers removed");

@@ -1,6 +1,7 @@
 #include "storage/recovery.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "base/reached.h"
 #include "storage/folder.h"
 #include "storage/journal_reader.h"
@@ -325,5 +326,7 @@ enum error recovery_clean(struct recovery *recovery, const struct recovery_names
     }
     /* A journal that came back after a crash would be replayed over newer data. */
     struct op flush = {.kind = OP_FLUSH, .handle = recovery->directory_handle};
+    if (MUTANT(skip_fsync_of_cleaning))
+        return error;
     return error ? error : op_error(port_call(recovery->port, &flush));
 }

@@ -37,9 +37,9 @@ static uint64_t hash_file(struct disk *disk, struct inode *inode, uint64_t hash)
 }
 
 /* Of the names and bytes of slot 0's folder. *ret_aside: the file that was set aside, or null. */
-static uint64_t look(struct state *state, struct inode **ret_aside)
+static uint64_t look(struct disk *disk, struct inode **ret_aside)
 {
-    struct inode *folder = disk_find(disk_of(state), "data/t0-0");
+    struct inode *folder = disk_find(disk, "data/t0-0");
     uint64_t sum = 0;
     *ret_aside = NULL;
     for (struct list *node = folder ? folder->entries.next : NULL; node && node != &folder->entries;
@@ -49,7 +49,7 @@ static uint64_t look(struct state *state, struct inode **ret_aside)
         if (segment_name_parse(entry->name, ASIDE_SUFFIX, &base))
             *ret_aside = entry->inode;
         else if (!strstr(entry->name, ".tmp"))
-            sum += hash_file(disk_of(state), entry->inode, strlen(entry->name));
+            sum += hash_file(disk, entry->inode, strlen(entry->name));
     }
     return sum;
 }
@@ -114,15 +114,15 @@ static void prepare(struct state *state)
     disk_crash(disk_of(state), &choice);
     damage(state);
     struct inode *aside;
-    state->digest = look(state, &aside);
+    state->digest = look(disk_of(state), &aside);
 }
 
 /* Everything that was acknowledged lies in the file, to the byte. */
-static void look_at_aside(struct state *state)
+static void look_at_aside(struct state *state, struct disk *disk)
 {
     struct rig *rig = state->rig;
     struct inode *inode;
-    uint64_t digest = look(state, &inode);
+    uint64_t digest = look(disk, &inode);
     if (digest != state->digest)
         rig_fail(rig, "a file of the log that was set aside has changed");
     if (!inode || rig->failure[0]) {
@@ -130,7 +130,7 @@ static void look_at_aside(struct state *state)
         return;
     }
     uint8_t *file = memory_zeroed((size_t)inode->size + 1);
-    (void)disk_read(disk_of(state), inode, 0, file, (size_t)inode->size);
+    (void)disk_read(disk, inode, 0, file, (size_t)inode->size);
     struct aside aside = {0};
     struct reader reader;
     struct journal_entry entry;
@@ -151,6 +151,16 @@ static void look_at_aside(struct state *state)
         rig_fail(rig, "what was set aside ends at %lld, not %lld", (long long)next,
                  (long long)state->end);
     memory_free(file);
+}
+
+/* The journal says nothing of it any more: now it is there for good. */
+static void look_without_power(struct state *state)
+{
+    struct disk *disk = disk_clone(disk_of(state));
+    struct disk_choice choice = disk_choice_of(CHOICE_OLD, 0);
+    disk_crash(disk, &choice);
+    look_at_aside(state, disk);
+    disk_destroy(disk);
 }
 
 /* Starts, crashes in the midst of setting aside. */
@@ -197,11 +207,13 @@ void aside_run(struct aside_run *run)
         script_do(&state.script, OPERATION_checkpoint);
         if (!rig->failure[0] && rig->workers[0].log->state != LOG_FAILED)
             rig_fail(rig, "the damaged log is not offline");
-        rig_stop(rig);
         /* A replay does not read what lies before: the segment has it all, and can't be opened. */
         bool joins = run->damage == ASIDE_FLIPPED && run->starts == STARTS_CLASSIC;
         if (!rig->failure[0] && !joins)
-            look_at_aside(&state);
+            look_without_power(&state);
+        rig_stop(rig);
+        if (!rig->failure[0] && !joins)
+            look_at_aside(&state, disk_of(&state));
     }
     snprintf(run->failure, sizeof run->failure, "%s", rig->failure);
     rig_done(rig);
