@@ -91,7 +91,7 @@ static void fill_anew(struct script *script, struct rig *rig)
     DO(script, OPERATION_delete_topic);
     script_append(script, 1, 400, 1);
     DO(script, OPERATION_flush, OPERATION_checkpoint);
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 7; i++) /* so many files that an anchor is written before all have gone */
         DO(script, OPERATION_roll, OPERATION_flush, OPERATION_drain);
 }
 
