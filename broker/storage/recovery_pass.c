@@ -1,6 +1,7 @@
 #include "storage/recovery_pass.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "base/mutant.h"
 #include "storage/redo.h"
 #include "storage/redo_aside.h"
 #include <stdio.h>
@@ -189,7 +190,6 @@ void recovery_pass_run(struct recovery_pass *pass)
         if (!error)
             count_recovered(pass, redo);
     }
-    pass->any = pass->redos.count > 0;
     position = 0;
     for (struct redo *redo; (redo = map_next(&pass->redos, &position));) {
         if (redo->handle >= 0) {
@@ -221,18 +221,17 @@ static enum error take_over(struct recovery *recovery, struct recovery_pass *pas
 enum error recovery_pass_join(struct recovery *recovery, struct recovery_pass *passes, int count)
 {
     enum error error = ERROR_NONE;
-    bool any = false, flush_all = false;
+    bool flush_all = false;
     for (int i = 0; i < count; i++) {
         enum error its = take_over(recovery, &passes[i]);
         if (its && (!error || i == recovery_first_failed(recovery->halt))) {
             memcpy(recovery->fault, passes[i].fault, sizeof recovery->fault);
             error = its;
         }
-        any |= passes[i].any;
         flush_all |= passes[i].flush_all;
     }
     /* Folders' own names are flushed before the journals are given up (store_open). */
-    if (!error && flush_all) {
+    if (!error && flush_all && !MUTANT(skip_fsync_of_all_replayed)) {
         struct op flush = {.kind = OP_FLUSH_ALL, .handle = recovery->directory_handle};
         error = op_error(port_call(recovery->port, &flush));
     }

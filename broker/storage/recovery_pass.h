@@ -13,7 +13,6 @@ struct recovery_pass {
     struct map redos;         /* by topic id and partition: logs being replayed */
     struct log_starts starts; /* that it met */
     enum error error;         /* of recovery_pass_run; CANCELLED: another one had failed */
-    bool any;                 /* a log was touched */
     bool flush_all; /* many logs: one OP_FLUSH_ALL at the end instead of two flushes each */
     bool strict;    /* see struct recovery, as all below: */
     uint64_t replayed_bytes, set_aside;

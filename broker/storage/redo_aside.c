@@ -122,7 +122,7 @@ static enum error write_file(struct redo *redo, const uint8_t *data, size_t size
     if (!error)
         error = op_error(
             call(redo, (struct op){.kind = OP_RENAME, .path = temporary, .path_to = path}));
-    if (MUTANT(skip_fsync_of_aside))
+    if (MUTANT(skip_fsync_of_replayed_aside))
         return error;
     return error ? error : flush_folder(redo);
 }

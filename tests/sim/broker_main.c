@@ -141,6 +141,8 @@ static const enum mutant left_to_others[] = {MUTANT_recreated_topic_sees_old_fil
                                              MUTANT_skip_fsync_of_kafka_log,
                                              MUTANT_skip_fsync_before_pruning,
                                              MUTANT_skip_fsync_of_aside,
+                                             MUTANT_skip_fsync_of_replayed_aside,
+                                             MUTANT_skip_fsync_of_all_replayed,
                                              MUTANT_skip_fsync_of_snapshot,
                                              MUTANT_skip_fsync_of_parent,
                                              MUTANT_skip_fsync_of_small_files,
