@@ -3,14 +3,17 @@
 #include "base/memory.h"
 #include "protocol/batch.h"
 #include "storage/sidecar_format.h"
-#include <stdio.h>
+#include <string.h>
 
 const char *const segment_caches[SEGMENT_CACHES] = {".index", ".timeindex", ".txnindex",
                                                     SIDECAR_SUFFIX};
 
 void segment_name(int64_t base_offset, const char *suffix, char *name)
 {
-    snprintf(name, SEGMENT_NAME_SIZE, "%020lld%s", (long long)base_offset, suffix);
+    check(base_offset >= 0 && 20 + strlen(suffix) < SEGMENT_NAME_SIZE);
+    for (int i = 19; i >= 0; i--, base_offset /= 10)
+        name[i] = (char)('0' + base_offset % 10);
+    memcpy(name + 20, suffix, strlen(suffix) + 1);
 }
 
 bool segment_name_parse(const char *name, const char *suffix, int64_t *ret_base_offset)

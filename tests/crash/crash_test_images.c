@@ -16,7 +16,7 @@ static uint64_t seen, seen_recoveries;
 /* Runs `adjust` of random settings for a few seeds. */
 static void run(const char *name, uint64_t first_seed, void (*adjust)(struct rig_settings *))
 {
-    uint64_t count = 0, recoveries = 0;
+    uint64_t count = 0, same = 0, recoveries = 0;
     bool passed = true;
     for (uint64_t i = 0; i < 3 * times() && passed; i++) {
         uint64_t seed = first_seed + i;
@@ -30,12 +30,13 @@ static void run(const char *name, uint64_t first_seed, void (*adjust)(struct rig
                                 .recoveries = 120};
         images_run(&images, &settings);
         count += images.count;
+        same += images.same;
         recoveries += images.recovery_count;
         passed =
             test_expect(images.failure[0] == 0, __FILE__, __LINE__, "%s: %s", name, images.failure);
     }
-    printf("%s: %llu images, %llu of crashes in recovery\n", name, (unsigned long long)count,
-           (unsigned long long)recoveries);
+    printf("%s: %llu images, %llu more that equal one of them, %llu of crashes in recovery\n", name,
+           (unsigned long long)count, (unsigned long long)same, (unsigned long long)recoveries);
     seen += count + recoveries;
     seen_recoveries += recoveries;
 }

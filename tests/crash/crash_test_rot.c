@@ -1,5 +1,5 @@
 /* Rot: random bits of random directories, and every bit of small ones. BOLE_ROT_BITS=all: of zero
- * bytes, too, not only one; few: only some. */
+ * bytes, too, not only one; few: only some, in small files one in eight. */
 #include "crash/rot.h"
 #include "crash/rot_bits.h"
 #include "crash/shares.h"
@@ -37,6 +37,7 @@ static void run(const char *name, enum rot_directory directory, enum rig_starts 
                                       .starts = (int)starts,
                                       .all = much && strcmp(much, "all") == 0,
                                       .step = much && strcmp(much, "few") == 0 ? 32 : 1,
+                                      .small_step = much && strcmp(much, "few") == 0 ? 8 : 1,
                                       .share = i,
                                       .shares = count};
     shares_run(shares, sizeof *shares, count, run_share, status);

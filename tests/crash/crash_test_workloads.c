@@ -57,7 +57,7 @@ static uint64_t run(const char *name, const struct workloads *settings)
         shares[i].share = i;
     }
     shares_run(shares, sizeof *shares, count, run_share, status);
-    uint64_t workloads = 0, cuts = 0, images = 0, recoveries = 0;
+    uint64_t workloads = 0, cuts = 0, images = 0, same = 0, recoveries = 0, known = 0;
     for (int i = 0; i < count; i++) {
         test_expect(status[i] == 0, __FILE__, __LINE__, "ended with status %x; repeat it with %s",
                     (unsigned)status[i], shares[i].now);
@@ -65,11 +65,15 @@ static uint64_t run(const char *name, const struct workloads *settings)
         workloads += shares[i].workloads;
         cuts += shares[i].cuts;
         images += shares[i].images;
+        same += shares[i].same;
+        known += shares[i].known;
         recoveries += shares[i].recovery_images;
     }
-    printf("%s: %llu workloads, %llu cuts, %llu images, %llu of crashes in recovery\n", name,
-           (unsigned long long)workloads, (unsigned long long)cuts, (unsigned long long)images,
-           (unsigned long long)recoveries);
+    printf("%s: %llu workloads, %llu cuts, %llu images, %llu more that equal one of them, %llu of "
+           "crashes in recovery, %llu recovered to the same\n",
+           name, (unsigned long long)workloads, (unsigned long long)cuts,
+           (unsigned long long)images, (unsigned long long)same, (unsigned long long)recoveries,
+           (unsigned long long)known);
     shares_release(shares, SHARES * sizeof *shares);
     return images + recoveries;
 }

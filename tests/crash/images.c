@@ -1,6 +1,8 @@
 #include "crash/images.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "crash/image_digest.h"
+#include "crash/image_set.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -28,6 +30,8 @@ struct run {
     struct random random;
     struct wish wish;
     int life;
+    struct image_set seen;      /* images with their promises */
+    struct image_set recovered; /* the same of disks after a recovery */
 };
 
 static struct wish read_wish(void)
@@ -67,8 +71,11 @@ static void start_on(struct run *run, struct disk *disk, const struct promise *p
     struct rig *rig = memory_zeroed(sizeof *rig);
     rig_init_image(rig, run->settings, run->oracle, disk, promises);
     rig->lives = run->life;
+    rig->recovered = &run->recovered;
+    rig->recovered_salt = (uint64_t)run->life;
     rig_start(rig);
-    rig_stop(rig);
+    if (!rig->known)
+        rig_stop(rig);
     if (rig->failure[0])
         fail(run, crash, second, rig->failure);
     rig_done(rig);
@@ -107,6 +114,17 @@ static void crash_recovery(struct run *run, struct disk *disk, const struct prom
     disk_recording_destroy(recording);
 }
 
+/* The same files with the same promises were looked at before: a start draws nothing of its own. */
+static bool is_known(struct run *run, struct disk *disk, const struct promise promises[SLOTS_MAX])
+{
+    uint64_t digest =
+        image_digest_mix(oracle_digest(promises, run->settings->slots), (uint64_t)run->life);
+    if (run->wish.parts || image_set_add(&run->seen, image_digest_mix(digest, image_digest(disk))))
+        return false;
+    run->images->same++;
+    return true;
+}
+
 static void look_at_image(struct run *run, struct crash crash)
 {
     struct promise promises[SLOTS_MAX];
@@ -114,6 +132,10 @@ static void look_at_image(struct run *run, struct crash crash)
     struct disk_choice choice = disk_choice_of((enum disk_choice_kind)crash.kind, crash.number);
     struct disk *disk = disk_image_at(run->recording, crash.cut, &choice);
     struct images *images = run->images;
+    if (is_known(run, disk, promises)) {
+        disk_destroy(disk);
+        return;
+    }
     images->count++;
     bool twice =
         run->wish.parts ? run->wish.parts == 2 : random_once_in(&run->random, images->recoveries);
@@ -163,6 +185,8 @@ void images_run(struct images *images, const struct rig_settings *settings)
     oracle_init(&oracle, images->seed, settings->slots, settings->batch_most);
     rig_init(rig, settings, &oracle);
     random_seed(&run.random, images->seed ^ 0x1ac6e);
+    image_set_init(&run.seen);
+    image_set_init(&run.recovered);
     for (run.life = 1; run.life <= images->lives && !images->failure[0]; run.life++) {
         oracle_begin(&oracle);
         world_record_start(rig->world, 0);
@@ -181,6 +205,8 @@ void images_run(struct images *images, const struct rig_settings *settings)
             look_at_cuts(&run);
         disk_recording_destroy(run.recording);
     }
+    image_set_done(&run.seen);
+    image_set_done(&run.recovered);
     rig_done(rig);
     memory_free(rig);
     oracle_done(&oracle);

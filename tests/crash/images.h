@@ -14,6 +14,7 @@ struct images {
     uint32_t recoveries; /* once in so many images its recovery is cut too; 0: never */
     /* results */
     uint64_t count, recovery_count;
+    uint64_t same;     /* not looked at: another one had the same files and promises */
     char failure[800]; /* with the words that repeat it */
 };
 

@@ -2,6 +2,7 @@
  * a batch. */
 #include "base/check.h"
 #include "base/memory.h"
+#include "crash/image_digest.h"
 #include "crash/rig.h"
 #include "logic/epochs.h"
 #include "protocol/batch.h"
@@ -354,31 +355,13 @@ void rig_look(struct rig *rig, bool clean, int64_t ends[SLOTS_MAX])
     }
 }
 
-static uint64_t digest_of(struct disk *disk, struct inode *inode, uint64_t hash)
+/* Which of the journals and of the files of log starts tells does not matter. */
+static bool tells_the_same(const char *name)
 {
-    if (!inode->is_directory) {
-        uint8_t *bytes = read_file(disk, inode);
-        for (int64_t i = 0; i < inode->size; i++)
-            hash = (hash ^ bytes[i]) * 0x100000001b3u;
-        memory_free(bytes);
-        return hash ^ (uint64_t)inode->size << 32;
-    }
-    uint64_t sum = 0; /* of no order */
-    for (struct list *node = inode->entries.next; node != &inode->entries; node = node->next) {
-        const struct entry *entry = CONTAINER_OF(node, struct entry, link);
-        if (strncmp(entry->name, "journal-", 8) == 0 ||
-            strncmp(entry->name, "log-starts", 10) == 0) /* which of them tells does not matter */
-            continue;
-        uint64_t name = 0xcbf29ce484222325u;
-        for (const char *at = entry->name; *at; at++)
-            name = (name ^ (uint8_t)*at) * 0x100000001b3u;
-        sum += digest_of(disk, entry->inode, name);
-    }
-    return sum * 0x9fb21c651e98df25u ^ hash;
+    return strncmp(name, "journal-", 8) == 0 || strncmp(name, "log-starts", 10) == 0;
 }
 
 uint64_t rig_digest(struct rig *rig)
 {
-    struct disk *disk = rig->world->machines[0]->disk;
-    return digest_of(disk, disk_find(disk, "data"), 1);
+    return image_digest_of(disk_find(rig->world->machines[0]->disk, "data"), 1, tells_the_same);
 }

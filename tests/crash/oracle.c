@@ -1,4 +1,5 @@
 #include "crash/oracle.h"
+#include "crash/image_digest.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "base/random.h"
@@ -170,6 +171,19 @@ static uint32_t make(struct oracle *oracle, uint32_t sequence)
     }
     batch_builder_end(&builder, &BATCH_FIELDS_PLAIN);
     return (uint32_t)builder.size_bytes;
+}
+
+uint64_t oracle_digest(const struct promise promises[SLOTS_MAX], int32_t slots)
+{
+    uint64_t digest = 0;
+    for (int32_t i = 0; i < slots; i++) {
+        const struct promise *promise = &promises[i];
+        digest = image_digest_mix(digest, (uint64_t)promise->generation);
+        digest = image_digest_mix(digest, (uint64_t)promise->acknowledged_end);
+        digest = image_digest_mix(digest, (uint64_t)promise->start);
+        digest = image_digest_mix(digest, (uint64_t)promise->start_asked);
+    }
+    return digest;
 }
 
 struct bytes oracle_make(struct oracle *oracle, uint32_t *ret_sequence)

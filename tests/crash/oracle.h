@@ -73,6 +73,9 @@ int64_t oracle_truncated(struct oracle *oracle, int32_t slot, int64_t end);
 /* The promises after the first `events` events (-1: none). */
 void oracle_at(const struct oracle *oracle, int64_t events, struct promise promises[SLOTS_MAX]);
 
+/* Tells promises apart. */
+uint64_t oracle_digest(const struct promise promises[SLOTS_MAX], int32_t slots);
+
 /* The bytes of the next batch for `slot`, good until the next call of anything here. */
 struct bytes oracle_make(struct oracle *oracle, uint32_t *ret_sequence);
 

@@ -1,6 +1,7 @@
 #include "crash/rig.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "crash/image_digest.h"
 #include "crash/unflushed.h"
 #include "storage/drain.h"
 #include "storage/folder_clear.h"
@@ -243,6 +244,16 @@ static bool resumes(struct rig *rig)
     return !rig->settings.moves && random_below(&rig->random, 2);
 }
 
+/* A recovery that replays keeps nothing in memory: of the rest of the start only the disk counts.
+ */
+static bool was_recovered(struct rig *rig)
+{
+    uint64_t digest = image_digest_mix(oracle_digest(rig->promises, rig->settings.slots),
+                                       image_digest(rig->world->machines[0]->disk));
+    rig->known = !image_set_add(rig->recovered, image_digest_mix(digest, rig->recovered_salt));
+    return rig->known;
+}
+
 void rig_start(struct rig *rig)
 {
     if (rig->failure[0])
@@ -262,9 +273,10 @@ void rig_start(struct rig *rig)
         rig_fail(rig, "recovery refused: %s", rig->refusal);
         return;
     }
-    if (!rig->resumes) {
+    if (!rig->resumes && rig->recovered && was_recovered(rig))
+        return;
+    if (!rig->resumes)
         rig_look(rig, false, ends);
-    }
     if (!rig->resumes && !rig->faulty) {
         uint64_t digest = rig_digest(rig);
         if (!rig_recover(rig))

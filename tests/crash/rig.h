@@ -3,6 +3,7 @@
  * cluster: started, worked, crashed, stopped and started again over one disk, and compared with an
  * oracle. The first thing that is wrong is kept in rig->failure; from then on everything returns
  * at once. */
+#include "crash/image_set.h"
 #include "crash/oracle.h"
 #include "sim/disk_record.h"
 #include "sim/world.h"
@@ -97,6 +98,11 @@ struct rig {
     uint64_t searches;
     char failure[600];
     char refusal[600]; /* why a start refused, with file and position */
+    /* Not null: disks that recoveries have left, with their promises. A start that comes to one of
+     * them goes no further: what follows was shown for it. */
+    struct image_set *recovered;
+    uint64_t recovered_salt; /* tells apart what else the rest of the start depends on */
+    bool known;              /* this start came to one of them */
 };
 
 /* Everything drawn from the seed: sizes, latencies, no errors. */

@@ -323,7 +323,8 @@ void rot_bits_run(struct rot_bits *bits)
     int64_t number = 0;
     for (int i = 0; i < directory->count; i++) {
         const struct rot_file *file = &directory->files[i];
-        int64_t step = is_journal(file) || strstr(file->path, ".log") ? bits->step : 1;
+        int64_t step =
+            is_journal(file) || strstr(file->path, ".log") ? bits->step : bits->small_step;
         for (int64_t bit = 0; bit < 8 * file->size && !bits->failure[0]; bit++)
             if (is_wanted(directory, file, bit) && number++ % (bits->shares * step) == bits->share)
                 look_at_bit(directory, file, bit);

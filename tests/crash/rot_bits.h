@@ -22,6 +22,7 @@ struct rot_bits {
     int starts;        /* enum rig_starts */
     bool all;          /* also all bits of bytes that are zero; else one of each */
     int step;          /* of journals and segments only each step-th of these */
+    int small_step;    /* the same of the other files */
     int share, shares; /* of the bits only each shares-th, from `share` on */
     /* results */
     uint64_t bits, refused, told, harmless, torn, untold;

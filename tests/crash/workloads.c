@@ -31,7 +31,9 @@ struct walk {
     uint32_t cut;
     struct disk_recording *records;
     struct random random;
-    struct image_set seen;
+    struct image_set seen;      /* images with their promises */
+    struct image_set recovered; /* the same of disks after a recovery */
+    struct image_set stopped;   /* ... and after a clean stop, by the kind of start */
     struct wish wish;
 };
 
@@ -109,9 +111,18 @@ static void init_image(struct walk *walk, struct rig *rig, struct disk *disk, in
     rig_init_image(rig, &settings, walk->oracle, disk, walk->promises);
 }
 
-/* After a start and a clean stop: a start of the other kind finds just this. */
-static void start_again(struct rig *rig)
+static uint64_t digest_of(const struct promise promises[SLOTS_MAX], struct disk *disk)
 {
+    return image_digest_mix(oracle_digest(promises, SCRIPT_SLOTS), image_digest(disk));
+}
+
+/* After a start and a clean stop: a start of the other kind finds just this. Many images lead to
+ * the same disk, byte by byte; one start on it shows it for all of them. */
+static void start_again(struct walk *walk, struct rig *rig)
+{
+    uint64_t all = digest_of(rig->promises, rig->world->machines[0]->disk);
+    if (!image_set_add(&walk->stopped, image_digest_mix(all, (uint64_t)rig->settings.starts)))
+        return;
     uint64_t digest = rig_digest(rig);
     rig->settings.starts = rig->settings.starts == STARTS_CLASSIC ? STARTS_RESUME : STARTS_CLASSIC;
     rig_start(rig);
@@ -124,10 +135,14 @@ static void start_on(struct walk *walk, struct disk *disk, int start)
 {
     struct rig *rig = memory_zeroed(sizeof *rig);
     init_image(walk, rig, disk, start);
+    rig->recovered = &walk->recovered;
     rig_start(rig);
-    rig_stop(rig);
-    if (!rig->failure[0])
-        start_again(rig);
+    walk->workloads->known += rig->known;
+    if (!rig->known)
+        rig_stop(rig);
+    rig->recovered = NULL;
+    if (!rig->failure[0] && !rig->known)
+        start_again(walk, rig);
     if (rig->failure[0])
         fail(walk, rig->failure);
     rig_done(rig);
@@ -183,26 +198,13 @@ static void look_at_start(struct walk *walk, const struct disk *disk, struct cra
         crash_recovery(walk, disk_clone(disk), &crash);
 }
 
-static uint64_t digest_of_promises(const struct walk *walk)
-{
-    uint64_t digest = 0;
-    for (int i = 0; i < SCRIPT_SLOTS; i++) {
-        const struct promise *promise = &walk->promises[i];
-        digest = image_digest_mix(digest, (uint64_t)promise->generation);
-        digest = image_digest_mix(digest, (uint64_t)promise->acknowledged_end);
-        digest = image_digest_mix(digest, (uint64_t)promise->start);
-        digest = image_digest_mix(digest, (uint64_t)promise->start_asked);
-    }
-    return digest;
-}
-
 /* How many units there were to choose from. */
 static uint32_t look_at_choice(struct walk *walk, int kind, uint64_t number)
 {
     struct workloads *workloads = walk->workloads;
     struct disk_choice choice = disk_choice_of((enum disk_choice_kind)kind, number);
     struct disk *disk = disk_image_at(walk->records, walk->cut, &choice);
-    uint64_t digest = image_digest_mix(digest_of_promises(walk), image_digest(disk));
+    uint64_t digest = digest_of(walk->promises, disk);
     if (workloads->failure[0] || !image_set_add(&walk->seen, digest)) {
         workloads->same++;
         disk_destroy(disk);
@@ -347,6 +349,8 @@ void workloads_run(struct workloads *workloads)
     check(workloads->sample <= OPERATION_COUNT); /* else there would be pairs that don't meet */
     struct walk walk = {.workloads = workloads};
     image_set_init(&walk.seen);
+    image_set_init(&walk.recovered);
+    image_set_init(&walk.stopped);
     read_wish(&walk);
     int index = 0;
     if (walk.wish.wished)
@@ -355,4 +359,6 @@ void workloads_run(struct workloads *workloads)
         for (int length = 1; length <= workloads->operations && !workloads->failure[0]; length++)
             look_at_length(&walk, length, &index);
     image_set_done(&walk.seen);
+    image_set_done(&walk.recovered);
+    image_set_done(&walk.stopped);
 }

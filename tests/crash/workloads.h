@@ -5,7 +5,8 @@
  * that were seen before with the same promises are not looked at again.
  *
  * A start on an image must find what was promised and nothing that was not sent, change nothing
- * when done again, and leave after a clean stop what a further start finds to be just that.
+ * when done again, and leave after a clean stop what a further start finds to be just that (done
+ * once for each disk that a recovery or a stop leaves: most images lead to the same few).
  *
  * BOLE_WORKLOAD=variant:operation,...:recording:cut:kind:number:start[:cut:kind:number:start]
  * repeats one image (and the one of a crash in its recovery); without numbers one workload. */
@@ -29,6 +30,7 @@ struct workloads {
     uint64_t images_most;   /* 0: no limit */
     /* results */
     uint64_t workloads, cuts, images, same, recovery_images;
+    uint64_t known;     /* recoveries that came to a disk which others had come to */
     char now[200];      /* the words that repeat what is being looked at */
     char failure[1000]; /* with them */
 };

@@ -6,13 +6,34 @@
 
 /* ---- pages and versions ---- */
 
+/* Pages of disks that are gone, for the next ones: thousands of images live one after the other. */
+enum { SPARE_PAGES_MAX = 4096 };
+static struct page *spare_pages;
+static int spare_count;
+
+void page_spare(struct page *page)
+{
+    if (spare_count == SPARE_PAGES_MAX) {
+        memory_free(page);
+        return;
+    }
+    page->next = spare_pages;
+    spare_pages = page;
+    spare_count++;
+}
+
 struct page *page_take(struct disk *disk)
 {
     struct page *page = disk->free_pages;
-    if (page)
+    if (page) {
         disk->free_pages = page->next;
-    else
+    } else if (spare_pages) {
+        page = spare_pages;
+        spare_pages = page->next;
+        spare_count--;
+    } else {
         page = memory_aligned(16, sizeof *page);
+    }
     page->references = 1;
     return page;
 }
@@ -36,6 +57,10 @@ void page_copy_sectors(const struct disk *disk, struct page *to, const struct pa
                        uint8_t sectors)
 {
     uint32_t size = disk->sector_bytes;
+    if (sectors == 0xff && from) {
+        memcpy(to->data, from->data, DISK_PAGE_BYTES);
+        return;
+    }
     for (uint32_t at = 0; at < DISK_PAGE_BYTES; at += size) {
         if (!(sectors & (1u << (at / size))))
             continue;

@@ -78,7 +78,7 @@ struct entry {
     struct list link;
     struct inode *inode;
     uint64_t cookie;
-    char name[DISK_NAME_BYTES_MAX + 1];
+    char name[]; /* at most DISK_NAME_BYTES_MAX */
 };
 
 enum name_change_kind { NAME_LINK, NAME_UNLINK, NAME_RENAME };
@@ -104,7 +104,7 @@ struct disk {
     struct inode **inodes; /* by id; null: gone */
     uint32_t inode_count, inode_capacity;
     struct list pending_names; /* of struct name_change, oldest first */
-    struct page *free_pages;
+    struct page *free_pages;   /* of this disk; of those that are gone, see disk.c */
     struct version *free_versions;
     struct page *zeros;
 };
@@ -224,6 +224,8 @@ void name_change_free(struct disk *disk, struct name_change *change);
 void inode_drop_versions(struct disk *disk, struct inode *inode);
 void inode_reserve_slots(struct inode *inode, int32_t count);
 struct page *page_take(struct disk *disk);
+/* Of a disk that goes: the next one may have it. */
+void page_spare(struct page *page);
 void page_release(struct disk *disk, struct page *page);
 void page_copy_sectors(const struct disk *disk, struct page *to, const struct page *from,
                        uint8_t sectors);

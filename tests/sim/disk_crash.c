@@ -28,7 +28,7 @@ void disk_destroy(struct disk *disk)
     page_release(disk, disk->zeros);
     for (struct page *page; (page = disk->free_pages);) {
         disk->free_pages = page->next;
-        memory_free(page);
+        page_spare(page);
     }
     for (struct version *version; (version = disk->free_versions);) {
         disk->free_versions = version->next;

@@ -3,7 +3,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/memory.h"
-#include <stdio.h>
+#include <string.h>
 
 static struct entry *get_entry(const struct inode *directory, bool durable, const char *name)
 {
@@ -26,12 +26,12 @@ void inode_put_entry(struct inode *directory, bool durable, const char *name, st
 {
     inode_reference(inode);
     drop_entry(directory, durable, name, disk);
-    struct entry *entry = memory_zeroed(sizeof *entry);
+    size_t size = strlen(name);
+    struct entry *entry = memory_zeroed(sizeof *entry + size + 1);
     list_init(&entry->link);
     entry->inode = inode;
-    snprintf(entry->name, sizeof entry->name, "%s", name);
-    map_put(durable ? &directory->durable_names : &directory->names, entry->name,
-            strlen(entry->name), entry);
+    memcpy(entry->name, name, size);
+    map_put(durable ? &directory->durable_names : &directory->names, entry->name, size, entry);
     if (!durable) {
         entry->cookie = ++directory->last_cookie;
         list_push(&directory->entries, &entry->link);
@@ -124,7 +124,7 @@ static struct name_change *push_change(struct disk *disk, enum name_change_kind 
     change->sequence = disk->sequence;
     change->directory = directory;
     change->inode = inode;
-    snprintf(change->name, sizeof change->name, "%s", name);
+    memcpy(change->name, name, strlen(name));
     inode_reference(directory);
     inode_reference(inode);
     list_push(&disk->pending_names, &change->link);
@@ -234,7 +234,7 @@ static int64_t change_name(struct disk *disk, const struct disk_change *change)
     struct name_change *pending = push_change(disk, NAME_RENAME, directory, name, inode);
     pending->directory_to = directory_to;
     inode_reference(directory_to);
-    snprintf(pending->name_to, sizeof pending->name_to, "%s", name_to);
+    memcpy(pending->name_to, name_to, strlen(name_to));
     inode_put_entry(directory_to, false, name_to, inode, disk);
     drop_entry(directory, false, name, disk);
     return 0;
