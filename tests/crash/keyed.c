@@ -1,4 +1,4 @@
-#include "crash/keyed.h"
+#include "crash/keyed_process.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "storage/cleaner.h"
@@ -8,32 +8,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-
-enum { EVENTS_MAX = 3000000, EPOCH = 7 };
-
-/* A full disk has room again at once here: it is to be noticed after a few looks, one a second. */
-static const int64_t full_pause_ns = 50000000, full_most_ns = 60000000000;
-
-struct keyed_process {
-    struct keyed *keyed;
-    struct core core;
-    struct store store;
-    struct log *log;
-    struct flow write_flow, read_flow, settle_flow;
-    struct waiter write_waiter, read_waiter, settle_waiter;
-    struct timer write_timer, read_timer;
-    struct random random;
-    struct log_read read;
-    struct keyed_seen seen;
-    int64_t read_end;
-    bool reading, writing, stopping, read_ended, settled, once;
-    int64_t full_since_ns; /* appends have been refused since; 0: they are not */
-    enum error error;
-    uint8_t batch[KEYED_BATCH_BYTES];
-    struct keyed_record made[64];
-    uint32_t size;
-    int32_t made_count;
-};
 
 void keyed_fail(struct keyed *keyed, const char *format, ...)
 {
@@ -131,237 +105,18 @@ void keyed_done(struct keyed *keyed)
     memory_free(keyed->records);
 }
 
-static void look_for_violations(struct keyed *keyed)
+void keyed_look_for_violations(struct keyed *keyed)
 {
     if (keyed->world->violation_count)
         keyed_fail(keyed, "violation: %s", keyed->world->violation);
 }
 
-static void note_time(struct keyed *keyed)
+void keyed_note_time(struct keyed *keyed)
 {
     struct now now;
     struct port *port = keyed->process->core.port;
     port->operations->clock(port, &now);
     keyed->latest_ms = max_i64(keyed->latest_ms, now.wall_ms);
-}
-
-/* ---- writing ---- */
-
-static void mark(struct keyed *keyed)
-{
-    world_record_mark(keyed->world, 0, keyed->durable << 32 | keyed->committed);
-}
-
-static void moved(struct log *log, void *context)
-{
-    struct keyed_process *process = context;
-    struct keyed *keyed = process->keyed;
-    if (log->state != LOG_OPEN || log->durable_end <= keyed->durable)
-        return;
-    keyed->durable = log->durable_end;
-    if (keyed->settles || random_once_in(&process->random, keyed->settings.commit_once_in))
-        keyed->committed = keyed->durable;
-    mark(keyed);
-}
-
-static int64_t stable_end(const struct log *log, void *context)
-{
-    return ((struct keyed_process *)context)->keyed->committed;
-}
-
-/* An operation has failed that faults were injected into: the process ends, a start follows. */
-static bool is_fenced(const struct keyed_process *process)
-{
-    return process->store.fenced != ERROR_NONE;
-}
-
-bool keyed_is_fenced(const struct keyed *keyed)
-{
-    return keyed->process && is_fenced(keyed->process);
-}
-
-/* Refused on a full disk: the same batch once more, a little later. */
-static void append_later(struct keyed_process *process, struct flow *flow)
-{
-    int64_t now_ns = flow->core->now.monotonic_ns;
-    process->keyed->refusals++;
-    if (process->full_since_ns == 0)
-        process->full_since_ns = now_ns;
-    else if (now_ns - process->full_since_ns > full_most_ns)
-        keyed_fail(process->keyed, "append: refused for ever, though there is room");
-    timer_start(&process->write_timer, flow->core, flow, now_ns + full_pause_ns);
-}
-
-static void append(struct keyed_process *process, struct waiter *waiter, struct flow *flow)
-{
-    struct keyed *keyed = process->keyed;
-    struct log_append_result result;
-    if (process->size == 0)
-        process->size = keyed_make(keyed, process->batch, process->made, &process->made_count);
-    struct bytes batches = {process->batch, (int32_t)process->size};
-    enum error error = log_append(process->log, batches, EPOCH, &result);
-    if (error == ERROR_WOULD_WAIT) {
-        process->full_since_ns = 0;
-        waiter_park(waiter, log_room(process->log), flow);
-        return;
-    }
-    if (error && process->store.space.full && !is_fenced(process)) {
-        append_later(process, flow);
-        return;
-    }
-    if (error) {
-        if (!is_fenced(process))
-            keyed_fail(keyed, "append: %s", error_text(error));
-        return;
-    }
-    process->full_since_ns = 0;
-    check(result.base_offset == keyed->count);
-    if (keyed->count + process->made_count > keyed->capacity) {
-        keyed->capacity = 2 * keyed->capacity + 1024;
-        keyed->records =
-            memory_resized(keyed->records, (size_t)keyed->capacity * sizeof keyed->records[0]);
-    }
-    for (int i = 0; i < process->made_count; i++) {
-        process->made[i].appended_ms = flow->core->now.wall_ms;
-        process->made[i].batch_base = result.base_offset;
-        process->made[i].batch_last = result.end_offset - 1;
-        keyed->records[keyed->count++] = process->made[i];
-    }
-    process->size = 0;
-}
-
-static enum step write_step(struct flow *flow)
-{
-    struct keyed_process *process = CONTAINER_OF(flow, struct keyed_process, write_flow);
-    if (process->stopping || process->keyed->failure[0] || is_fenced(process))
-        return STEP_FAIL;
-    append(process, &process->write_waiter, flow);
-    if (process->full_since_ns > 0)
-        return STEP_AGAIN;
-    if (random_once_in(&process->random, process->keyed->settings.pause_once_in))
-        timer_start(&process->write_timer, flow->core, flow,
-                    flow->core->now.monotonic_ns +
-                        (int64_t)random_below(&process->random, 3000000));
-    return STEP_AGAIN;
-}
-
-static enum step write_end(struct flow *flow)
-{
-    CONTAINER_OF(flow, struct keyed_process, write_flow)->writing = false;
-    return STEP_NEXT;
-}
-
-static const struct flow_kind write_kind = {"writer", {{"write", write_step}, {"end", write_end}}};
-
-/* ---- reading, from the start to the end, again and again or once ---- */
-
-static enum step read_step(struct flow *flow)
-{
-    struct keyed_process *process = CONTAINER_OF(flow, struct keyed_process, read_flow);
-    struct keyed *keyed = process->keyed;
-    struct log *log = process->log;
-    struct log_read *read = &process->read;
-    if (!process->reading) {
-        enum error error = log_open(log, &process->read_waiter, flow);
-        if (error == ERROR_WOULD_WAIT)
-            return STEP_AGAIN;
-        if (error || is_fenced(process)) {
-            if (!is_fenced(process))
-                keyed_fail(keyed, "open: %s", error_text(error));
-            return STEP_FAIL;
-        }
-        if (process->read_end < 0) {
-            process->read_end = log->durable_end;
-            keyed_seen_init(&process->seen, keyed, 0);
-            if (process->once) {
-                if (log->durable_end < keyed->durable)
-                    keyed_fail(keyed, "the log ends at %lld, durable was %lld",
-                               (long long)log->durable_end, (long long)keyed->durable);
-                process->seen.strict = true;
-                process->seen.gap_end = keyed->committed;
-                process->seen.clean_end = keyed->cleaned_end > 0 ? keyed->cleaned_end : 0;
-            }
-        }
-        if (process->seen.next >= process->read_end || keyed->failure[0]) {
-            if (process->once && !keyed->failure[0])
-                keyed_seen_end(&process->seen, process->read_end, keyed->committed);
-            note_time(keyed); /* a tombstone may have gone meanwhile */
-            if (!process->once && !keyed->failure[0])
-                keyed_seen_meanwhile(&process->seen, process->read_end);
-            process->read_end = -1;
-            keyed->reads++;
-            if (process->once || process->stopping || keyed->failure[0])
-                return STEP_FAIL;
-        }
-        if (process->stopping)
-            return STEP_FAIL;
-        if (process->read_end < 0 && !process->once) {
-            timer_start(&process->read_timer, flow->core, flow,
-                        flow->core->now.monotonic_ns +
-                            (int64_t)random_below(&process->random, 1000000));
-            return STEP_AGAIN;
-        }
-        *read = (struct log_read){.log = log,
-                                  .offset = process->seen.next,
-                                  .end_offset = log->durable_end,
-                                  .max_bytes = 1 << random_below(&process->random, 18),
-                                  .at_least_one = true};
-        process->reading = true;
-    }
-    if (!log_read_step(read, flow))
-        return STEP_AGAIN;
-    process->reading = false;
-    int64_t before = process->seen.next;
-    if (read->error && is_fenced(process)) {
-        log_read_done(read);
-        return STEP_FAIL;
-    }
-    if (read->error && keyed->faulty && keyed->world->machines[0]->fault_met > 0) {
-        log_read_done(read); /* once: it is told, and the next one goes well */
-        return STEP_AGAIN;
-    }
-    if (read->error)
-        keyed_fail(keyed, "read at %lld: %s", (long long)read->offset, error_text(read->error));
-    for (int i = 0; i < read->parts_count; i++)
-        keyed_see(&process->seen, read->parts[i]);
-    log_read_done(read);
-    if (process->seen.next == before)
-        keyed_fail(keyed, "nothing is read at %lld, though the end is %lld", (long long)before,
-                   (long long)read->end_offset);
-    return STEP_AGAIN;
-}
-
-static enum step read_end(struct flow *flow)
-{
-    CONTAINER_OF(flow, struct keyed_process, read_flow)->read_ended = true;
-    return STEP_NEXT;
-}
-
-static const struct flow_kind read_kind = {"reader", {{"read", read_step}, {"end", read_end}}};
-
-static bool flows_have_ended(void *argument)
-{
-    const struct keyed_process *process = argument;
-    return process->keyed->failure[0] || (process->read_ended && !process->writing);
-}
-
-static void start_reader(struct keyed_process *process, bool once)
-{
-    process->once = once;
-    process->read_ended = process->reading = false;
-    process->read_end = -1;
-    process->read_timer = TIMER_INIT;
-    flow_start(&process->read_flow, &read_kind, &process->core);
-    world_notice(process->keyed->world, &process->core);
-}
-
-static void end_flows(struct keyed *keyed, const char *what)
-{
-    if (!keyed->failure[0] &&
-        !world_run(keyed->world,
-                   (struct world_stop){flows_have_ended, keyed->process, EVENTS_MAX, 0}))
-        keyed_fail(keyed, "%s", what);
-    look_for_violations(keyed);
 }
 
 /* ---- start, work, stop ---- */
@@ -433,24 +188,24 @@ void keyed_start(struct keyed *keyed)
     if (error)
         keyed_fail(keyed, "store_open: %s", error_text(error));
     world_add_core(keyed->world, 0, &process->core);
-    process->log->moved = moved;
-    process->log->stable_end = stable_end;
+    process->log->moved = keyed_moved;
+    process->log->stable_end = keyed_stable_end;
     process->log->context = process;
     process->log->cleaned_end = keyed->cleaned_end;
-    note_time(keyed);
-    start_reader(process, true);
+    keyed_note_time(keyed);
+    keyed_start_reader(process, true);
     cleaner_consider(process->log);
-    end_flows(keyed, "reading does not end");
+    keyed_end_flows(keyed, "reading does not end");
     if (keyed->failure[0])
         return;
     keyed->count = keyed->durable = keyed->committed = process->log->durable_end;
     keyed->cleaned_end = -1;
-    mark(keyed);
+    keyed_mark(keyed);
 }
 
 static bool fenced_now(void *argument)
 {
-    return is_fenced(argument);
+    return keyed_process_is_fenced(argument);
 }
 
 void keyed_work(struct keyed *keyed, uint64_t events)
@@ -458,11 +213,8 @@ void keyed_work(struct keyed *keyed, uint64_t events)
     struct keyed_process *process = keyed->process;
     if (keyed->failure[0])
         return;
-    process->stopping = false;
-    process->writing = true;
-    process->write_timer = TIMER_INIT;
-    flow_start(&process->write_flow, &write_kind, &process->core);
-    start_reader(process, false);
+    keyed_start_writer(process);
+    keyed_start_reader(process, false);
     keyed_work_on(keyed, events);
 }
 
@@ -471,15 +223,15 @@ void keyed_work_on(struct keyed *keyed, uint64_t events)
     if (keyed->failure[0])
         return;
     world_run(keyed->world, (struct world_stop){fenced_now, keyed->process, events, 0});
-    note_time(keyed);
-    look_for_violations(keyed);
+    keyed_note_time(keyed);
+    keyed_look_for_violations(keyed);
 }
 
 static void end_work(struct keyed *keyed)
 {
     struct keyed_process *process = keyed->process;
     process->stopping = true;
-    end_flows(keyed, "the writer and the reader do not end");
+    keyed_end_flows(keyed, "the writer and the reader do not end");
 }
 
 /* Has the cleaner nothing to do any more: the last round found nothing due? */
@@ -506,23 +258,23 @@ void keyed_settle(struct keyed *keyed)
     if (keyed->failure[0])
         return;
     keyed->committed = keyed->durable;
-    mark(keyed);
+    keyed_mark(keyed);
     double min_dirty_ratio = keyed->settings.log.min_dirty_ratio;
     keyed->settings.log.min_dirty_ratio = 0;
-    if (!world_run(keyed->world, (struct world_stop){is_clean, process, EVENTS_MAX, 0}))
+    if (!world_run(keyed->world, (struct world_stop){is_clean, process, KEYED_EVENTS_MAX, 0}))
         keyed_fail(keyed, "cleaning does not end: %lld of %lld",
                    (long long)process->log->cleaned_end, (long long)process->log->durable_end);
     if (process->log->uncleanable)
         keyed_fail(keyed, "the log can't be cleaned");
-    note_time(keyed);
+    keyed_note_time(keyed);
     if (keyed->failure[0])
         return;
     keyed->settings.log.min_dirty_ratio = min_dirty_ratio;
     keyed->settles = false;
     keyed->cleaned_end = process->log->cleaned_end;
     process->stopping = false;
-    start_reader(process, true);
-    end_flows(keyed, "reading does not end");
+    keyed_start_reader(process, true);
+    keyed_end_flows(keyed, "reading does not end");
 }
 
 static enum step settle_step(struct flow *flow)
@@ -565,11 +317,11 @@ void keyed_stop(struct keyed *keyed)
         return;
     flow_start(&process->settle_flow, &settle_kind, &process->core);
     world_notice(keyed->world, &process->core);
-    if (!world_run(keyed->world, (struct world_stop){is_settled, process, EVENTS_MAX, 0}))
+    if (!world_run(keyed->world, (struct world_stop){is_settled, process, KEYED_EVENTS_MAX, 0}))
         keyed_fail(keyed, "the store does not settle");
     /* The fault was in flight when the stop began; of a full disk the journal keeps the rest. */
-    if (keyed->faulty && (is_fenced(process) || process->error == ERROR_NO_SPACE)) {
-        keyed->fenced |= is_fenced(process);
+    if (keyed->faulty && (keyed_process_is_fenced(process) || process->error == ERROR_NO_SPACE)) {
+        keyed->fenced |= keyed_process_is_fenced(process);
         keyed_crash(keyed, true);
         return;
     }
@@ -594,7 +346,7 @@ void keyed_stop(struct keyed *keyed)
         keyed_fail(keyed, "%d handles are open after a stop",
                    keyed->world->machines[0]->handles_used);
     world_stop_machine(keyed->world, 0);
-    look_for_violations(keyed);
+    keyed_look_for_violations(keyed);
     keyed_look_at_files(keyed);
 }
 
