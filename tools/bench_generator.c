@@ -349,6 +349,13 @@ static bool turn(struct generator *generator, int64_t due_ns)
     return true;
 }
 
+/* With a rate: was every request handed out that is due before the end? However late it is. */
+static bool is_handed_out(const struct generator *generator)
+{
+    return generator->settings->plan.rate == 0 ||
+           schedule_due_ns(&generator->schedule, generator->next_index) == INT64_MAX;
+}
+
 static bool run(struct generator *generator)
 {
     const struct bench_settings *settings = generator->settings;
@@ -361,7 +368,7 @@ static bool run(struct generator *generator)
                 return false;
         }
     int64_t give_up_ns = generator->schedule.end_ns + DRAIN_NS;
-    while (generator->now_ns < generator->schedule.end_ns ||
+    while (generator->now_ns < generator->schedule.end_ns || !is_handed_out(generator) ||
            (generator->waiting > 0 && generator->now_ns < give_up_ns)) {
         int64_t due_ns;
         look(generator);
