@@ -59,7 +59,7 @@ static struct store_options store_options(const struct broker *broker, int direc
         .log_idle_ns = min_i64(settings->log_idle_ms, INT64_MAX / 2000000) * 1000000,
         .flush_all_files = 16,
         .cold_read_bytes = settings->cold_read_bytes,
-        .drains = 8,
+        .drains = 32,
         .headroom_bytes = settings->log_dir_headroom_bytes,
         .producers_most = (uint32_t)settings->partition_producers,
         .producer_expiration_ms = settings->producer_id_expiration_ms,

@@ -20,12 +20,29 @@ static void free_buffer(struct buffer *buffer)
     memory_free(buffer);
 }
 
+/* Frees of what is kept, the largest first, until no more than `most` bytes are. */
+static void trim(struct buffers *buffers, size_t most)
+{
+    for (int i = BUFFER_CLASSES; i >= 0 && buffers->kept_bytes > most; i--)
+        for (struct list *node;
+             buffers->kept_bytes > most && (node = list_pop(&buffers->kept[i]));) {
+            struct buffer *buffer = CONTAINER_OF(node, struct buffer, link);
+            buffers->kept_bytes -= buffer->size;
+            free_buffer(buffer);
+        }
+}
+
+void buffers_keep(struct buffers *buffers, size_t keep_bytes, bool large_pages)
+{
+    buffers->keep_bytes = keep_bytes;
+    buffers->large_pages = large_pages;
+    trim(buffers, keep_bytes);
+}
+
 void buffers_done(struct buffers *buffers)
 {
     check(buffers->used_bytes == 0);
-    for (int i = 0; i <= BUFFER_CLASSES; i++)
-        for (struct list *node; (node = list_pop(&buffers->kept[i]));)
-            free_buffer(CONTAINER_OF(node, struct buffer, link));
+    trim(buffers, 0);
 }
 
 static int class_of(size_t size)
@@ -59,23 +76,31 @@ static struct list *take_kept(struct buffers *buffers, int class, size_t size)
     return NULL;
 }
 
+static struct buffer *new_buffer(struct buffers *buffers, int class, size_t size)
+{
+    size_t used = buffers->used_bytes + size;
+    trim(buffers, used < buffers->budget_bytes ? buffers->budget_bytes - used : 0);
+    struct buffer *buffer = memory_zeroed(sizeof *buffer);
+    bool large = buffers->large_pages && size >= MEMORY_LARGE_PAGE;
+    buffer->data = memory_aligned(large ? MEMORY_LARGE_PAGE : BUFFER_ALIGNMENT, size);
+    if (large)
+        memory_prefer_large_pages(buffer->data, size);
+    buffer->size = size;
+    buffer->class = (int8_t) class;
+    buffer->owner = buffers;
+    list_init(&buffer->link);
+    return buffer;
+}
+
 struct buffer *buffers_take_always(struct buffers *buffers, size_t size)
 {
     int class = class_of(size);
     size_t rounded = charged_size(size);
     struct list *node = take_kept(buffers, class, rounded);
-    struct buffer *buffer;
-    if (node) {
-        buffer = CONTAINER_OF(node, struct buffer, link);
+    struct buffer *buffer =
+        node ? CONTAINER_OF(node, struct buffer, link) : new_buffer(buffers, class, rounded);
+    if (node)
         buffers->kept_bytes -= buffer->size;
-    } else {
-        buffer = memory_zeroed(sizeof *buffer);
-        buffer->data = memory_aligned(BUFFER_ALIGNMENT, rounded);
-        buffer->size = rounded;
-        buffer->class = (int8_t) class;
-        buffer->owner = buffers;
-        list_init(&buffer->link);
-    }
     check(buffer->references == 0);
     buffer->references = 1;
     buffers->used_bytes += buffer->size;

@@ -3,7 +3,8 @@
  * A buffer is taken, referenced and released on one core only; its bytes may be read by others for
  * as long as a reference is kept for them. Charged at its whole size. Released buffers are kept for
  * the next use up to `keep_bytes`, so the warm path allocates nothing; one of exact size serves
- * whoever wants little less. */
+ * whoever wants little less. What is kept and what is used are together no more than the budget,
+ * unless what is used is more alone. */
 #include "base/list.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,10 +29,15 @@ struct buffers {
     size_t kept_bytes;                    /* in free lists */
     size_t budget_bytes;                  /* buffers_take returns null beyond it */
     size_t keep_bytes;
+    bool large_pages;    /* of new ones of MEMORY_LARGE_PAGE and more */
     struct list waiters; /* flows that wait for the budget; woken at each release */
 };
 
 void buffers_init(struct buffers *buffers, size_t budget_bytes, size_t keep_bytes);
+
+/* From now on keeps up to `keep_bytes`, in large pages where that makes sense: for a burst, that
+ * uses most of the budget. What is kept beyond that is freed. */
+void buffers_keep(struct buffers *buffers, size_t keep_bytes, bool large_pages);
 
 /* Frees what is kept. Every buffer must have been released. */
 void buffers_done(struct buffers *buffers);

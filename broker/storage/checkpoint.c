@@ -484,6 +484,8 @@ static enum step idle_tick(struct flow *flow)
         return STEP_FAIL;
     if (checkpoint->idle_timer.fired) {
         producer_sweep(store);
+        if (checkpoint->idle_appended == store->counters.appended_bytes)
+            journal_count_logs(&store->journal, 0);
         if (checkpoint->idle_appended == store->counters.appended_bytes &&
             (!list_is_empty(&store->unsettled) || !list_is_empty(&store->dirty_folders)))
             checkpoint_request(store, true);

@@ -411,8 +411,13 @@ void journal_free_to_mark(struct journal *journal)
 
 void journal_count_logs(struct journal *journal, int32_t logs)
 {
-    journal->crowded = logs > journal->store->options.journal_bytes / 2 / CROWDED_BYTES;
-    if (journal->crowded)
+    struct store *store = journal->store;
+    bool crowded = logs > store->options.journal_bytes / 2 / CROWDED_BYTES;
+    if (crowded == journal->crowded)
+        return;
+    journal->crowded = crowded;
+    buffers_keep(&store->tails, crowded ? store->tails.budget_bytes : STORE_TAILS_KEPT, crowded);
+    if (crowded)
         REACHED("ring crowded");
 }
 

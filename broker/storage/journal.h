@@ -136,7 +136,9 @@ void journal_anchor_at_mark(struct journal *journal, struct anchor *ret);
 /* Called once that anchor is durable: the room is free. */
 void journal_free_to_mark(struct journal *journal);
 
-/* A checkpoint has found so many logs with something before its mark: is the ring crowded? */
+/* A checkpoint has found so many logs with something before its mark: is the ring crowded? While it
+ * is, nearly all slabs wait for the end of a checkpoint, and then are wanted again: they are kept.
+ */
 void journal_count_logs(struct journal *journal, int32_t logs);
 
 /* Up to where the file may grow now, and be used. */

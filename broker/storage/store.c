@@ -35,7 +35,8 @@ static void set_up(struct store *store, struct core *core, const struct store_op
     log_starts_init(&store->starts_found);
     store->next_log_id = 1;
     buffers_init(&store->tails,
-                 (size_t)max_i64(options->journal_bytes, options->journal_crowded_bytes), 4u << 20);
+                 (size_t)max_i64(options->journal_bytes, options->journal_crowded_bytes),
+                 STORE_TAILS_KEPT);
     drain_init(store);
     handles_init(core);
     checkpoint_init(store);

@@ -68,6 +68,8 @@ struct store_options {
     struct scrub_options scrub;
 };
 
+enum { STORE_TAILS_KEPT = 4 << 20 /* bytes of unused slabs, unless the journal is crowded */ };
+
 /* Counters, for metrics and tests. Bytes are those on disk. */
 struct store_counters {
     uint64_t journal_writes, journal_bytes, journal_grown, journal_full_waits;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <unistd.h>
 #include <string.h>
+#include <sys/mman.h>
 
 void check_failed(const char *file, int line, const char *what)
 {
@@ -32,6 +33,12 @@ void *memory_resized(void *memory, size_t size)
     void *resized = realloc(memory, size);
     check(resized != NULL || size == 0);
     return resized;
+}
+
+void memory_prefer_large_pages(void *memory, size_t size)
+{
+    if (madvise(memory, size, MADV_HUGEPAGE))
+        return; /* no such pages here: as good as before */
 }
 
 void memory_free(void *memory)

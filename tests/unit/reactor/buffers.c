@@ -1,5 +1,6 @@
 /* The budget of buffers. */
 #include "reactor/buffers.h"
+#include "base/memory.h"
 #include "reactor/flow.h"
 #include "support/test.h"
 
@@ -35,6 +36,37 @@ TEST(buffers, let_one_through_alone_whatever_is_set_aside)
     TRUE_(buffers_take(&buffers, 1) == NULL);
     buffer_release(alone);
     EQ(buffers.used_bytes, 0);
+    buffers_done(&buffers);
+}
+
+TEST(buffers, kept_and_used_are_no_more_than_the_budget)
+{
+    struct buffers buffers;
+    buffers_init(&buffers, 16384, 0);
+    buffers_keep(&buffers, 16384, true);
+    struct buffer *first = buffers_take(&buffers, 8192), *second = buffers_take(&buffers, 8192);
+    buffer_release(first);
+    EQ(buffers.kept_bytes, 8192);
+    struct buffer *small = buffers_take(&buffers, 4096);
+    TRUE_(small != NULL);
+    EQ(buffers.kept_bytes, 0); /* with the one that is kept it would be 20 KiB */
+    buffer_release(second);
+    buffer_release(small);
+    EQ(buffers.kept_bytes, 12288);
+    buffers_keep(&buffers, 4096, false);
+    EQ(buffers.kept_bytes, 4096);
+    buffers_done(&buffers);
+}
+
+TEST(buffers, in_large_pages_begin_with_one)
+{
+    struct buffers buffers;
+    buffers_init(&buffers, 64u << 20, 0);
+    buffers_keep(&buffers, 64u << 20, true);
+    struct buffer *large = buffers_take(&buffers, MEMORY_LARGE_PAGE);
+    EQ((uintptr_t)large->data % MEMORY_LARGE_PAGE, 0);
+    memset(large->data, 1, large->size);
+    buffer_release(large);
     buffers_done(&buffers);
 }
 
