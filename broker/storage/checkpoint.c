@@ -484,8 +484,10 @@ static enum step idle_tick(struct flow *flow)
         return STEP_FAIL;
     if (checkpoint->idle_timer.fired) {
         producer_sweep(store);
-        if (checkpoint->idle_appended == store->counters.appended_bytes)
+        if (checkpoint->idle_appended == store->counters.appended_bytes) {
             journal_count_logs(&store->journal, 0);
+            store_free_spares(store);
+        }
         if (checkpoint->idle_appended == store->counters.appended_bytes &&
             (!list_is_empty(&store->unsettled) || !list_is_empty(&store->dirty_folders)))
             checkpoint_request(store, true);

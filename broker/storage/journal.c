@@ -428,6 +428,15 @@ int64_t journal_limit(const struct journal *journal)
                             : options->journal_bytes;
 }
 
+void journal_free_spares(struct journal *journal)
+{
+    for (struct list *node; (node = list_pop(&journal->spare));) {
+        struct journal_block *block = CONTAINER_OF(node, struct journal_block, link);
+        memory_free(block->touched);
+        memory_free(block);
+    }
+}
+
 bool journal_is_half_full(const struct journal *journal)
 {
     return journal->live_bytes >

@@ -144,6 +144,9 @@ void journal_count_logs(struct journal *journal, int32_t logs);
 /* Up to where the file may grow now, and be used. */
 int64_t journal_limit(const struct journal *journal);
 
+/* Frees the blocks that are kept for the next appends. */
+void journal_free_spares(struct journal *journal);
+
 /* Half of what may be used of the ring is in use: time for a checkpoint. */
 bool journal_is_half_full(const struct journal *journal);
 

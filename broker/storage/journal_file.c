@@ -202,15 +202,14 @@ void journal_close(struct journal *journal)
         struct op op = {.kind = OP_CLOSE, .handle = journal->handle};
         (void)call(journal->store, &op); /* everything in it was flushed by its own write */
     }
-    struct list *lists[] = {&journal->spare, &journal->pending, &journal->flying};
+    struct list *lists[] = {&journal->pending, &journal->flying};
     for (int i = 0; i < ARRAY_COUNT(lists); i++)
-        for (struct list *node; (node = list_pop(lists[i]));) {
+        for (struct list *node; (node = list_pop(lists[i]));) { /* a fenced store never wrote it */
             struct journal_block *block = CONTAINER_OF(node, struct journal_block, link);
-            if (i > 0) /* a fenced store never wrote it */
-                buffer_release(block->slab);
-            memory_free(block->touched);
-            memory_free(block);
+            buffer_release(block->slab);
+            list_push(&journal->spare, node);
         }
+    journal_free_spares(journal);
     buffer_release(journal->slab);
     memory_free(journal->path);
     *journal = (struct journal){.handle = -1};

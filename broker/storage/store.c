@@ -13,6 +13,8 @@
 #include "storage/scrub.h"
 #include <stdio.h>
 
+enum { MANY_PIECES = 1 << 14 /* freed at once: a MiB of memory, with holes */ };
+
 static void set_up(struct store *store, struct core *core, const struct store_options *options)
 {
     *store = (struct store){.core = core, .options = *options, .directory_handle = -1};
@@ -178,19 +180,28 @@ enum error store_settle(struct store *store, struct waiter *waiter, struct flow 
     return ERROR_WOULD_WAIT;
 }
 
+void store_free_spares(struct store *store)
+{
+    int32_t freed = 0;
+    for (struct list *node; (node = list_pop(&store->spare_pieces)); freed++)
+        memory_free(node);
+    journal_free_spares(&store->journal);
+    if (freed >= MANY_PIECES)
+        memory_trim();
+}
+
 void store_close(struct store *store)
 {
     cleaner_close(store);
     scrub_close(store);
     retention_close(store);
     retire_close(store);
+    store_free_spares(store);
     journal_close(&store->journal);
     if (store->directory_handle >= 0) {
         struct op op = {.kind = OP_CLOSE, .handle = store->directory_handle};
         (void)port_call(store->core->port, &op); /* nothing was written through it */
     }
-    for (struct list *node; (node = list_pop(&store->spare_pieces));)
-        memory_free(node);
     drain_done(store);
     buffers_done(&store->tails);
     log_starts_done(&store->starts_found);

@@ -180,6 +180,10 @@ bool store_is_settled(const struct store *store);
 /* Is a drain, a checkpoint, a write, a check of an index or a removal under way? */
 bool store_is_at_work(const struct store *store);
 
+/* Frees what is kept for the next appends, when none came for a while: a burst over many logs
+ * leaves a piece for each batch that the journal had. */
+void store_free_spares(struct store *store);
+
 /* Closes files and frees memory; every log must have been closed. Blocks. */
 void store_close(struct store *store);
 

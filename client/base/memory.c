@@ -46,6 +46,13 @@ void memory_free(void *memory)
     free(memory);
 }
 
+void memory_trim(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
+}
+
 void memory_give_back_from(int size)
 {
 #ifdef M_MMAP_THRESHOLD

@@ -33,6 +33,10 @@ void memory_prefer_large_pages(void *memory, size_t size);
 /* Null is accepted. */
 void memory_free(void *memory);
 
+/* Gives back to the system what has been freed here and there, as far as it fills whole pages:
+ * after very many blocks were. Takes milliseconds where there is much. */
+void memory_trim(void);
+
 /* For a program, at its start: blocks of `size` bytes and more are given back to the system when
  * they are freed. Otherwise the C library learns from a burst to keep such memory in its heap,
  * which other blocks then leave full of holes. */
