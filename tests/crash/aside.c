@@ -1,4 +1,5 @@
 #include "crash/aside.h"
+#include "crash/scripted.h"
 #include "base/check.h"
 #include "base/memory.h"
 #include "protocol/batch.h"
@@ -11,7 +12,7 @@
 struct state {
     struct aside_run *run;
     struct rig *rig;
-    struct script script;
+    struct script *script;
     int64_t first, end; /* of slot 0: offsets that only the journal holds */
     uint64_t digest;    /* of its files after the damage, but for the one that was set aside */
 };
@@ -99,13 +100,13 @@ static void damage(struct state *state)
 static void prepare(struct state *state)
 {
     struct rig *rig = state->rig;
-    script_begin(&state->script, rig);
-    script_do(&state->script, OPERATION_append_to_two);
-    script_do(&state->script, OPERATION_checkpoint);
+    script_begin(state->script, rig);
+    script_do(state->script, OPERATION_append_to_two);
+    script_do(state->script, OPERATION_checkpoint);
     state->first = rig->failure[0] ? 0 : rig->workers[0].log->durable_end;
-    script_do(&state->script, OPERATION_append_to_two);
-    script_do(&state->script, OPERATION_append);
-    script_do(&state->script, OPERATION_flush);
+    script_do(state->script, OPERATION_append_to_two);
+    script_do(state->script, OPERATION_append);
+    script_do(state->script, OPERATION_flush);
     if (rig->failure[0])
         return;
     state->end = rig->workers[0].log->durable_end;
@@ -192,19 +193,17 @@ static struct rig_settings settings_of(enum rig_starts starts)
 void aside_run(struct aside_run *run)
 {
     struct rig_settings settings = settings_of(run->starts);
-    struct oracle oracle;
-    struct rig *rig = memory_zeroed(sizeof *rig);
-    struct state state = {.run = run, .rig = rig};
-    oracle_init(&oracle, 1, settings.slots, settings.batch_most);
-    rig_init(rig, &settings, &oracle);
+    struct scripted *scripted = scripted_create(&settings);
+    struct rig *rig = &scripted->rig;
+    struct state state = {.run = run, .rig = rig, .script = &scripted->script};
     prepare(&state);
     rig->offline = 1;
     if (run->crash_at && !rig->failure[0])
         crash_a_start(rig, run->crash_at);
     for (int life = 0; life < 2; life++) {
         rig_start(rig);
-        script_append(&state.script, 1, 400, 3);
-        script_do(&state.script, OPERATION_checkpoint);
+        script_append(state.script, 1, 400, 3);
+        script_do(state.script, OPERATION_checkpoint);
         if (!rig->failure[0] && rig->workers[0].log->state != LOG_FAILED)
             rig_fail(rig, "the damaged log is not offline");
         /* A replay does not read what lies before: the segment has it all, and can't be opened. */
@@ -216,10 +215,7 @@ void aside_run(struct aside_run *run)
             look_at_aside(&state, disk_of(&state));
     }
     snprintf(run->failure, sizeof run->failure, "%s", rig->failure);
-    rig_done(rig);
-    script_done(&state.script);
-    memory_free(rig);
-    oracle_done(&oracle);
+    scripted_destroy(scripted);
 }
 
 /* ---- partition.metadata -------------------------------------------------------------------- */
@@ -263,18 +259,16 @@ void owner_run(struct owner_run *run)
     static const enum operation operations[] = {OPERATION_append_to_two, OPERATION_append,
                                                 OPERATION_flush, OPERATION_drain};
     struct rig_settings settings = settings_of(run->starts);
-    struct oracle oracle;
-    struct rig *rig = memory_zeroed(sizeof *rig);
-    struct state state = {.rig = rig};
-    oracle_init(&oracle, 1, settings.slots, settings.batch_most);
-    rig_init(rig, &settings, &oracle);
-    script_begin(&state.script, rig);
+    struct scripted *scripted = scripted_create(&settings);
+    struct rig *rig = &scripted->rig;
+    struct state state = {.rig = rig, .script = &scripted->script};
+    script_begin(state.script, rig);
     bool all = run->journal == JOURNAL_HOLDS_ALL;
-    script_do(&state.script, all ? OPERATION_delete_topic : OPERATION_checkpoint);
+    script_do(state.script, all ? OPERATION_delete_topic : OPERATION_checkpoint);
     for (int i = 0; i < ARRAY_COUNT(operations); i++)
-        script_do(&state.script, operations[i]);
+        script_do(state.script, operations[i]);
     if (run->journal == JOURNAL_HOLDS_NOTHING)
-        script_do(&state.script, OPERATION_checkpoint);
+        script_do(state.script, OPERATION_checkpoint);
     if (!rig->failure[0]) {
         rig_crash(rig, false);
         lose_owner(&state, run->damage);
@@ -284,15 +278,12 @@ void owner_run(struct owner_run *run)
         crash_a_start(rig, run->crash_at);
     for (int life = 0; life < 2 && !rig->failure[0]; life++) {
         rig_start(rig);
-        script_do(&state.script, OPERATION_checkpoint);
+        script_do(state.script, OPERATION_checkpoint);
         rig->unowned = 0; /* it is there again, durably */
         if (!rig->failure[0] && life == 0)
             lose_power(rig);
     }
     rig_stop(rig);
     snprintf(run->failure, sizeof run->failure, "%s", rig->failure);
-    rig_done(rig);
-    script_done(&state.script);
-    memory_free(rig);
-    oracle_done(&oracle);
+    scripted_destroy(scripted);
 }

@@ -2,7 +2,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "crash/operations.h"
-#include "crash/rig.h"
+#include "crash/scripted.h"
 #include "sim/reached.h"
 #include "storage/log_state.h"
 #include "support/test.h"
@@ -87,11 +87,9 @@ TEST(handles, that_are_used_up_make_nothing_fail)
 static void close_and_go_on(void)
 {
     struct rig_settings settings = script_settings(1, 0);
-    struct oracle oracle;
-    struct rig *rig = memory_zeroed(sizeof *rig);
-    struct script *script = memory_zeroed(sizeof *script);
-    oracle_init(&oracle, 1, settings.slots, settings.batch_most);
-    rig_init(rig, &settings, &oracle);
+    struct scripted *scripted = scripted_create(&settings);
+    struct rig *rig = &scripted->rig;
+    struct script *script = &scripted->script;
     script_begin(script, rig);
     bool same = true;
     for (int i = 0; i < 3 && same; i++) {
@@ -120,10 +118,7 @@ static void close_and_go_on(void)
     EQ_TEXT(rig->failure, "");
     if (same)
         rig_stop(rig);
-    rig_done(rig);
-    oracle_done(&oracle);
-    memory_free(script);
-    memory_free(rig);
+    scripted_destroy(scripted);
 }
 
 TEST(handles, of_idle_logs_are_closed_and_the_logs_go_on_where_they_were)

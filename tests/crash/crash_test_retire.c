@@ -1,8 +1,7 @@
 /* Segments below a log start: they wait for the high watermark, and no log is closed over them. */
-#include "base/memory.h"
 #include "crash/model.h"
 #include "crash/operations.h"
-#include "crash/rig.h"
+#include "crash/scripted.h"
 #include "storage/log_state.h"
 #include "support/test.h"
 
@@ -43,18 +42,11 @@ static void begin(struct script *script, struct rig *rig)
 static void run(void (*body)(struct script *script, struct rig *rig))
 {
     struct rig_settings settings = script_settings(1, 0);
-    struct oracle oracle;
-    struct rig *rig = memory_zeroed(sizeof *rig);
-    struct script *script = memory_zeroed(sizeof *script);
-    oracle_init(&oracle, 1, settings.slots, settings.batch_most);
-    rig_init(rig, &settings, &oracle);
-    begin(script, rig);
-    body(script, rig);
-    EQ_TEXT(rig->failure, "");
-    rig_done(rig);
-    oracle_done(&oracle);
-    memory_free(script);
-    memory_free(rig);
+    struct scripted *scripted = scripted_create(&settings);
+    begin(&scripted->script, &scripted->rig);
+    body(&scripted->script, &scripted->rig);
+    EQ_TEXT(scripted->rig.failure, "");
+    scripted_destroy(scripted);
 }
 
 /* To where the second segment begins. */
