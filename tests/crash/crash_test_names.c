@@ -209,20 +209,13 @@ TEST(names, of_indexes_of_transactions)
 
 TEST(names, of_segments_that_are_swapped)
 {
-    uint64_t images = 0;
-    bool failed = false;
-    for (uint64_t seed = 9001; seed <= 9008 && !failed; seed++) {
-        struct keyed_cuts run = {.keyed = memory_zeroed(sizeof *run.keyed)};
-        keyed_names(seed, 150, &run);
-        EQ_TEXT(run.keyed->failure, "");
-        failed = run.keyed->failure[0];
-        images += run.images;
-        keyed_done(run.keyed);
-        memory_free(run.keyed);
+    for (uint64_t seed = 1; seed <= 4; seed++) {
+        struct keyed_swap swap = {.seed = seed};
+        keyed_swap(&swap);
+        EQ_TEXT(swap.failure, "");
+        printf("a swap: %llu images\n", (unsigned long long)swap.images);
+        TRUE_(swap.failure[0] || swap.images > 20);
     }
-    printf("swaps: %llu images\n", (unsigned long long)images);
-    test_expect(failed || images > 200, __FILE__, __LINE__, "%llu images",
-                (unsigned long long)images);
 }
 
 /* Where no earlier snapshot goes, nothing else has flushed names before segments do. */

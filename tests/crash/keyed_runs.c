@@ -1,6 +1,4 @@
 #include "crash/keyed_runs.h"
-#include "base/bytes.h"
-#include "base/check.h"
 #include "base/memory.h"
 #include <stdio.h>
 
@@ -153,10 +151,10 @@ static void look_at_image(struct keyed_cuts *run, uint32_t cut, struct disk_choi
     run->images++;
 }
 
-/* A first life fills a log, a second one is recorded. */
-static void record(uint64_t seed, struct keyed_cuts *run, const struct keyed_settings *settings)
+void keyed_images(uint64_t seed, uint32_t step, struct keyed_cuts *run)
 {
-    keyed_init(run->keyed, settings);
+    struct keyed_settings settings = brisk_settings(seed);
+    keyed_init(run->keyed, &settings);
     random_seed(&run->random, seed ^ 0x1ac6e);
     keyed_start(run->keyed);
     keyed_work(run->keyed, 1500);
@@ -168,12 +166,6 @@ static void record(uint64_t seed, struct keyed_cuts *run, const struct keyed_set
     if (!run->keyed->failure[0])
         keyed_crash(run->keyed, true);
     run->recording = world_record_stop(run->keyed->world, 0);
-}
-
-void keyed_images(uint64_t seed, uint32_t step, struct keyed_cuts *run)
-{
-    struct keyed_settings settings = brisk_settings(seed);
-    record(seed, run, &settings);
     for (uint32_t cut = (uint32_t)random_below(&run->random, step);
          cut <= run->recording->count && !run->keyed->failure[0];
          cut += 1 + (uint32_t)random_below(&run->random, 2 * step - 1)) {
@@ -185,35 +177,5 @@ void keyed_images(uint64_t seed, uint32_t step, struct keyed_cuts *run)
             disk_choice_of(random_once_in(&run->random, 2) ? CHOICE_ONE_OLD : CHOICE_ONE_NEW,
                            random_below(&run->random, 24)));
     }
-    disk_recording_destroy(run->recording);
-}
-
-/* Is it a change of a swap's names that has just ended? */
-static bool swaps(const struct disk_recording *recording, uint32_t cut)
-{
-    if (cut == 0 || recording->records[cut - 1].kind != RECORD_COMPLETE)
-        return false;
-    const struct disk_record *submit = &recording->records[recording->records[cut - 1].submit];
-    const char *path = submit->change.path, *path_to = submit->change.path_to;
-    return path && (strstr(path, ".swap") || strstr(path, ".deleted") ||
-                    (path_to && (strstr(path_to, ".swap") || strstr(path_to, ".deleted"))));
-}
-
-void keyed_names(uint64_t seed, uint64_t images_most, struct keyed_cuts *run)
-{
-    static const enum disk_choice_kind kinds[] = {CHOICE_CHANGE_LOST, CHOICE_CHANGE_KEPT};
-    struct keyed_settings settings = brisk_settings(seed);
-    settings.world.names_as_prefix = false;
-    settings.store.flush_all_files = 100;
-    settings.keys = KEYED_KEYS_MAX; /* of many the newest record lies in the oldest segments */
-    record(seed, run, &settings);
-    for (uint32_t cut = 0; cut <= run->recording->count && run->images < images_most; cut++)
-        for (int i = 0; i < ARRAY_COUNT(kinds) && swaps(run->recording, cut); i++) {
-            struct disk_choice choice = disk_choice_of(kinds[i], 0);
-            disk_destroy(disk_image_at(run->recording, cut, &choice)); /* counts the names */
-            uint32_t names = choice.names;
-            for (uint64_t number = 0; number < names && !run->keyed->failure[0]; number++)
-                look_at_image(run, cut, disk_choice_of(kinds[i], number));
-        }
     disk_recording_destroy(run->recording);
 }

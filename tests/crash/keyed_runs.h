@@ -38,6 +38,12 @@ struct keyed_cuts {
  * `step`-th event it is cut, and the log started on what a crash could leave. */
 void keyed_images(uint64_t seed, uint32_t step, struct keyed_cuts *run);
 
-/* The same, but cut right behind each change of a swap's names, with changes of names lost that
- * were not flushed; until so many images were looked at. */
-void keyed_names(uint64_t seed, uint64_t images_most, struct keyed_cuts *run);
+/* Three closed segments, of each of which some records are the newest of their keys, become one: in
+ * a life that is cut everywhere, with changes of names lost that were not flushed. */
+struct keyed_swap {
+    uint64_t seed; /* an argument; of what matters only the order of events is drawn from it */
+    uint64_t images;
+    char failure[700];
+};
+
+void keyed_swap(struct keyed_swap *swap);

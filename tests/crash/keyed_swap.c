@@ -1,0 +1,153 @@
+/* A swap of segments that were written by hand: see keyed_runs.h. */
+#include "base/bytes.h"
+#include "base/check.h"
+#include "base/memory.h"
+#include "crash/image_digest.h"
+#include "crash/image_set.h"
+#include "crash/keyed_runs.h"
+#include "protocol/batch.h"
+#include "storage/folder.h"
+#include <stdio.h>
+
+enum { KEYS = 16, SEGMENT = 8, SEGMENTS = 3, RECORDS = SEGMENTS * SEGMENT + 1 };
+
+struct walk {
+    struct keyed_swap *swap;
+    struct keyed *keyed;
+    struct disk_recording *recording;
+    struct image_set seen;
+};
+
+/* Of each two keys of the first segments the second one's record stays the newest. */
+static int32_t key_of(int64_t offset)
+{
+    return offset < KEYS ? (int32_t)offset : (int32_t)(offset - KEYS) * 2 % KEYS;
+}
+
+static void write_file(struct disk *disk, const char *path, const void *data, size_t size)
+{
+    struct disk_change open = {.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE};
+    int64_t inode = disk_execute(disk, &open);
+    struct iovec vector = {(void *)(uintptr_t)data, size};
+    struct disk_change write = {.kind = OP_WRITE,
+                                .inode = (uint32_t)inode,
+                                .size = (int64_t)size,
+                                .vectors = &vector,
+                                .vector_count = 1};
+    check(inode >= 0 && disk_execute(disk, &write) == (int64_t)size);
+}
+
+static void write_segment(struct keyed *keyed, struct disk *disk, int64_t from, int64_t end)
+{
+    static uint8_t file[KEYED_BATCH_BYTES], batch[KEYED_BATCH_BYTES];
+    size_t size = 0;
+    for (int64_t i = from; i < end; i++) {
+        struct keyed_record *record = &keyed->records[i];
+        int32_t count;
+        uint32_t batch_size;
+        do {
+            batch_size = keyed_make(keyed, batch, record, &count);
+        } while (record->producer >= 0 || record->key != key_of(i));
+        record->batch_base = record->batch_last = i;
+        batch_assign(batch, i, 7);
+        check(size + batch_size <= sizeof file);
+        memcpy(file + size, batch, batch_size);
+        size += batch_size;
+    }
+    char path[64];
+    snprintf(path, sizeof path, "data/k-0/%020lld.log", (long long)from);
+    write_file(disk, path, file, size);
+}
+
+static void make_log(struct keyed *keyed)
+{
+    struct disk *disk = keyed->world->machines[0]->disk;
+    struct disk_change make = {.kind = OP_MAKE_DIRECTORY, .path = "data/k-0"};
+    char text[PARTITION_METADATA_SIZE];
+    size_t size = partition_metadata_encode((struct uuid){{1}}, text);
+    keyed->capacity = RECORDS;
+    keyed->records = memory_zeroed((size_t)keyed->capacity * sizeof keyed->records[0]);
+    check(disk_execute(disk, &make) >= 0);
+    write_file(disk, "data/k-0/partition.metadata", text, size);
+    for (int64_t from = 0; from < RECORDS; from += SEGMENT)
+        write_segment(keyed, disk, from, min_i64(from + SEGMENT, RECORDS));
+    keyed->count = keyed->durable = keyed->committed = RECORDS;
+    struct disk_choice choice = disk_choice_of(CHOICE_NEW, 0);
+    disk_crash(disk, &choice); /* durable */
+    disk->names_as_prefix = false;
+}
+
+static struct keyed_settings settings_of(uint64_t seed)
+{
+    struct keyed_settings settings = keyed_settings_random(seed);
+    settings.world = world_settings_default();
+    settings.world.names_as_prefix = false;
+    settings.keys = KEYS;
+    settings.records_most = 1;
+    settings.value_most = 50;
+    settings.tombstone_once_in = 0;
+    settings.store.flush_all_files = 100;
+    settings.store.cleaner.map_bytes = 1 << 14;
+    settings.store.cleaner.bytes_per_second = 0;
+    settings.log.segment_bytes = 1 << 14;
+    settings.log.index_bytes = 1 << 12;
+    settings.log.min_dirty_ratio = 0;
+    return settings;
+}
+
+static void look_at_image(struct walk *walk, struct disk *disk, const char *what)
+{
+    struct keyed *image = memory_zeroed(sizeof *image);
+    keyed_init_image(image, walk->keyed, disk, RECORDS, RECORDS);
+    keyed_start(image);
+    keyed_stop(image);
+    if (image->failure[0])
+        snprintf(walk->swap->failure, sizeof walk->swap->failure, "%s: %s", what, image->failure);
+    keyed_done(image);
+    memory_free(image);
+    walk->swap->images++;
+}
+
+static void look_at_cut(struct walk *walk, uint32_t cut)
+{
+    static const enum disk_choice_kind kinds[] = {CHOICE_FOLDER_LOST, CHOICE_CHANGE_LOST,
+                                                  CHOICE_CHANGE_KEPT};
+    uint64_t names = 1;
+    for (int i = 0; i < ARRAY_COUNT(kinds); i++)
+        for (uint64_t number = 0; number < names && !walk->swap->failure[0]; number++) {
+            struct disk_choice choice = disk_choice_of(kinds[i], number);
+            struct disk *disk = disk_image_at(walk->recording, cut, &choice);
+            names = choice.names;
+            char what[80];
+            snprintf(what, sizeof what, "cut %u, kind %d, name %d", cut, kinds[i], (int)number);
+            if (names > 0 && image_set_add(&walk->seen, image_digest(disk)))
+                look_at_image(walk, disk, what);
+            else
+                disk_destroy(disk);
+        }
+}
+
+void keyed_swap(struct keyed_swap *swap)
+{
+    struct keyed_settings settings = settings_of(swap->seed);
+    struct walk walk = {.swap = swap, .keyed = memory_zeroed(sizeof *walk.keyed)};
+    struct keyed *keyed = walk.keyed;
+    image_set_init(&walk.seen);
+    keyed_init(keyed, &settings);
+    make_log(keyed);
+    world_record_start(keyed->world, 0);
+    keyed_start(keyed);
+    keyed_settle(keyed);
+    keyed_stop(keyed);
+    walk.recording = world_record_stop(keyed->world, 0);
+    if (!keyed->failure[0] && keyed->dropped != SEGMENT)
+        keyed_fail(keyed, "%llu records were dropped", (unsigned long long)keyed->dropped);
+    snprintf(swap->failure, sizeof swap->failure, "%s", keyed->failure);
+    for (uint32_t cut = 0; cut <= walk.recording->count && !swap->failure[0]; cut++)
+        if (cut == walk.recording->count || walk.recording->records[cut].kind == RECORD_COMPLETE)
+            look_at_cut(&walk, cut);
+    disk_recording_destroy(walk.recording);
+    keyed_done(keyed);
+    memory_free(keyed);
+    image_set_done(&walk.seen);
+}
