@@ -424,6 +424,15 @@ static enum error end_segment(struct producer_load *load)
     return sealed ? start_op(load, (struct op){.kind = OP_CLOSE, .handle = handle}) : ERROR_NONE;
 }
 
+/* Does the batch reach into the next segment? No CRC covers its base offset; believed, it would end
+ * the replay before what follows. */
+static bool reaches_beyond(const struct producer_load *load)
+{
+    const struct log *log = load->log;
+    return load->segment + 1 < log->segment_count &&
+           batch_last_offset_at(load->scan.batch) >= log->segments[load->segment + 1]->base_offset;
+}
+
 static enum error read_segment(struct producer_load *load)
 {
     struct log_scan *scan = &load->scan;
@@ -443,6 +452,12 @@ static enum error read_segment(struct producer_load *load)
             load->op.result = -(int64_t)scan->error;
             load->position = scan->position;
             return fail(load, scan->fault);
+        }
+        if (reaches_beyond(load)) {
+            REACHED("batch beyond its segment");
+            load->position = scan->position;
+            load->op.result = 0;
+            return fail(load, "a batch's offsets reach beyond its segment");
         }
         scan->whole_from = INT64_MAX;
         replay_batch(load);

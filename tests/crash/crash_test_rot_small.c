@@ -6,6 +6,7 @@
  * deleted. */
 #include "cluster/partition.h"
 #include "base/memory.h"
+#include "crash/damage.h"
 #include "crash/place.h"
 #include "sim/disk.h"
 #include "storage/log_state.h"
@@ -117,4 +118,48 @@ TEST(rot_small, of_each_bit_after_our_death)
 TEST(rot_small, of_each_bit_after_a_kafka_nodes_death)
 {
     run("died as Kafka's", "data/gone", true);
+}
+
+/* Moves the snapshots of producers away, lest a replay begin at one. */
+static void hide_snapshots(struct place *place, int round)
+{
+    for (int offset = 1; offset <= 40; offset++) {
+        char path[80], to[40];
+        snprintf(path, sizeof path, "data/t-0/%020d.snapshot", offset);
+        snprintf(to, sizeof to, "data/aside-%d-%d", round, offset);
+        if (place_exists(place, path))
+            place_move(place, path, to);
+    }
+}
+
+/* Of the first closed segment's last batch: nothing behind it in the file says that it is wrong. A
+ * replay that believed it would know nothing of the producers in later segments. */
+TEST(rot, in_the_base_offset_of_a_segments_last_batch_makes_a_replay_fail)
+{
+    char path[80];
+    int next = 0;
+    struct place place;
+    place_init(&place, 32, "data", NULL);
+    place.settings.log_segment_bytes = 1024;
+    TRUE_(place_boot(&place));
+    place_turn_topic(&place, "t");
+    for (int i = 0; i < 40; i++)
+        EQ(place_send(&place, "t", 0), ERROR_NONE);
+    place_stop(&place);
+    hide_snapshots(&place, 1);
+    TRUE_(place_boot(&place));
+    EQ(place_count(&place, "t", 0), 40);
+    place_stop(&place);
+    hide_snapshots(&place, 2);
+    do
+        snprintf(path, sizeof path, "data/t-0/%020d.log", ++next);
+    while (next < 40 && !place_exists(&place, path));
+    TRUE_(next < 40);
+    struct disk *disk = place.world->machines[0]->disk;
+    damage_flip(disk, disk_find(disk, "data/t-0/00000000000000000000.log"),
+                8 * (next - 1) * place_batch_bytes() + 1);
+    TRUE_(place_boot(&place));
+    EQ(place_count(&place, "t", 0), -1);
+    place_stop(&place);
+    place_done(&place);
 }
