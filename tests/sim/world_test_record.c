@@ -99,6 +99,52 @@ TEST(world_record, one_unit_old_and_all_others_new)
     world_destroy(one.world);
 }
 
+/* Which of a, b, c and d/e are there, by bits. */
+static int names_there(struct one *one)
+{
+    static const char *const names[] = {"a", "b", "c", "d/e"};
+    int there = 0;
+    for (int i = 0; i < 4; i++)
+        there |= (size_at(one, names[i]) >= 0) << i;
+    return there;
+}
+
+/* a is made, b is made, a becomes c: in the root; e is made: in a folder of its own. */
+TEST(world_record, of_names_alone_what_a_choice_says_is_lost)
+{
+    enum { A = 1, B = 2, C = 4, E = 8 };
+    static const struct {
+        enum disk_choice_kind kind;
+        uint64_t number;
+        int there;
+    } cases[] = {
+        {CHOICE_CHANGE_LOST, 1, C | E}, {CHOICE_CHANGE_LOST, 2, A | B | E},
+        {CHOICE_NAME_LOST, 0, B | E},   {CHOICE_NAME_LOST, 3, B | C},
+        {CHOICE_CHANGE_KEPT, 1, B | E}, {CHOICE_CHANGE_KEPT, 3, B | C | E},
+        {CHOICE_FOLDER_LOST, 0, E},     {CHOICE_FOLDER_LOST, 3, B | C},
+        {CHOICE_LINKS_LOST, 0, C | E},  {CHOICE_CHANGE_LOST, 9, B | C | E},
+    };
+    struct one one = one_create(1, NULL);
+    one.world->machines[0]->disk->names_as_prefix = false;
+    call(&one, (struct op){.kind = OP_MAKE_DIRECTORY, .path = "d"});
+    flush_folder(&one, ".");
+    world_record_start(one.world, 0);
+    (void)create_at(&one, "a");
+    (void)create_at(&one, "b");
+    call(&one, (struct op){.kind = OP_RENAME, .path = "a", .path_to = "c"});
+    (void)create_at(&one, "d/e");
+    struct disk_recording *recording = world_record_stop(one.world, 0);
+    for (int i = 0; i < (int)(sizeof cases / sizeof cases[0]); i++) {
+        struct disk_choice choice = disk_choice_of(cases[i].kind, cases[i].number);
+        struct one image = load(disk_image_at(recording, recording->count, &choice));
+        EQ(choice.names, 4);
+        EQ(names_there(&image), cases[i].there);
+        world_destroy(image.world);
+    }
+    disk_recording_destroy(recording);
+    world_destroy(one.world);
+}
+
 TEST(world_record, an_image_does_not_change_its_source)
 {
     struct disk_recording *recording = record_journal(3);
