@@ -18,7 +18,8 @@ struct loading {
     struct port *port;
     const char *folder;
     struct metadata_found *found;
-    struct arena arena;
+    struct arena batch; /* the records of a compressed one, until its end */
+    struct arena arena; /* of one record */
     struct metadata_transaction transaction;
     int64_t from;        /* records of the log below it are in the snapshot */
     int64_t next_offset; /* of the log, or of the snapshot: that must come next */
@@ -196,7 +197,7 @@ static enum error apply_batch(struct loading *loading, const struct batch *batch
     struct record record;
     enum error error = batch_check_crc(batch);
     if (!error)
-        error = batch_iterate(batch, &loading->arena, &iterator);
+        error = batch_iterate(batch, &loading->batch, &iterator);
     if (error)
         return fault(loading, error, "a batch that is damaged");
     while (!error && batch_next(&iterator, &record)) {
@@ -209,6 +210,7 @@ static enum error apply_batch(struct loading *loading, const struct batch *batch
     }
     if (!error && iterator.reader.error)
         error = fault(loading, iterator.reader.error, "a batch that is damaged");
+    arena_reset(&loading->batch, 1 << 20);
     start_progress_metadata(loading->broker, loading->port, loading->records);
     return error;
 }
@@ -415,6 +417,7 @@ enum error metadata_load(struct broker *broker, struct port *port, const char *f
                               .why_size = why_size};
     *found = (struct metadata_found){.loaded_end = -1, .last_ms = -1};
     arena_init(&loading.arena, 64u << 20);
+    arena_init(&loading.batch, 64u << 20);
     enum error error = list_folder(&loading);
     if (!error)
         error = load_newest_snapshot(&loading);
@@ -427,6 +430,7 @@ enum error metadata_load(struct broker *broker, struct port *port, const char *f
     broker->metadata_unended = loading.transaction.is_open;
     metadata_transaction_done(&loading.transaction);
     arena_done(&loading.arena);
+    arena_done(&loading.batch);
     return error;
 }
 
