@@ -488,23 +488,6 @@ TEST(metadata, is_right_whatever_bit_of_a_snapshot_flips)
     disk_destroy(disk);
 }
 
-/* Starts on what a crash has left; again, which must give the same. */
-static bool is_kept(struct disk *disk, int64_t turns, uint64_t seed, char *why)
-{
-    struct place place;
-    place_init_metadata(&place, seed, disk);
-    bool right = true;
-    for (int i = 0; i < 2 && right; i++) {
-        right = place_boot(&place) && holds(&place, turns);
-        snprintf(why, 600, "%s", place.why);
-        if (right)
-            place_stop(&place);
-    }
-    if (right)
-        place_done(&place); /* what a failed one holds is left */
-    return right;
-}
-
 TEST(metadata, is_kept_at_every_cut_of_a_life_with_snapshots_and_pruning)
 {
     struct place place;
@@ -542,7 +525,8 @@ TEST(metadata, is_kept_at_every_cut_of_a_life_with_snapshots_and_pruning)
                 disk_choice_of((enum disk_choice_kind)kinds[i], cut * 7 + 1);
             int64_t promised = max_i64(disk_mark_at(recording, cut), 25);
             char why[600];
-            kept = is_kept(disk_image_at(recording, cut, &choice), promised, 100 + cut, why);
+            kept = place_keeps_metadata(disk_image_at(recording, cut, &choice), 100 + cut, holds,
+                                        promised, why);
             test_expect(kept, __FILE__, __LINE__, "cut %u, kind %d: %s", cut, kinds[i], why);
             images++;
         }

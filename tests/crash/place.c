@@ -184,6 +184,24 @@ enum error place_try_topic(struct place *place, const char *name)
     return making.request.error;
 }
 
+bool place_keeps_metadata(struct disk *disk, uint64_t seed,
+                          bool (*holds)(struct place *place, int64_t promised), int64_t promised,
+                          char why[600])
+{
+    struct place place;
+    place_init_metadata(&place, seed, disk);
+    bool right = true;
+    for (int i = 0; i < 2 && right; i++) {
+        right = place_boot(&place) && holds(&place, promised);
+        snprintf(why, sizeof place.why, "%s", place.why);
+        if (right)
+            place_stop(&place);
+    }
+    if (right)
+        place_done(&place); /* what a failed one holds is left */
+    return right;
+}
+
 void place_turn_topic(struct place *place, const char *name)
 {
     EQ(place_try_topic(place, name), ERROR_NONE);

@@ -32,6 +32,12 @@ void place_set(struct place *place, const char *name, const char *value);
 /* False: it did not start, place->why says it. */
 bool place_boot(struct place *place);
 
+/* Starts on what a crash has left of such a place, and once more, which must give the same. False:
+ * it does not start, as `why` tells, or `holds` says no of it. Takes the disk. */
+bool place_keeps_metadata(struct disk *disk, uint64_t seed,
+                          bool (*holds)(struct place *place, int64_t promised), int64_t promised,
+                          char why[600]);
+
 /* Stops in order. */
 void place_stop(struct place *place);
 
