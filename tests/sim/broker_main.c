@@ -82,6 +82,7 @@ static const char *const wanted_marks[] = {
     "segments below the log start have gone",
     "a bit flipped in a closed segment",
     "a bit flipped beside a closed segment",
+    "a bit flipped in a snapshot of producers",
     "segments compacted",
     "swap finished at open",
     "read during a compaction's swap",

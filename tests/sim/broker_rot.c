@@ -10,7 +10,7 @@ enum { PATH_SIZE = 3 * DISK_NAME_BYTES_MAX };
 struct rot_place {
     struct inode *inode;
     struct model_partition *partition;
-    bool is_log;
+    bool is_log, is_snapshot;
     char path[PATH_SIZE];
     uint64_t seen; /* places so far, of which this is one by chance */
 };
@@ -66,22 +66,25 @@ static bool is_cold(struct simulation *sim, const struct entry *folder, const ch
 static void look_at_folder(struct simulation *sim, const struct entry *folder,
                            const char *directory, enum rot_kind kind, struct rot_place *place)
 {
-    static const char *const suffixes[] = {".log", ".index", ".timeindex", ".sidecar"};
+    static const char *const suffixes[] = {".log",     ".index",    ".timeindex",
+                                           ".sidecar", ".txnindex", ".snapshot"};
     struct model_partition *partition = partition_of(sim, folder, directory);
     const struct list *all = &folder->inode->entries;
     for (const struct list *node = all->next; partition && node != all; node = node->next) {
         const struct entry *file = CONTAINER_OF(node, struct entry, link);
         for (int i = 0; i < ARRAY_COUNT(suffixes); i++) {
             int64_t base;
+            bool is_snapshot = i == ARRAY_COUNT(suffixes) - 1;
             if ((kind == ROT_LOG) != (i == 0) ||
                 !segment_name_parse(file->name, suffixes[i], &base) || file->inode->size == 0 ||
                 file->inode->dirty_count > 0 || !list_is_empty(&file->inode->in_flight) ||
-                !is_cold(sim, folder, directory, base) ||
+                (!is_snapshot && !is_cold(sim, folder, directory, base)) ||
                 !random_once_in(&sim->extra, ++place->seen))
                 continue;
             place->inode = file->inode;
             place->partition = partition;
             place->is_log = i == 0;
+            place->is_snapshot = is_snapshot;
             snprintf(place->path, sizeof place->path, "%s/%s/%s", directory, folder->name,
                      file->name);
         }
@@ -117,6 +120,8 @@ void rot_flip(struct simulation *sim, enum rot_kind kind)
     SAY(sim, "a bit flips at %lld of %s", (long long)offset, place.path);
     if (place.is_log)
         REACHED("a bit flipped in a closed segment");
+    else if (place.is_snapshot)
+        REACHED("a bit flipped in a snapshot of producers");
     else
         REACHED("a bit flipped beside a closed segment");
 }

@@ -395,6 +395,8 @@ static void take_part(struct client *client, struct fetcher_part *part,
         part->offset = max_i64(answer->log_start_offset, part->partition->start_promised);
         part->changed = true;
     }
+    if (next < 0 && !error && part->partition->rotten && answer->records.whole.size > 0)
+        next = answer->high_watermark; /* beyond it; else it takes the room of those behind it */
     part->gave = next >= 0;
     if (next >= 0) {
         part->offset = next;
