@@ -6,6 +6,7 @@
 #include "protocol/batch.h"
 #include "storage/folder.h"
 #include "support/test.h"
+#include "crash/written.h"
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -138,41 +139,6 @@ TEST(compaction, of_every_crash_keeps_what_was_promised)
 
 /* ---- a folder of Kafka's, whose segments may end before the next one begins ---- */
 
-static void write_file(struct disk *disk, const char *path, const void *data, size_t size)
-{
-    struct disk_change open = {.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE};
-    int64_t inode = disk_execute(disk, &open);
-    struct iovec vector = {(void *)(uintptr_t)data, size};
-    struct disk_change write = {.kind = OP_WRITE,
-                                .inode = (uint32_t)inode,
-                                .size = (int64_t)size,
-                                .vectors = &vector,
-                                .vector_count = 1};
-    check(inode >= 0 && disk_execute(disk, &write) == (int64_t)size);
-}
-
-/* Batches of one record for offsets [from, end), into a segment that begins there. */
-static void write_segment(struct keyed *keyed, struct disk *disk, int64_t from, int64_t end)
-{
-    static uint8_t file[KEYED_BATCH_BYTES], batch[KEYED_BATCH_BYTES];
-    size_t size = 0;
-    for (int64_t i = from; i < end; i++) {
-        int32_t count;
-        uint32_t batch_size;
-        do {
-            batch_size = keyed_make(keyed, batch, &keyed->records[i], &count);
-        } while (keyed->records[i].producer >= 0);
-        keyed->records[i].batch_base = keyed->records[i].batch_last = i;
-        batch_assign(batch, i, 7);
-        check(size + batch_size <= sizeof file);
-        memcpy(file + size, batch, batch_size);
-        size += batch_size;
-    }
-    char path[64];
-    snprintf(path, sizeof path, "data/k-0/%020lld.log", (long long)from);
-    write_file(disk, path, file, size);
-}
-
 TEST(compaction, leaves_gaps_that_reads_pass_over)
 {
     struct keyed_settings settings = keyed_settings_random(1);
@@ -186,14 +152,10 @@ TEST(compaction, leaves_gaps_that_reads_pass_over)
     for (int i = 0; i < keyed->capacity; i++)
         keyed->records[i].producer = -1;
     struct disk *disk = keyed->world->machines[0]->disk;
-    struct disk_change make = {.kind = OP_MAKE_DIRECTORY, .path = "data/k-0"};
-    check(disk_execute(disk, &make) >= 0);
-    char text[PARTITION_METADATA_SIZE];
-    size_t size = partition_metadata_encode((struct uuid){{1}}, text);
-    write_file(disk, "data/k-0/partition.metadata", text, size);
-    write_segment(keyed, disk, 0, 5); /* 5 to 9, and all of 10 to 14, were compacted away */
-    write_file(disk, "data/k-0/00000000000000000010.log", "", 0);
-    write_segment(keyed, disk, 15, 20);
+    write_keyed_folder(disk);
+    write_keyed_segment(keyed, 0, 5, NULL); /* 5 to 9, and all of 10 to 14, were compacted away */
+    write_file(disk, "data/k-0/00000000000000000010.log", (struct bytes){0});
+    write_keyed_segment(keyed, 15, 20, NULL);
     keyed->count = keyed->durable = keyed->committed = 20;
     keyed_start(keyed);
     keyed_work(keyed, 400);

@@ -7,6 +7,7 @@
 #include "crash/keyed_runs.h"
 #include "protocol/batch.h"
 #include "storage/folder.h"
+#include "crash/written.h"
 #include <stdio.h>
 
 enum { KEYS = 16, SEGMENT = 8, SEGMENTS = 3, RECORDS = SEGMENTS * SEGMENT + 1 };
@@ -24,53 +25,14 @@ static int32_t key_of(int64_t offset)
     return offset < KEYS ? (int32_t)offset : (int32_t)(offset - KEYS) * 2 % KEYS;
 }
 
-static void write_file(struct disk *disk, const char *path, const void *data, size_t size)
-{
-    struct disk_change open = {.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE};
-    int64_t inode = disk_execute(disk, &open);
-    struct iovec vector = {(void *)(uintptr_t)data, size};
-    struct disk_change write = {.kind = OP_WRITE,
-                                .inode = (uint32_t)inode,
-                                .size = (int64_t)size,
-                                .vectors = &vector,
-                                .vector_count = 1};
-    check(inode >= 0 && disk_execute(disk, &write) == (int64_t)size);
-}
-
-static void write_segment(struct keyed *keyed, struct disk *disk, int64_t from, int64_t end)
-{
-    static uint8_t file[KEYED_BATCH_BYTES], batch[KEYED_BATCH_BYTES];
-    size_t size = 0;
-    for (int64_t i = from; i < end; i++) {
-        struct keyed_record *record = &keyed->records[i];
-        int32_t count;
-        uint32_t batch_size;
-        do {
-            batch_size = keyed_make(keyed, batch, record, &count);
-        } while (record->producer >= 0 || record->key != key_of(i));
-        record->batch_base = record->batch_last = i;
-        batch_assign(batch, i, 7);
-        check(size + batch_size <= sizeof file);
-        memcpy(file + size, batch, batch_size);
-        size += batch_size;
-    }
-    char path[64];
-    snprintf(path, sizeof path, "data/k-0/%020lld.log", (long long)from);
-    write_file(disk, path, file, size);
-}
-
 static void make_log(struct keyed *keyed)
 {
     struct disk *disk = keyed->world->machines[0]->disk;
-    struct disk_change make = {.kind = OP_MAKE_DIRECTORY, .path = "data/k-0"};
-    char text[PARTITION_METADATA_SIZE];
-    size_t size = partition_metadata_encode((struct uuid){{1}}, text);
     keyed->capacity = RECORDS;
     keyed->records = memory_zeroed((size_t)keyed->capacity * sizeof keyed->records[0]);
-    check(disk_execute(disk, &make) >= 0);
-    write_file(disk, "data/k-0/partition.metadata", text, size);
+    write_keyed_folder(disk);
     for (int64_t from = 0; from < RECORDS; from += SEGMENT)
-        write_segment(keyed, disk, from, min_i64(from + SEGMENT, RECORDS));
+        write_keyed_segment(keyed, from, min_i64(from + SEGMENT, RECORDS), key_of);
     keyed->count = keyed->durable = keyed->committed = RECORDS;
     struct disk_choice choice = disk_choice_of(CHOICE_NEW, 0);
     disk_crash(disk, &choice); /* durable */

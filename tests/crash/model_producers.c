@@ -5,6 +5,7 @@
 #include "protocol/batch.h"
 #include "storage/log_state.h"
 #include "storage/producer_snapshot.h"
+#include "crash/written.h"
 #include <stdio.h>
 
 enum { IDS = 4, FIRST_ID = 1000, WINDOW = 5, COORDINATOR_EPOCH = 3 };
@@ -159,20 +160,6 @@ const struct sent *model_recent_batch(const struct oracle *oracle, int32_t slot,
     struct seen seen;
     peek(of, FIRST_ID + (int64_t)random_below(random, IDS), &seen);
     return seen.count ? seen.batches[random_below(random, (uint64_t)seen.count)] : NULL;
-}
-
-static void write_file(struct disk *disk, const char *path, struct bytes bytes)
-{
-    struct iovec vector = {(void *)(uintptr_t)bytes.data, (size_t)bytes.size};
-    struct disk_change make = {.kind = OP_OPEN, .path = path, .flags = OPEN_WRITE | OPEN_CREATE};
-    int64_t inode = disk_execute(disk, &make);
-    check(inode > 0);
-    struct disk_change write = {.kind = OP_WRITE,
-                                .inode = (uint32_t)inode,
-                                .size = bytes.size,
-                                .vectors = &vector,
-                                .vector_count = 1};
-    check(disk_execute(disk, &write) == bytes.size);
 }
 
 void model_plant_snapshot(struct rig *rig, int32_t slot)
