@@ -3,8 +3,6 @@
 #include "base/check.h"
 #include "crash/keyed_runs.h"
 #include "crash/numbers.h"
-#include "protocol/batch.h"
-#include "storage/folder.h"
 #include "support/test.h"
 #include "crash/written.h"
 #include <stdio.h>

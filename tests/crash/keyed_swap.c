@@ -5,8 +5,6 @@
 #include "crash/image_digest.h"
 #include "crash/image_set.h"
 #include "crash/keyed_runs.h"
-#include "protocol/batch.h"
-#include "storage/folder.h"
 #include "crash/written.h"
 #include <stdio.h>
 
