@@ -233,10 +233,18 @@ enum error journal_reader_next(struct journal_reader *reader, struct bytes *ret_
         *ret_entries =
             (struct bytes){block + BLOCK_HEADER_SIZE, (int32_t)(header.length - BLOCK_HEADER_SIZE)};
         int64_t end = places[i] + (int64_t)align_up(header.length, reader->anchor.alignment);
-        reader->live_bytes += end - places[i];
-        if (places[i] != reader->position) {
+        /* What a wrap skipped is live with what lies before it. Before the first block nothing
+         * does: the ring may have grown since, and go on over where the anchor points to. */
+        if (places[i] != reader->position && reader->live_bytes > 0) {
             reader->live_bytes += reader->file_size - reader->position;
             reader->wrapped = true;
+        }
+        reader->live_bytes += end - places[i];
+        if (reader->live_bytes > reader->file_size - JOURNAL_RING_BEGIN) {
+            snprintf(reader->fault, sizeof reader->fault,
+                     "block %llu at position %lld lies over older ones that are live",
+                     (unsigned long long)reader->sequence, (long long)places[i]);
+            return ERROR_CHECKSUM;
         }
         reader->position = end;
         reader->lap = header.lap;

@@ -4,7 +4,8 @@
  *           at the end or none.
  *  1. Whatever lies there, reading ends, within the file, and with a reason when it fails.
  *  2. Of sealed blocks that nobody damaged every one comes back, as it was, and no other.
- *  3. Entries that decode encode to the bytes they came from. */
+ *  3. Entries that decode encode to the bytes they came from.
+ *  4. What is live fits into the ring. */
 #include "fuzz/fuzz.h"
 #include "base/memory.h"
 #include "codec/crc32c.h"
@@ -178,6 +179,8 @@ static void read_all(struct file_port *file, const struct bytes *blocks, int cou
     }
     check(!blocks || (error == ERROR_NONE && found == count));
     check(error == ERROR_NONE || reader.fault[0]);
+    check(error != ERROR_NONE || reader.live_bytes == 0 ||
+          reader.live_bytes <= file->size - JOURNAL_RING_BEGIN);
     journal_reader_close(&reader);
 }
 
