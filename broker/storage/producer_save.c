@@ -1,7 +1,9 @@
 /*   index -> flush its folder -> snapshot -> remove old ones
  *
  * Indexes are written durably and their names flushed before the snapshot is begun (invariant 3 of
- * producer_state.h). The snapshot itself is not flushed: a torn one is found out by its CRC. */
+ * producer_state.h). The snapshot is written durably, too; the next checkpoint flushes its name.
+ * One that a crash tears is found out by its CRC, but what it knew may be nowhere else: compaction
+ * leaves but the last batch of each producer. */
 #include "storage/producer_save.h"
 #include "base/check.h"
 #include "base/memory.h"
@@ -132,15 +134,22 @@ static enum step begin_index(struct drain *drain)
     return STEP_AGAIN;
 }
 
-/* Writes what is left of the vector at drain->from. */
-static enum step write_rest(struct drain *drain, uint32_t flags)
+static bool is_snapshot(const struct drain *drain)
 {
-    start_op(drain, (struct op){.kind = OP_WRITE,
-                                .handle = drain->handle,
-                                .flags = flags,
-                                .vectors = &drain->vector,
-                                .vector_count = 1,
-                                .offset = drain->from});
+    return drain->phase >= SAVE_SNAPSHOT_OPENED;
+}
+
+/* Writes what is left of the vector at drain->from. */
+static enum step write_rest(struct drain *drain)
+{
+    start_op(
+        drain,
+        (struct op){.kind = OP_WRITE,
+                    .handle = drain->handle,
+                    .flags = MUTANT(snapshot_not_flushed) && is_snapshot(drain) ? 0 : WRITE_DURABLE,
+                    .vectors = &drain->vector,
+                    .vector_count = 1,
+                    .offset = drain->from});
     return STEP_AGAIN;
 }
 
@@ -158,12 +167,12 @@ static enum step step_index(struct drain *drain)
     switch (drain->phase) {
     case SAVE_INDEX_OPENED:
         drain->phase = SAVE_INDEX_WRITTEN;
-        return write_rest(drain, WRITE_DURABLE);
+        return write_rest(drain);
     case SAVE_INDEX_WRITTEN:
         if (drain->op.result == 0)
             return drain_give_up(drain, "an index of transactions could not be written");
         if (!take_written(drain))
-            return write_rest(drain, WRITE_DURABLE);
+            return write_rest(drain);
         buffer_release(drain->chunk);
         drain->chunk = NULL;
         drain->names_to_flush = true;
@@ -265,12 +274,12 @@ static enum step step_snapshot(struct drain *drain)
         return STEP_AGAIN;
     case SAVE_SNAPSHOT_CUT:
         drain->phase = SAVE_SNAPSHOT_WRITTEN;
-        return write_rest(drain, 0);
+        return write_rest(drain);
     case SAVE_SNAPSHOT_WRITTEN:
         if (drain->op.result == 0)
             return drain_give_up(drain, "a snapshot of producers could not be written");
         if (!take_written(drain))
-            return write_rest(drain, 0);
+            return write_rest(drain);
         buffer_release(drain->chunk);
         drain->chunk = NULL;
         drain->phase = SAVE_SNAPSHOT_CLOSED;

@@ -23,6 +23,10 @@ static const char *look(const struct inode *folder, const char **ret_what)
     for (const struct entry *entry; (entry = map_next(&folder->names, &position)) && !found;) {
         *ret_what = "is there";
         found = other(&folder->durable_names, entry) ? NULL : entry->name;
+        if (!found && entry->inode->dirty_count > 0 && strstr(entry->name, ".snapshot")) {
+            *ret_what = "holds what it does";
+            found = entry->name;
+        }
         if (!found && entry->inode->is_directory)
             found = look(entry->inode, ret_what);
     }

@@ -1,5 +1,6 @@
 #pragma once
-/* After a clean stop: what of the names on a disk a loss of power could still change. */
+/* After a clean stop: what of the names on a disk, or of the bytes of producers' snapshots, a loss
+ * of power could still change. */
 #include "sim/disk.h"
 
 /* Nothing (null), or a sentence about one of them. What a start removes anyway may come back. The
