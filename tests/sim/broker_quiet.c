@@ -329,6 +329,7 @@ void quiet_look(struct simulation *sim)
     struct world_settings before = world->settings;
     uint64_t begun = world->events;
     sim_end_faults(sim);
+    quiet->begun_ns = world->now_ns;
     quiet->hush = true;
     world_run(world,
               (struct world_stop){.until = has_settled, .argument = sim, .for_ns = minute_ns});

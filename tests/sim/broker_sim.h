@@ -25,6 +25,7 @@ struct quiet {
     bool stepped;      /* the wall clock is wrong: only its topics are written to */
     bool undisturbed;  /* nothing that the world does ends a connection */
     int64_t up_ns;     /* the broker came up then */
+    int64_t begun_ns;  /* the world does nothing to connections since; what it did may arrive yet */
     struct quiet_step {
         int64_t since_ns, offset_ms;
     } steps[QUIET_STEPS];
