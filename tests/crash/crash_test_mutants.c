@@ -369,7 +369,9 @@ TEST(reached, marks_of_the_storage_layer)
         rot_run(&rot, seed);
         EQ_TEXT(rot.failure, "");
     }
-    for (uint64_t seed = 1; seed <= 60; seed++) {
+    /* a few seeds only meet an index that is whole by itself, and names no batch */
+    for (uint64_t seed = 1;
+         seed <= 60 || (seed <= 600 && !reached_count("time index not believed")); seed++) {
         char failure[800];
         caches_run(seed, 25, failure, sizeof failure);
         EQ_TEXT(failure, "");
