@@ -98,6 +98,11 @@ enum error journal_begin(struct journal *journal, struct random *random);
  * sequence, its place and the chain would have to fit what is written over its beginning. */
 void journal_resume(struct journal *journal, const struct journal_reader *reader);
 
+/* After journal_resume: writes once more, durably, what the last write left. It may have been torn
+ * off by the end of a process, or have failed: then it can be read and is still not on the disk,
+ * and a loss of power would take it from before what is written next. Blocks. */
+enum error journal_settle_last(struct journal *journal, const struct journal_reader *reader);
+
 /* After journal_resume: a journal of an older version gets anchors of this one, with the same
  * content. Blocks. */
 enum error journal_renew(struct journal *journal, const struct anchor *anchor);

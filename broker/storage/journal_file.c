@@ -184,6 +184,35 @@ void journal_resume(struct journal *journal, const struct journal_reader *reader
     check(journal->live_bytes <= journal->ring_end - JOURNAL_RING_BEGIN);
 }
 
+/* A write of the journal begins once the one before is durable: only of the last one nobody knows.
+ */
+enum error journal_settle_last(struct journal *journal, const struct journal_reader *reader)
+{
+    int64_t size = reader->position - reader->write_position;
+    if (size == 0 || MUTANT(last_write_believed))
+        return ERROR_NONE;
+    struct buffer *buffer = buffers_take_always(&journal->store->core->buffers, (size_t)size);
+    struct iovec vector = {buffer->data, (size_t)size};
+    enum error error = ERROR_NONE;
+    for (int64_t got = 0; got < size && !error;) {
+        struct op op = {.kind = OP_READ,
+                        .handle = journal->handle,
+                        .data = buffer->data + got,
+                        .size = (size_t)(size - got),
+                        .offset = reader->write_position + got};
+        int64_t result = call(journal->store, &op);
+        result = result > 0 ? (int64_t)align_down((uint64_t)result, journal->alignment) : result;
+        error = result > 0 ? ERROR_NONE : result ? op_error(result) : ERROR_INPUT_OUTPUT;
+        got += result;
+    }
+    if (!error)
+        error = write_whole(journal->store, journal->handle, vector, reader->write_position,
+                            WRITE_DURABLE);
+    REACHED("the last write of a journal written again");
+    buffer_release(buffer);
+    return error;
+}
+
 enum error journal_renew(struct journal *journal, const struct anchor *anchor)
 {
     if (anchor->version == JOURNAL_VERSION)

@@ -153,7 +153,7 @@ enum error journal_reader_open(struct journal_reader *reader, struct port *port,
     reader->direct_alignment = stat.direct_alignment;
     reader->file_size = (int64_t)align_down((uint64_t)stat.size_bytes, stat.direct_alignment);
     enum error error = read_anchor(reader);
-    reader->position = reader->anchor.start_position;
+    reader->position = reader->write_position = reader->anchor.start_position;
     reader->sequence = reader->anchor.start_sequence;
     reader->chain = reader->anchor.start_chain;
     if (!error && !reader->fresh && !anchor_is_possible(reader)) {
@@ -246,6 +246,8 @@ enum error journal_reader_next(struct journal_reader *reader, struct bytes *ret_
                      (unsigned long long)reader->sequence, (long long)places[i]);
             return ERROR_CHECKSUM;
         }
+        if (header.place == 0 || places[i] != reader->position)
+            reader->write_position = places[i];
         reader->position = end;
         reader->lap = header.lap;
         reader->sequence++;

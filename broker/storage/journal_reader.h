@@ -10,7 +10,8 @@ struct journal_reader {
     int32_t handle;
     int64_t file_size, position;
     struct anchor anchor;
-    uint64_t sequence; /* of the next block */
+    int64_t write_position; /* where the write began that the last block read was part of */
+    uint64_t sequence;      /* of the next block */
     uint32_t chain;
     uint16_t lap;              /* of the last block read */
     uint32_t direct_alignment; /* of the disk it lies on now */

@@ -177,7 +177,8 @@ enum error store_resume(struct store *store, struct journal_content *content,
     journal_resume(&store->journal, &content->reader);
     if (resuming.bytes > 0)
         REACHED("journal resumed");
-    return journal_renew(&store->journal, &content->reader.anchor);
+    error = journal_settle_last(&store->journal, &content->reader);
+    return error ? error : journal_renew(&store->journal, &content->reader.anchor);
 }
 
 /* ---- the log's part, when it is opened ----------------------------------------------------- */

@@ -55,3 +55,30 @@ TEST(journal, of_which_no_more_is_live_than_the_ring_holds)
     EQ(live_blocks(&place, 3, 0, 7), 7); /* beyond where the anchor points to */
     place_done(&place);
 }
+
+/* A write fails; the next process can read it all the same, and goes on behind it; then power is
+ * lost. */
+TEST(journal, goes_on_behind_nothing_that_a_loss_of_power_takes)
+{
+    for (uint64_t seed = 1; seed <= 120; seed++) {
+        struct place place;
+        place_init(&place, seed, "data", NULL);
+        TRUE_(place_boot(&place));
+        place_turn_topic(&place, "t1");
+        EQ(place_send(&place, "t1", 0), ERROR_NONE);
+        world_fail(place.world, 0, OP_WRITE, 1, ERROR_INPUT_OUTPUT);
+        int sent = 1 + (place_send(&place, "t1", 0) == ERROR_NONE); /* it was another write */
+        world_kill(place.world, 0);
+        bool up = place_boot(&place);
+        for (int i = 0; i < 3 && up; i++, sent++)
+            EQ(place_send(&place, "t1", 0), ERROR_NONE);
+        world_crash(place.world, 0);
+        up = up && place_boot(&place);
+        test_expect(up, __FILE__, __LINE__, "seed %llu: %s", (unsigned long long)seed, place.why);
+        if (!up)
+            return; /* what a failed one holds is left */
+        TRUE_(place_count(&place, "t1", 0) >= sent);
+        place_stop(&place);
+        place_done(&place);
+    }
+}
