@@ -12,6 +12,7 @@
 #include "metrics/metrics.h"
 #include "reactor/core.h"
 #include "reactor/crew.h"
+#include "storage/folder_claims.h"
 #include "storage/offset_checkpoint.h"
 
 struct broker;
@@ -49,6 +50,7 @@ struct shard {
 struct directory {
     char *path;     /* no trailing slash */
     struct uuid id; /* of meta.properties; zero while it is absent */
+    struct folder_claims claims;
     int32_t lock_handle;
     bool holds_partitions;            /* log.dirs names it; else metadata.log.dir alone does */
     enum error absent;                /* NONE, or why it could not be used at the start */

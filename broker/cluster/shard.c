@@ -45,11 +45,12 @@ static struct scrub_options scrub_options(const struct broker *broker)
     };
 }
 
-static struct store_options store_options(const struct broker *broker, int directory)
+static struct store_options store_options(struct broker *broker, int directory)
 {
     const struct settings *settings = broker->settings;
     return (struct store_options){
         .directory = broker->directories[directory].path,
+        .claims = &broker->directories[directory].claims,
         .journal_initial_bytes = min_i64(settings->journal_initial_bytes, settings->journal_bytes),
         .journal_bytes = settings->journal_bytes,
         .journal_crowded_bytes = settings->journal_crowded_bytes,

@@ -5,6 +5,7 @@
 #include "base/reached.h"
 #include "storage/aside.h"
 #include "storage/folder.h"
+#include "storage/folder_claims.h"
 #include "storage/handles.h"
 #include "storage/log_epochs.h"
 #include "storage/log_state.h"
@@ -62,7 +63,7 @@ static void start_drains(struct store *store)
            !list_is_empty(&store->idle_drains)) {
         struct log *log = CONTAINER_OF(list_pop(&store->ready), struct log, ready);
         struct drain *drain = CONTAINER_OF(list_pop(&store->idle_drains), struct drain, idle);
-        *drain = (struct drain){.log = log, .handle = -1};
+        *drain = (struct drain){.log = log, .handle = -1, .timer = TIMER_INIT};
         list_init(&drain->idle);
         log->draining = true;
         flow_start(&drain->flow, &drain_flow, store->core);
@@ -156,6 +157,24 @@ static enum step drain_log(struct flow *flow)
     return error && !log->resumed ? STEP_FAIL : STEP_NEXT;
 }
 
+/* False: it waits. */
+static bool claim_folder(struct drain *drain)
+{
+    struct store *store = drain->log->store;
+    drain->claims = folder_claim(store->options.claims, drain->log->folder);
+    if (!drain->claims)
+        timer_start(&drain->timer, store->core, &drain->flow,
+                    store->core->now.monotonic_ns + FOLDER_CLAIM_AGAIN_NS);
+    return drain->claims;
+}
+
+static void release_folder(struct drain *drain)
+{
+    if (drain->claims)
+        folder_release(drain->log->store->options.claims, drain->log->folder);
+    drain->claims = false;
+}
+
 static enum step close_small_file(struct drain *drain)
 {
     drain_start_op(drain, (struct op){.kind = OP_CLOSE, .handle = drain->handle});
@@ -178,6 +197,8 @@ static enum step drain_folder(struct flow *flow)
         choose_chunk(drain);
         return STEP_NEXT;
     }
+    if (drain->phase == 0 && !claim_folder(drain))
+        return STEP_AGAIN;
     switch (drain->phase++) {
     case 0:
         drain_start_op(drain, (struct op){.kind = OP_MAKE_DIRECTORY, .path = log->folder});
@@ -229,6 +250,7 @@ static enum step drain_folder(struct flow *flow)
         return close_small_file(drain);
     default:
         drain->phase = 0;
+        release_folder(drain);
         buffer_release(drain->chunk);
         drain->chunk = NULL;
         log->folder_exists = true;
@@ -524,6 +546,7 @@ static enum step drain_finish(struct flow *flow)
         drain->handle = -1;
         return STEP_AGAIN;
     }
+    release_folder(drain);
     buffer_release(drain->chunk);
     drain->chunk = NULL;
     if (drain->segment) {

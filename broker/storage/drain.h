@@ -31,6 +31,8 @@ struct drain {
     int32_t entries;     /* that are being written to it */
     int32_t handle;      /* of a small file being written */
     bool remade;         /* the folder was there before its first drain */
+    bool claims;         /* its folder (folder_claims.h) */
+    struct timer timer;  /* to claim it again */
     bool names_to_flush; /* of indexes of transactions (producer_save.c) */
     char path[1024];
     struct file_replace replace;

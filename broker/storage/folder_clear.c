@@ -6,6 +6,7 @@
 #include "storage/file_read.h"
 #include "storage/file_replace.h"
 #include "storage/folder.h"
+#include "storage/folder_claims.h"
 #include "storage/handles.h"
 #include "storage/log_state.h"
 #include "storage/store.h"
@@ -34,13 +35,16 @@ struct folder_clearing {
     char *folder;
     char path[1024];
     enum naming naming;
-    struct uuid topic_id; /* of the log */
+    struct uuid topic_id;   /* of the log, if it had one */
+    bool has_topic, claims; /* claims: the folder (folder_claims.h) */
+    struct timer timer;
     struct file_read read;
     struct file_replace replace;
     char text[PARTITION_METADATA_SIZE];
 };
 
 static enum step clear_log(struct flow *flow);
+static enum step clear_claim(struct flow *flow);
 static enum step clear_open(struct flow *flow);
 static enum step clear_name(struct flow *flow);
 static enum step clear_files(struct flow *flow);
@@ -53,6 +57,7 @@ static enum step clear_finish(struct flow *flow);
 
 static const struct flow_kind clear_flow = {"folder clear",
                                             {{"log", clear_log},
+                                             {"claim", clear_claim},
                                              {"open", clear_open},
                                              {"name", clear_name},
                                              {"files", clear_files},
@@ -81,6 +86,7 @@ void folder_clear_start(struct store *store, const char *folder, struct log *log
     clearing->store = store;
     clearing->log = log;
     clearing->handle = -1;
+    clearing->timer = TIMER_INIT;
     size_t size = strlen(folder) + 1;
     clearing->folder = memory_zeroed(size);
     memcpy(clearing->folder, folder, size);
@@ -185,6 +191,7 @@ static enum step clear_log(struct flow *flow)
     }
     clearing->naming = naming_of(log);
     clearing->topic_id = log->topic_id;
+    clearing->has_topic = true;
     log_free(log);
     clearing->log = NULL;
     return clearing->store->fenced ? STEP_FAIL : STEP_NEXT; /* a start removes the folder */
@@ -225,6 +232,20 @@ static bool is_put_off(struct folder_clearing *clearing, const char *path)
     return true;
 }
 
+static enum step clear_claim(struct flow *flow)
+{
+    struct folder_clearing *clearing = clearing_of(flow);
+    struct core *core = clearing->store->core;
+    if (clearing->store->fenced)
+        return STEP_FAIL;
+    clearing->claims = folder_claim(clearing->store->options.claims, clearing->folder);
+    if (clearing->claims)
+        return STEP_NEXT;
+    REACHED("a folder claimed by another core");
+    timer_start(&clearing->timer, core, flow, core->now.monotonic_ns + FOLDER_CLAIM_AGAIN_NS);
+    return STEP_AGAIN;
+}
+
 static enum step clear_open(struct flow *flow)
 {
     struct folder_clearing *clearing = clearing_of(flow);
@@ -234,12 +255,11 @@ static enum step clear_open(struct flow *flow)
     return STEP_NEXT;
 }
 
-/* Is partition.metadata one that a start believes? Whose it is does not matter. */
-static bool is_named(const struct file_read *read)
+/* Is partition.metadata one that a start believes? Says whose it is. */
+static bool is_named(const struct file_read *read, struct uuid *ret_id)
 {
-    struct uuid id;
     return !read->error && !partition_metadata_is_torn(read->bytes) &&
-           partition_metadata_decode(read->bytes, &id);
+           partition_metadata_decode(read->bytes, ret_id);
 }
 
 /* False: it waits. */
@@ -284,7 +304,8 @@ static enum step clear_name(struct flow *flow)
         snprintf(clearing->path, sizeof clearing->path, "%s/" PARTITION_METADATA_FILE,
                  clearing->folder);
     }
-    if (clearing->naming == NAMING_READ) {
+    if (clearing->naming == NAMING_READ ||
+        (clearing->has_topic && !clearing->replace.core && clearing->naming == NAMING_WRITE)) {
         struct file_read *read = &clearing->read;
         if (!read->core)
             *read = (struct file_read){.core = clearing->store->core,
@@ -292,8 +313,17 @@ static enum step clear_name(struct flow *flow)
                                        .most_bytes = PARTITION_METADATA_SIZE};
         if (!file_read_step(read, flow))
             return STEP_AGAIN;
-        clearing->naming = is_named(read) ? NAMING_NONE : NAMING_WRITE;
+        struct uuid id;
+        bool named = is_named(read, &id);
         file_read_done(read);
+        if (named && clearing->has_topic && !uuid_equal(id, clearing->topic_id) &&
+            !MUTANT(folder_of_a_later_topic_cleared)) {
+            REACHED("a folder of a later topic left alone");
+            return STEP_FAIL;
+        }
+        if (clearing->naming == NAMING_READ)
+            clearing->naming = named ? NAMING_NONE : NAMING_WRITE;
+        clearing->has_topic = false; /* it has been looked at */
     }
     if (clearing->naming == NAMING_WRITE && !write_name(clearing))
         return STEP_AGAIN;
@@ -401,6 +431,8 @@ static enum step clear_finish(struct flow *flow)
         return STEP_AGAIN;
     }
     (void)went_well(clearing); /* of the last flush */
+    if (clearing->claims)
+        folder_release(clearing->store->options.claims, clearing->folder);
     list_remove(&clearing->link);
     waiters_wake(&clearing->waiters);
     buffer_release(clearing->names);

@@ -3,6 +3,9 @@
  * the same name left behind. The removal is flushed before anyone may use the name again, so a
  * crash can never mix the old files with new ones.
  *
+ * Cores that share the directory take turns at a folder (folder_claims.h), and a deleted topic's
+ * removal leaves alone what a later one of its name has made.
+ *
  * Invariant: partition.metadata, durable, says whose the folder is before the first other file
  * goes, and goes itself when the removal of the last other one is durable. So a folder without it
  * in which there are segments is none that is being removed: it is that of the topic that has its

@@ -23,6 +23,7 @@
 #include "storage/log_starts.h"
 
 struct cleaner;
+struct folder_claims;
 struct log_start_save;
 struct retirer;
 struct retention;
@@ -49,7 +50,8 @@ struct scrub_options {
 };
 
 struct store_options {
-    const char *directory;                        /* of the data; must outlive the store */
+    const char *directory;        /* of the data; must outlive the store */
+    struct folder_claims *claims; /* of it, shared by its stores; null: there is but one */
     int64_t journal_initial_bytes, journal_bytes; /* size of the ring file: at first, at most */
     int64_t journal_crowded_bytes; /* at most while it is crowded (journal.h); less: no more */
     uint32_t journal_block_bytes; /* of one block in memory and on disk, unless a batch is larger */
