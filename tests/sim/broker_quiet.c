@@ -204,6 +204,20 @@ static void check_all_aged(struct simulation *sim)
     }
 }
 
+/* Has the log of that folder been opened since the start? Only then what a crash has brought back
+ * is removed. */
+static bool was_opened(struct simulation *sim, const char *folder)
+{
+    for (int i = 0; i < sim->broker.cores; i++) {
+        uint32_t position = 0;
+        const struct map *partitions = &sim->broker.broker.shards[i].partitions;
+        for (const struct partition *partition; (partition = map_next(partitions, &position));)
+            if (strcmp(partition->log->folder, folder) == 0)
+                return partition->log->state != LOG_CLOSED || partition->log->was_closed;
+    }
+    return true; /* nobody's: it is being removed */
+}
+
 /* No file of a directory that works still waits to be removed. */
 static void check_removed(struct simulation *sim, int directory)
 {
@@ -211,7 +225,9 @@ static void check_removed(struct simulation *sim, int directory)
         disk_find(sim->world->machines[sim->broker.machine]->disk, sim_directory(directory));
     for (const struct list *node = root->entries.next; node != &root->entries; node = node->next) {
         const struct entry *folder = CONTAINER_OF(node, struct entry, link);
-        if (!folder->inode->is_directory)
+        char path[3 * DISK_NAME_BYTES_MAX];
+        snprintf(path, sizeof path, "%s/%s", sim_directory(directory), folder->name);
+        if (!folder->inode->is_directory || !was_opened(sim, path))
             continue;
         const struct list *all = &folder->inode->entries;
         for (const struct list *at = all->next; at != all; at = at->next) {
