@@ -35,8 +35,9 @@ struct folder_clearing {
     char *folder;
     char path[1024];
     enum naming naming;
-    struct uuid topic_id;   /* of the log, if it had one */
-    bool has_topic, claims; /* claims: the folder (folder_claims.h) */
+    struct uuid topic_id; /* of the log */
+    bool has_topic;       /* there was one: is the folder still that topic's? Until it was looked */
+    bool claims;          /* the folder (folder_claims.h) */
     struct timer timer;
     struct file_read read;
     struct file_replace replace;
@@ -304,8 +305,7 @@ static enum step clear_name(struct flow *flow)
         snprintf(clearing->path, sizeof clearing->path, "%s/" PARTITION_METADATA_FILE,
                  clearing->folder);
     }
-    if (clearing->naming == NAMING_READ ||
-        (clearing->has_topic && !clearing->replace.core && clearing->naming == NAMING_WRITE)) {
+    if (clearing->has_topic) {
         struct file_read *read = &clearing->read;
         if (!read->core)
             *read = (struct file_read){.core = clearing->store->core,
@@ -323,7 +323,7 @@ static enum step clear_name(struct flow *flow)
         }
         if (clearing->naming == NAMING_READ)
             clearing->naming = named ? NAMING_NONE : NAMING_WRITE;
-        clearing->has_topic = false; /* it has been looked at */
+        clearing->has_topic = false;
     }
     if (clearing->naming == NAMING_WRITE && !write_name(clearing))
         return STEP_AGAIN;

@@ -37,8 +37,7 @@ void *memory_resized(void *memory, size_t size)
 
 void memory_prefer_large_pages(void *memory, size_t size)
 {
-    if (madvise(memory, size, MADV_HUGEPAGE))
-        return; /* no such pages here: as good as before */
+    (void)madvise(memory, size, MADV_HUGEPAGE); /* no such pages here: as good as before */
 }
 
 void memory_free(void *memory)
