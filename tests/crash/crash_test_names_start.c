@@ -4,11 +4,9 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "cluster/partition.h"
-#include "crash/image_digest.h"
-#include "crash/image_set.h"
+#include "crash/names.h"
 #include "crash/place.h"
 #include "protocol/batch.h"
-#include "sim/disk_record.h"
 #include "storage/log_state.h"
 #include "support/test.h"
 #include <stdio.h>
@@ -40,8 +38,9 @@ static void make_durable(struct place *place)
     place->world->machines[0]->disk->names_as_prefix = false;
 }
 
-static void look_at_image(struct start *start, struct disk *disk, const char *what)
+static bool look_at_image(void *context, struct disk *disk, const char *what)
 {
+    struct start *start = context;
     struct place place;
     char why[300] = "";
     start->init(&place, 1000 + start->images++, disk);
@@ -55,25 +54,7 @@ static void look_at_image(struct start *start, struct disk *disk, const char *wh
         place_stop(&place);
         place_done(&place);
     }
-}
-
-static void look_at_cut(struct start *start, struct disk_recording *recording, uint32_t cut)
-{
-    static const enum disk_choice_kind kinds[] = {CHOICE_FOLDER_LOST, CHOICE_CHANGE_LOST,
-                                                  CHOICE_CHANGE_KEPT};
-    uint64_t names = 1;
-    for (int i = 0; i < ARRAY_COUNT(kinds); i++)
-        for (uint64_t number = 0; number < names && !start->failed; number++) {
-            struct disk_choice choice = disk_choice_of(kinds[i], number);
-            struct disk *disk = disk_image_at(recording, cut, &choice);
-            names = choice.names;
-            char what[80];
-            snprintf(what, sizeof what, "cut %u, kind %d, name %d", cut, kinds[i], (int)number);
-            if (names > 0 && image_set_add(&start->seen, image_digest(disk)))
-                look_at_image(start, disk, what);
-            else
-                disk_destroy(disk);
-        }
+    return !start->failed;
 }
 
 /* Starts `place`, whose disk is as it should be found, and looks at all that a crash meanwhile
@@ -97,7 +78,7 @@ static void run(struct start *start, struct place *place)
         place_stop(place);
     for (uint32_t cut = from; cut <= recording->count && up && !start->failed; cut++)
         if (cut == recording->count || recording->records[cut].kind == RECORD_COMPLETE)
-            look_at_cut(start, recording, cut);
+            names_at_cut(recording, cut, &start->seen, look_at_image, start);
     printf("%s: %u records, %llu images\n", start->name, recording->count,
            (unsigned long long)start->images);
     TRUE_(start->failed || from > 0 || start->images > 0);

@@ -2,8 +2,7 @@
 #include "base/bytes.h"
 #include "base/check.h"
 #include "base/memory.h"
-#include "crash/image_digest.h"
-#include "crash/image_set.h"
+#include "crash/names.h"
 #include "crash/keyed_runs.h"
 #include "crash/written.h"
 #include <stdio.h>
@@ -55,8 +54,9 @@ static struct keyed_settings settings_of(uint64_t seed)
     return settings;
 }
 
-static void look_at_image(struct walk *walk, struct disk *disk, const char *what)
+static bool look_at_image(void *context, struct disk *disk, const char *what)
 {
+    struct walk *walk = context;
     struct keyed *image = memory_zeroed(sizeof *image);
     keyed_init_image(image, walk->keyed, disk, RECORDS, RECORDS);
     keyed_start(image);
@@ -66,25 +66,7 @@ static void look_at_image(struct walk *walk, struct disk *disk, const char *what
     keyed_done(image);
     memory_free(image);
     walk->swap->images++;
-}
-
-static void look_at_cut(struct walk *walk, uint32_t cut)
-{
-    static const enum disk_choice_kind kinds[] = {CHOICE_FOLDER_LOST, CHOICE_CHANGE_LOST,
-                                                  CHOICE_CHANGE_KEPT};
-    uint64_t names = 1;
-    for (int i = 0; i < ARRAY_COUNT(kinds); i++)
-        for (uint64_t number = 0; number < names && !walk->swap->failure[0]; number++) {
-            struct disk_choice choice = disk_choice_of(kinds[i], number);
-            struct disk *disk = disk_image_at(walk->recording, cut, &choice);
-            names = choice.names;
-            char what[80];
-            snprintf(what, sizeof what, "cut %u, kind %d, name %d", cut, kinds[i], (int)number);
-            if (names > 0 && image_set_add(&walk->seen, image_digest(disk)))
-                look_at_image(walk, disk, what);
-            else
-                disk_destroy(disk);
-        }
+    return !walk->swap->failure[0];
 }
 
 void keyed_swap(struct keyed_swap *swap)
@@ -105,7 +87,7 @@ void keyed_swap(struct keyed_swap *swap)
     snprintf(swap->failure, sizeof swap->failure, "%s", keyed->failure);
     for (uint32_t cut = 0; cut <= walk.recording->count && !swap->failure[0]; cut++)
         if (cut == walk.recording->count || walk.recording->records[cut].kind == RECORD_COMPLETE)
-            look_at_cut(&walk, cut);
+            names_at_cut(walk.recording, cut, &walk.seen, look_at_image, &walk);
     disk_recording_destroy(walk.recording);
     keyed_done(keyed);
     memory_free(keyed);

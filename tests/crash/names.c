@@ -2,7 +2,6 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "crash/image_digest.h"
-#include "crash/image_set.h"
 #include <stdio.h>
 
 enum { REST_NS = 1000000000 };
@@ -76,6 +75,26 @@ static void look_at_recording(struct walk *walk, const struct script_recording *
             for (uint64_t number = 0; number < names && !run->failure[0]; number++)
                 names = look_at_image(walk, of->recording, cut, kinds[i], number);
     }
+}
+
+void names_at_cut(struct disk_recording *recording, uint32_t cut, struct image_set *seen,
+                  bool (*look)(void *context, struct disk *disk, const char *what), void *context)
+{
+    static const enum disk_choice_kind kinds[] = {CHOICE_FOLDER_LOST, CHOICE_CHANGE_LOST,
+                                                  CHOICE_CHANGE_KEPT};
+    uint64_t names = 1;
+    for (int i = 0; i < ARRAY_COUNT(kinds); i++)
+        for (uint64_t number = 0; number < names; number++) {
+            struct disk_choice choice = disk_choice_of(kinds[i], number);
+            struct disk *disk = disk_image_at(recording, cut, &choice);
+            names = choice.names;
+            char what[80];
+            snprintf(what, sizeof what, "cut %u, kind %d, name %d", cut, kinds[i], (int)number);
+            if (names == 0 || !image_set_add(seen, image_digest(disk)))
+                disk_destroy(disk);
+            else if (!look(context, disk, what))
+                return;
+        }
 }
 
 static bool never(void *argument)
